@@ -1,0 +1,144 @@
+"""From what users write to what primitives take: conversion, type promotion, broadcasting.
+
+Primitives are strict: the inputs of a binary one have equal shapes and dtypes. Here unequal ones are made equal, by primitives
+(``cast``, ``broadcast``), so that the graph shows it and the gradient undoes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from clearprop import dtypes, primitives
+from clearprop.errors import DTypeError, ShapeError
+from clearprop.primitive import Primitive, numpy_dtype
+from clearprop.tensor import Cell, Tensor, to_array
+
+ArrayLike: TypeAlias = Any
+"""A tensor, a parameter or buffer, a NumPy array, a number, or nested lists of numbers."""
+
+DEFAULT_FLOAT = dtypes.DEFAULT_FLOAT.dtype
+DEFAULT_INT = dtypes.DEFAULT_INT.dtype
+
+
+def as_tensor(x: ArrayLike) -> Tensor:
+    """A tensor of whatever stands for one, with its history if it has one."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, Cell):
+        return x.value
+    return Tensor(to_array(x))
+
+
+def as_float(x: ArrayLike) -> Tensor:
+    """The same, integers and booleans cast to float32."""
+    tensor = as_tensor(x)
+    return tensor if numpy_dtype(tensor).kind == "f" else cast_to(tensor, DEFAULT_FLOAT)
+
+
+def cast_to(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    """The tensor as another dtype; itself if it has it."""
+    return x if numpy_dtype(x) == dtype else primitives.cast(x, dtype=dtype)
+
+
+def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that holds both. Of a floating-point and an integer type, the floating-point one, as it is."""
+    if (a.kind == "f") != (b.kind == "f"):
+        return a if a.kind == "f" else b
+    result = np.result_type(a, b)
+    if result.kind == "f" and a.kind != "f":  # uint64 with a signed integer
+        raise DTypeError(f"{a} and {b} have no common integer type", hint="astype one of them")
+    return result
+
+
+def unary(primitive: Primitive, x: ArrayLike) -> Tensor:
+    """Apply to a tensor of any dtype."""
+    return primitive(as_tensor(x))  # type: ignore[no-any-return]
+
+
+def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
+    """Apply to a floating-point tensor; integers are cast to float32 before."""
+    return primitive(as_float(x))  # type: ignore[no-any-return]
+
+
+def binary(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
+    """Apply to two tensors after promotion and broadcasting; a Python number takes the other's dtype."""
+    if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
+        tensor = as_tensor(x)
+        return primitive(_fit_number(tensor, y), y)  # type: ignore[no-any-return]
+    if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
+        tensor = as_tensor(y)
+        return primitive(x, _fit_number(tensor, x))  # type: ignore[no-any-return]
+    a, b = as_tensor(x), as_tensor(y)
+    if numpy_dtype(a) != numpy_dtype(b):
+        common = promoted(numpy_dtype(a), numpy_dtype(b))
+        a, b = cast_to(a, common), cast_to(b, common)
+    if a.shape != b.shape and (a.requires_grad or b.requires_grad):
+        shape = common_shape(primitive.name, a, b)
+        a, b = expand(a, shape), expand(b, shape)
+    return primitive(a, b)  # type: ignore[no-any-return]
+
+
+def binary_float(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
+    """The same, integers cast to float32 before."""
+    if not isinstance(x, (int, float)):
+        x = as_float(x)
+    if not isinstance(y, (int, float)):
+        y = as_float(y)
+    return binary(primitive, x, y)
+
+
+def _fit_number(x: Tensor, number: float) -> Tensor:
+    """The tensor, cast if its type cannot hold numbers of this kind at all: a fraction needs a floating-point type."""
+    kind = numpy_dtype(x).kind
+    if kind == "f" or isinstance(number, bool):
+        return x
+    if isinstance(number, float):
+        return cast_to(x, DEFAULT_FLOAT)
+    return cast_to(x, DEFAULT_INT) if kind == "b" else x
+
+
+def common_shape(name: str, *xs: Tensor) -> tuple[int, ...]:
+    """The shape to which all broadcast; ShapeError with the operation's name if there is none."""
+    try:
+        return np.broadcast_shapes(*(x.shape for x in xs))
+    except ValueError:
+        shapes = " and ".join(str(x.shape) for x in xs)
+        raise ShapeError(
+            f"{name}: shapes {shapes} do not broadcast: from the last axis on, lengths must be equal, or one of them 1",
+            hint="reshape one of them, e.g. x.reshape(-1, 1) to make it a column",
+        ) from None
+
+
+def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Broadcast to a shape: new axes in front, axes of length 1 stretched."""
+    if x.shape == shape:
+        return x
+    missing = len(shape) - len(x.shape)
+    old = (None,) * missing + x.shape
+    axes = tuple(i for i, (have, want) in enumerate(zip(old, shape, strict=True)) if have is None or have != want)
+    kept = tuple(length for i, length in enumerate(shape) if i not in axes)
+    if x.shape != kept:
+        x = primitives.reshape(x, shape=kept)
+    return primitives.broadcast(x, shape=shape, axes=axes)  # type: ignore[no-any-return]
+
+
+def normalize_axis(axis: int, ndim: int, name: str) -> int:
+    """An axis counted from the front; ShapeError if there is none such."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}")
+    return axis % ndim
+
+
+def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> tuple[int, ...]:
+    """Sorted axes counted from the front; all of them for None."""
+    if axis is None:
+        return tuple(range(ndim))
+    if isinstance(axis, int):
+        return (normalize_axis(axis, ndim, name),)
+    axes = tuple(sorted(normalize_axis(int(one), ndim, name) for one in axis))
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{name}: axis {tuple(axis)} names an axis twice")
+    return axes

@@ -1,0 +1,28 @@
+"""Differentiation: the backward pass, transformations, custom rules, checkpointing, numerical checks.
+
+Read `backward` first; `transforms` builds on it; `batching` is what ``vmap`` needs.
+"""
+
+from clearprop.autodiff.backward import backward, enable_grad, no_grad
+from clearprop.autodiff.check import check_gradients
+from clearprop.autodiff.checkpoint import checkpoint
+from clearprop.autodiff.custom import Function, custom_vjp
+from clearprop.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp, vmap
+
+__all__ = [
+    "Function",
+    "backward",
+    "check_gradients",
+    "checkpoint",
+    "custom_vjp",
+    "enable_grad",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "no_grad",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

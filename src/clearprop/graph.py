@@ -1,0 +1,212 @@
+"""The computational graph: what a computation leaves behind so that backpropagation can run over it.
+
+A `Node` is one application of a primitive. Its parents are the nodes of its inputs, so a node knows everything below it
+and nothing above it: when the last tensor that needs a graph is gone, so is the graph. A node is made after its inputs;
+numbering the nodes as they are made therefore numbers them in topological order, and backpropagation is a walk through
+falling numbers. Nodes never hold a tensor's value, save what the backward pass needs of it: the residuals (the lecture
+notes' "cache").
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearprop.source import Position, describe
+
+if TYPE_CHECKING:  # for the type checker only: the graph works without knowing what a primitive is
+    from clearprop.primitive import Primitive
+
+_numbers = itertools.count()
+_number_of = attrgetter("number")
+
+
+class State(threading.local):
+    """What this thread is doing just now: whether it records, inside which module, and who watches."""
+
+    grad_enabled: bool = True
+    module: str = ""
+    observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
+    cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, the compiler)
+
+
+state = State()
+
+
+class Released:
+    """Stands where the residuals of a node were, once a backward pass has used and dropped them."""
+
+    def __repr__(self) -> str:
+        return "<released by an earlier backward()>"
+
+
+RELEASED = Released()
+
+
+class Node:
+    """One application of a primitive, or a leaf (`primitive` is None).
+
+    Attributes:
+        primitive: which operation; None for a leaf.
+        parents: the node of each input, None for an input that is a constant.
+        attributes: what else the operation was told, e.g. ``{"axes": (0,)}``.
+        shape, dtype: of the output (NumPy's).
+        residuals: arrays kept for the backward pass, by the name that the primitive gives them.
+        number: rises from input to output.
+        position: the user's source line, see `clearprop.source`.
+        module: path of the module that was running, e.g. ``"encoder.fc1"``.
+        cell: for a leaf, the holder of its ``.grad``; for other nodes a holder if the gradient is to be kept.
+        hooks: functions that see, and may replace, the gradient that arrives here.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "attributes",
+        "cell",
+        "dtype",
+        "hooks",
+        "module",
+        "number",
+        "parents",
+        "position",
+        "primitive",
+        "residuals",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        primitive: Primitive | None,
+        parents: tuple[Node | None, ...],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        residuals: dict[str, Any],
+        position: Position | None,
+        module: str,
+    ) -> None:
+        self.primitive = primitive
+        self.parents = parents
+        self.attributes = attributes
+        self.shape = shape
+        self.dtype = dtype
+        self.residuals: dict[str, Any] | Released = residuals
+        self.position = position
+        self.module = module
+        self.number = next(_numbers)
+        self.cell: Any = None
+        self.hooks: list[Callable[[Any], Any]] | None = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the node has no inputs: a parameter, or a tensor that requires a gradient."""
+        return self.primitive is None
+
+    @property
+    def name(self) -> str:
+        """What to call the node: the name of its primitive; for a leaf the name of its cell, or "leaf"."""
+        if self.primitive is not None:
+            return self.primitive.name
+        return getattr(self.cell, "name", "") or "leaf"
+
+    @property
+    def where(self) -> str:
+        """The user's source line that made the node, in words."""
+        return describe(self.position)
+
+    def residual_bytes(self) -> int:
+        """Bytes that this node keeps for the backward pass."""
+        if isinstance(self.residuals, Released):
+            return 0
+        return sum(array.nbytes for array in self.residuals.values() if hasattr(array, "nbytes"))
+
+    def __repr__(self) -> str:
+        return f"<Node %{self.number} {self.name} {self.dtype}{list(self.shape)}>"
+
+
+def leaf(shape: tuple[int, ...], dtype: np.dtype[Any], cell: Any, position: Position | None = None) -> Node:
+    """A node without inputs; gradients that arrive at it are added to ``cell.grad``."""
+    node = Node(None, (), {}, shape, dtype, {}, position, state.module)
+    node.cell = cell
+    return node
+
+
+def topological(outputs: Iterable[Node], since: int = -1) -> list[Node]:
+    """All nodes that the outputs depend on, inputs first; each once, without recursion.
+
+    Args:
+        since: nodes with a number up to this one are left out, and so is what lies below them.
+    """
+    reached = {node for node in outputs if node.number > since}
+    waiting = list(reached)
+    while waiting:
+        for parent in waiting.pop().parents:
+            if parent is not None and parent not in reached and parent.number > since:
+                reached.add(parent)
+                waiting.append(parent)
+    return sorted(reached, key=_number_of)
+
+
+def last_number() -> int:
+    """The number of the newest node; nodes made from now on have higher ones."""
+    return next(_numbers)
+
+
+class Graph:
+    """The graph below some outputs, for reading and printing.
+
+    Args:
+        outputs: tensors (or nodes) whose history to collect; at least one must have one.
+
+    Attributes:
+        nodes: in topological order, inputs first.
+        outputs: the nodes of the outputs.
+
+    >>> import clearprop as cp
+    >>> x, y = cp.tensor(2.0, requires_grad=True), cp.tensor(1.0, requires_grad=True)
+    >>> graph = cp.Graph(y * (x * x + x))
+    >>> [node.name for node in graph.nodes]
+    ['leaf', 'leaf', 'multiply', 'add', 'multiply']
+    """
+
+    def __init__(self, *outputs: Any) -> None:
+        nodes = (output if isinstance(output, Node) else output.node for output in outputs)
+        self.outputs = [node for node in nodes if node is not None]
+        self.nodes = topological(self.outputs)
+
+    @property
+    def leaves(self) -> list[Node]:
+        """The nodes without inputs: where gradients end up."""
+        return [node for node in self.nodes if node.is_leaf]
+
+    def residual_bytes(self) -> int:
+        """Bytes kept for the backward pass; an array that several nodes keep counts once."""
+        arrays = {
+            id(array): array.nbytes
+            for node in self.nodes
+            if isinstance(node.residuals, dict)
+            for array in node.residuals.values()
+            if hasattr(array, "nbytes")
+        }
+        return sum(arrays.values())
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __str__(self) -> str:
+        rows = [self._row(node) for node in self.nodes]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+        head = f"Graph: {len(self.nodes)} nodes, {len(self.leaves)} leaves, {self.residual_bytes():,} bytes kept"
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in rows]
+        return "\n".join([head, *(line.rstrip() for line in lines)])
+
+    def _row(self, node: Node) -> tuple[str, str, str, str, str]:
+        operands = ", ".join("constant" if parent is None else f"%{parent.number}" for parent in node.parents)
+        attributes = "".join(f", {key}={value}" for key, value in node.attributes.items())
+        call = node.name if node.is_leaf else f"{node.name}({operands}{attributes})"
+        return f"%{node.number}", call, f"{node.dtype}{list(node.shape)}", node.module, node.where

@@ -1,0 +1,358 @@
+"""What a primitive is: one operation together with its row of rules.
+
+A primitive is a class with short, named rules. Take multiplication:
+
+    class Multiply(Binary):
+        def compute(self, x, y): return np.multiply(x, y)     # the value, with NumPy
+        def vjp_x(self, g, y): return multiply(g, y)          # contribution to x: upstream gradient times local derivative
+        def vjp_y(self, g, x): return multiply(g, x)          # contribution to y
+
+A rule asks for what it needs by name: the inputs under the names that `compute` gives them, the output as ``z``, the shape
+and dtype of its own input as ``x_shape`` and ``x_dtype``, and the attributes of the operation. From these names follows what
+a node must keep for the backward pass (its residuals), and no more is kept: where ``x`` is data that needs no gradient, the
+rule of ``x`` never runs and ``y`` is not kept for it.
+
+Rules are written in primitives. Applied to plain arrays, a primitive returns a plain array and records nothing; applied to
+tensors it records. So the same rule serves the ordinary backward pass and gradients of gradients.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from clearprop.errors import ClearpropError, DTypeError, GradientError, RangeError, ShapeError
+from clearprop.graph import Node, Released, state
+from clearprop.source import caller
+from clearprop.tensor import Tensor
+
+Value: TypeAlias = Any
+"""A plain array or a Tensor. A rule does not know which, and need not."""
+
+OUTPUT = "z"
+"""The name under which rules ask for the output."""
+
+
+class Spec(NamedTuple):
+    """Shape and dtype of a value, without the value."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of such a value."""
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+
+class Cost(NamedTuple):
+    """What one application of a primitive costs."""
+
+    flops: int
+    bytes_moved: int
+
+
+class Formula(NamedTuple):
+    """A primitive in LaTeX: forward, and the contribution to each input (``\\bar z`` is the upstream gradient)."""
+
+    forward: str
+    backward: tuple[str, ...] = ()
+
+
+def numpy_dtype(value: Value) -> np.dtype[Any]:
+    """NumPy's dtype of an array or a tensor."""
+    dtype = value.dtype
+    return dtype if isinstance(dtype, np.dtype) else dtype.dtype  # type: ignore[no-any-return]
+
+
+def spec_of(value: Value) -> Spec:
+    """Shape and dtype of an array or a tensor."""
+    return Spec(tuple(value.shape), numpy_dtype(value))
+
+
+class Rule:
+    """The rule of one edge: a function and the names of what it needs beside the gradient."""
+
+    def __init__(self, function: Callable[..., Value], input_name: str, input_names: Sequence[str]) -> None:
+        self.function = function
+        names = list(inspect.signature(function).parameters)[1:]
+        kept = {*input_names, OUTPUT}
+        about_input = {f"{input_name}_shape": "shape", f"{input_name}_dtype": "dtype"}
+        self.residuals = tuple(name for name in names if name in kept)
+        self.facts = tuple(about_input[name] for name in names if name in about_input)
+        self.attributes = tuple(name for name in names if name not in kept and name not in about_input)
+        if names != [*self.residuals, *(name for name in names if name in about_input), *self.attributes]:
+            raise TypeError(f"{function.__qualname__}: order the arguments as residuals, facts, attributes")
+        self.bare = not self.facts and not self.attributes
+
+    def __call__(self, g: Value, residuals: dict[str, Value], node: Node, parent: Node) -> Value:
+        if self.bare:
+            return self.function(g, *[residuals[name] for name in self.residuals])
+        return self.function(
+            g,
+            *[residuals[name] for name in self.residuals],
+            *[getattr(parent, fact) for fact in self.facts],
+            *[node.attributes[name] for name in self.attributes],
+        )
+
+
+class Primitive:
+    """Base of all primitives; a subclass fills the row.
+
+    Class attributes:
+        formula: forward and backward in LaTeX.
+        differentiable: False for operations whose output does not depend smoothly on any input.
+        linear: True for linear operations of one input: their JVP is the primitive itself, applied to the tangent.
+        weak_scalars: Python numbers may stand for inputs; they take the other input's shape and dtype.
+
+    Rules, of which ``compute`` defines the names of inputs (positional) and attributes (keyword-only):
+        shape(*specs, **attributes) -> Spec: raises the error that a user will read.
+        compute(*arrays, **attributes) -> array.
+        vjp_<input>(g, …) -> contribution to that input.
+        jvp_<input>(dx, …) -> what a tangent of that input adds to the output's.
+        batch(values, mapped, size, **attributes) -> output, where mapped inputs have one more axis in front.
+        flops(output, *specs, **attributes) -> floating-point operations.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[Formula]
+    differentiable: ClassVar[bool] = True
+    linear: ClassVar[bool] = False
+    weak_scalars: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        cls = type(self)
+        if "name" not in cls.__dict__:
+            cls.name = _snake_case(cls.__name__)
+        parameters = list(inspect.signature(self.compute).parameters.values())
+        self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.vjp_rules = {i: rule for i, rule in self._rules("vjp")}
+        self.jvp_rules = {i: rule for i, rule in self._rules("jvp")}
+        self._kept: dict[int, list[tuple[str, int]]] = {}
+
+    def _rules(self, kind: str) -> Iterator[tuple[int, Rule]]:
+        for i, name in enumerate(self.inputs):
+            function = getattr(self, f"{kind}_{name}", None)
+            if function is not None:
+                yield i, Rule(function, name, self.inputs)
+
+    # The row ------------------------------------------------------------------------------------------------------
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        """Shape and dtype of the output; raises if the inputs do not fit."""
+        raise NotImplementedError
+
+    compute: Callable[..., Any]
+
+    def vjp(
+        self, node: Node, g: Value, residuals: dict[str, Value], parents: Sequence[Node | None]
+    ) -> Sequence[Value | None]:
+        """Contribution to each input: the upstream gradient times the local derivative.
+
+        Args:
+            node: the application in question.
+            g: upstream gradient, of the output's shape.
+            residuals: what the node kept, as arrays, or as tensors if this backward pass is to be recorded.
+            parents: the inputs that want a contribution; None in the place of one that does not.
+        """
+        rules = self.vjp_rules
+        return [
+            None if parent is None or i not in rules else rules[i](g, residuals, node, parent)
+            for i, parent in enumerate(parents)
+        ]
+
+    def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
+        """Tangent of the output: the sum over the inputs of the local derivative times the input's tangent."""
+        total = None
+        for i, (tangent, parent) in enumerate(zip(tangents, node.parents, strict=True)):
+            if tangent is None or parent is None:
+                continue
+            if self.linear and i not in self.jvp_rules:
+                part = self(tangent, **node.attributes)
+            else:
+                part = self.jvp_rules[i](tangent, residuals, node, parent)
+            total = part if total is None else lookup("add")(total, part)
+        return total
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        """Apply to a whole batch at once: mapped inputs, and the output, have the batch as their first axis."""
+        raise NotImplementedError
+
+    def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
+        """Floating-point operations of one application; 0 for those that only move data."""
+        return 0
+
+    def cost(self, *inputs: Spec, **attributes: Any) -> Cost:
+        """Floating-point operations, and bytes read and written, of one application."""
+        output = self.shape(*inputs, **attributes)
+        moved = sum(spec.nbytes for spec in inputs) + output.nbytes
+        return Cost(self.flops(output, *inputs, **attributes), moved)
+
+    # Applying it --------------------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Value, **attributes: Any) -> Value:
+        """Apply to plain arrays, giving an array; or to tensors, giving a tensor that records if a gradient flows."""
+        arrays: list[Any] = []
+        parents: list[Node | None] = []
+        tracked, bit, plain = 0, 1, True
+        for x in inputs:
+            kind = type(x)
+            if kind is Tensor:
+                plain = False
+                arrays.append(x.array)
+                node = x.node
+                parents.append(node)
+                if node is not None:
+                    tracked |= bit
+            elif isinstance(x, Tensor):
+                return _outermost(inputs).apply(self, inputs, attributes)
+            else:
+                arrays.append(x)
+                parents.append(None)
+            bit += bit
+        try:
+            if plain:
+                return self.compute(*arrays, **attributes)
+            if tracked and self.differentiable and state.grad_enabled:
+                return self.record(arrays, parents, attributes, tracked)
+            return Tensor(self.compute(*arrays, **attributes))
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explain(error, arrays, attributes) from error
+
+    def record(
+        self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int
+    ) -> Tensor:
+        """Compute, and leave a node behind."""
+        if self.weak_scalars:
+            _spread_scalars(arrays)
+        output = self.compute(*arrays, **attributes)
+        kept = self._kept.get(tracked)
+        if kept is None:
+            kept = self._kept[tracked] = self._find_kept(tracked)
+        residuals = {name: output if i < 0 else arrays[i] for name, i in kept}
+        if self.variadic and self.inputs[-1] in residuals:
+            residuals[self.inputs[-1]] = tuple(arrays[len(self.inputs) - 1 :])
+        node = Node(self, tuple(parents), attributes, output.shape, output.dtype, residuals, caller(), state.module)
+        if state.observer is not None:
+            state.observer.forward(node, arrays, output)
+        return Tensor(output, node)
+
+    def _find_kept(self, tracked: int) -> list[tuple[str, int]]:
+        """Which inputs (by position; -1 is the output) the rules of the tracked inputs need."""
+        needed = {name for i, rule in self.vjp_rules.items() if tracked >> i & 1 for name in rule.residuals}
+        positions = {name: i for i, name in enumerate(self.inputs)} | {OUTPUT: -1}
+        return [(name, i) for name, i in positions.items() if name in needed]
+
+    def residuals(self, *inputs: str) -> tuple[str, ...]:
+        """What a node keeps for the backward pass if gradients flow to these inputs (by default: to all)."""
+        wanted = inputs or self.inputs
+        tracked = sum(1 << i for i, name in enumerate(self.inputs) if name in wanted)
+        return tuple(name for name, _ in self._find_kept(tracked))
+
+    def _explain(self, error: Exception, arrays: list[Any], attributes: dict[str, Any]) -> Exception:
+        """The error that a user should read instead of NumPy's."""
+        if isinstance(error, ClearpropError):
+            return error
+        operands = ", ".join(str(spec_of(x)) if hasattr(x, "shape") else repr(x) for x in arrays)
+        try:
+            self.shape(*[spec_of(np.asarray(x)) for x in arrays], **attributes)
+        except ClearpropError as readable:
+            return readable
+        except Exception:  # the shape rule itself cannot cope: NumPy's message, with the operands, is the best there is
+            pass
+        kinds = {IndexError: RangeError, TypeError: DTypeError}
+        return kinds.get(type(error), ShapeError)(f"{self.name}({operands}): {error}")
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def wrap_residuals(node: Node) -> dict[str, Value]:
+    """The residuals of a node as tensors that are connected to the graph, for a backward pass that is recorded."""
+    residuals = node_residuals(node)
+    primitive = node.primitive
+    assert primitive is not None
+    owner = {name: parent for name, parent in zip(primitive.inputs, node.parents, strict=False)} | {OUTPUT: node}
+    return {
+        name: array if isinstance(array, tuple) else Tensor(array, owner[name]) if name in owner else array
+        for name, array in residuals.items()
+    }
+
+
+def node_residuals(node: Node) -> dict[str, Value]:
+    """The residuals of a node.
+
+    Raises:
+        GradientError: if an earlier backward pass has released them.
+    """
+    if isinstance(node.residuals, Released):
+        raise GradientError(
+            f"backward() has already been through this graph (at {node.name}) and released what it kept",
+            hint="backward(retain_graph=True) the first time, or compute the loss again",
+            position=node.position,
+        )
+    return node.residuals
+
+
+def _outermost(inputs: Sequence[Value]) -> Any:
+    """Of several special tensors among the inputs, the one whose transformation was entered last."""
+    special = [x for x in inputs if isinstance(x, Tensor) and type(x) is not Tensor]
+    return max(special, key=lambda x: x.level)
+
+
+def filled(value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """An array of equal elements that takes the memory of one (all strides are zero)."""
+    return np.ndarray(shape, dtype, np.array(value, dtype), 0, (0,) * len(shape))
+
+
+def _spread_scalars(arrays: list[Any]) -> None:
+    """Replace Python numbers by arrays of the shape and dtype of the other input."""
+    for i, x in enumerate(arrays):
+        if isinstance(x, (int, float)):
+            other = next(y for y in arrays if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
+            arrays[i] = filled(x, other.shape, other.dtype)
+
+
+P = TypeVar("P", bound="Primitive")
+
+# The registry --------------------------------------------------------------------------------------------------------
+
+PRIMITIVES: dict[str, Primitive] = {}
+"""Every primitive by its name."""
+
+LOWERINGS: dict[str, dict[str, Callable[..., Any]]] = {"native": {}, "xla": {}}
+"""By executor and name of the primitive: how `clearprop.compiler` turns a node into code. Filled from there."""
+
+
+def register(primitive: P) -> P:
+    """Enter a primitive into the registry; two of one name are an error."""
+    if primitive.name in PRIMITIVES:
+        raise ValueError(f"there is a primitive {primitive.name} already")
+    PRIMITIVES[primitive.name] = primitive
+    return primitive
+
+
+def lookup(name: str) -> Primitive:
+    """The primitive of that name."""
+    return PRIMITIVES[name]
+
+
+def missing_lowerings(executor: str) -> list[str]:
+    """Names of the primitives that an executor cannot run by itself."""
+    return sorted(PRIMITIVES.keys() - LOWERINGS[executor].keys())
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))

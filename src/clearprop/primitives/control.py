@@ -1,0 +1,67 @@
+"""Primitives that compute nothing and steer the flow of gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.graph import Node
+from clearprop.primitive import Formula, Primitive, Spec, Value, register
+from clearprop.primitives.families import ANYTHING, Unary
+
+
+class Identity(Unary):
+    """z = x. Transformations put it between a function and its inputs, to ask for the gradient just there."""
+
+    formula = Formula(r"z = x", (r"\bar x = \bar z",))
+    accepts = ANYTHING
+    flops_per_element = 0
+
+    def compute(self, x: Value) -> Value:
+        return x
+
+    def vjp_x(self, g: Value) -> Value:
+        return g
+
+
+class StopGradient(Unary):
+    """z = x, but a constant as far as gradients are concerned."""
+
+    formula = Formula(r"z = x, \text{ taken as a constant}")
+    differentiable = False
+    accepts = ANYTHING
+    flops_per_element = 0
+
+    def compute(self, x: Value) -> Value:
+        return x
+
+
+class Parts(dict[int, Value]):
+    """The upstream gradient of a node with several outputs: by output, those that have arrived so far."""
+
+
+class Item(Primitive):
+    """z = one output of a node that has several (attribute ``index``)."""
+
+    formula = Formula(r"z = x_{\mathit{index}}", (r"\bar x_{\mathit{index}} = \bar z",))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        return inputs[0]
+
+    def compute(self, x: Value, *, index: int) -> Value:
+        return x[index]
+
+    def vjp_x(self, g: Value, index: int) -> Value:
+        return Parts({index: g})
+
+    def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
+        (tangent,) = tangents
+        return None if tangent is None else tangent[node.attributes["index"]]
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        return self(values[0], **attributes)
+
+
+identity = register(Identity())
+stop_gradient = register(StopGradient())
+item = register(Item())

@@ -1,0 +1,217 @@
+"""Reading and writing at positions that are themselves data. Reading and adding-to are each other's transpose.
+
+    gather            z = x[i, j, …]                   and scatter_add        z = zeros; z[i, j, …] += x
+    take_along_axis   z[…, k, …] = x[…, i[k], …]       and add_along_axis     z = zeros; z[…, i[k], …] += x[…, k, …]
+
+A position that is read several times is fan-out, and its gradients add up: that is why the transpose adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import RangeError, ShapeError
+from clearprop.graph import Node
+from clearprop.primitive import Formula, Primitive, Spec, Value, numpy_dtype, register
+from clearprop.primitives.arithmetic import add, where
+from clearprop.primitives.families import INTEGERS, check_kind, spread
+from clearprop.primitives.logic import equal
+from clearprop.primitives.shaping import reshape
+
+
+def check_indices(name: str, indices: Sequence[Spec]) -> tuple[int, ...]:
+    """The common shape of the index arrays; they must be integers, all of one shape."""
+    for i, index in enumerate(indices):
+        check_kind(name, INTEGERS, **{f"index {i}": index})
+        if index.shape != indices[0].shape:
+            raise ShapeError(f"{name}: index arrays have shapes {indices[0].shape} and {index.shape}")
+    return indices[0].shape
+
+
+class Gather(Primitive):
+    """z = x[i, j, …]: integer arrays of one shape for the first axes of x; the other axes are taken whole."""
+
+    formula = Formula(r"z = x[i, j, \dots]", (r"\bar x = 0;\ \bar x[i, j, \dots] \mathrel{+}= \bar z",))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        x, *indices = inputs
+        return Spec((*check_indices(self.name, indices), *x.shape[len(indices) :]), x.dtype)
+
+    def compute(self, x: Value, *indices: Value) -> Value:
+        try:
+            return x[indices]
+        except IndexError as error:
+            raise RangeError(f"gather from shape {x.shape}: {error}") from None
+
+    def vjp_x(self, g: Value, indices: tuple[Value, ...], x_shape: tuple[int, ...]) -> Value:
+        return scatter_add(g, *indices, shape=x_shape)
+
+    def jvp_x(self, dx: Value, indices: tuple[Value, ...]) -> Value:
+        return gather(dx, *indices)
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        x, indices = values[0], values[1:]
+        if not mapped[0]:
+            return gather(x, *spread(indices, mapped[1:], size))
+        indices = spread(indices, mapped[1:], size)
+        return gather(x, batch_positions(indices[0].shape), *indices)
+
+
+def batch_positions(shape: tuple[int, ...]) -> Any:
+    """For index arrays of that shape, whose first axis is the batch: which example each entry belongs to."""
+    positions = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+    return np.broadcast_to(positions, shape)
+
+
+class ScatterAdd(Primitive):
+    """z = zeros of ``shape``, and then z[i, j, …] += x."""
+
+    formula = Formula(r"z = 0;\ z[i, j, \dots] \mathrel{+}= x", (r"\bar x = \bar z[i, j, \dots]",))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        x, *indices = inputs
+        shape = attributes["shape"]
+        if (*check_indices(self.name, indices), *shape[len(indices) :]) != x.shape:
+            raise ShapeError(f"scatter_add: x has shape {x.shape}; indices {indices[0].shape} into {shape} do not fit")
+        return Spec(shape, x.dtype)
+
+    def compute(self, x: Value, *indices: Value, shape: tuple[int, ...]) -> Value:
+        total = np.zeros(shape, x.dtype)
+        try:
+            np.add.at(total, indices, x)
+        except IndexError as error:
+            raise RangeError(f"scatter_add into shape {shape}: {error}") from None
+        return total
+
+    def vjp_x(self, g: Value, indices: tuple[Value, ...]) -> Value:
+        return gather(g, *indices)
+
+    def jvp_x(self, dx: Value, indices: tuple[Value, ...], shape: tuple[int, ...]) -> Value:
+        return scatter_add(dx, *indices, shape=shape)
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        x, *indices = spread(values, mapped, size)
+        return scatter_add(x, batch_positions(indices[0].shape), *indices, shape=(size, *attributes["shape"]))
+
+    def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
+        return inputs[0].size
+
+
+class ScatterSet(Primitive):
+    """z = x with z[i] = y, for a vector x. Of several values for one place the last one counts, and gets the gradient."""
+
+    formula = Formula(r"z = x;\ z[i] = y", (r"\bar x = \bar z;\ \bar x[i] = 0", r"\bar y = \bar z[i]"))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        x, y, index = inputs
+        if check_indices(self.name, [index]) != y.shape or len(x.shape) != 1 or len(y.shape) != 1:
+            raise ShapeError(f"scatter_set: x has shape {x.shape}, y {y.shape}, index {index.shape}")
+        return x
+
+    def compute(self, x: Value, y: Value, index: Value) -> Value:
+        changed = x.copy()
+        changed[index] = y
+        return changed
+
+    def vjp_x(self, g: Value, index: Value) -> Value:
+        return scatter_set(g, np.zeros(index.shape, numpy_dtype(g)), index)
+
+    def vjp_y(self, g: Value, index: Value) -> Value:
+        return where(last_writers(index, g.shape[0]), gather(g, index), 0.0)
+
+    def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
+        dx, dy, _ = tangents
+        index, known = residuals["index"], dy if dx is None else dx
+        zeros = [np.zeros(shape, numpy_dtype(known)) for shape in (node.shape, index.shape)]
+        return scatter_set(zeros[0] if dx is None else dx, zeros[1] if dy is None else dy, index)
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        x, y, index = spread(values, mapped, size)
+        offsets = batch_positions(index.shape) * x.shape[1]
+        flat = scatter_set(
+            reshape(x, shape=(x.shape[0] * x.shape[1],)),
+            reshape(y, shape=(y.shape[0] * y.shape[1],)),
+            reshape(add(index, offsets), shape=(index.shape[0] * index.shape[1],)),
+        )
+        return reshape(flat, shape=x.shape)
+
+
+def last_writers(index: Value, size: int) -> Value:
+    """Which entries of an index vector are the last with their value."""
+    order = np.arange(index.shape[0])
+    return equal(gather(scatter_set(np.zeros(size, np.int64), order, index), index), order)
+
+
+class TakeAlongAxis(Primitive):
+    """z[…, k, …] = x[…, i[…, k, …], …] along ``axis``; i has as many axes as x, equal to its but along ``axis``."""
+
+    formula = Formula(r"z_k = x_{i_k}", (r"\bar x = 0;\ \bar x_{i_k} \mathrel{+}= \bar z_k",))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        x, index = inputs
+        check_along(self.name, x.shape, index, attributes["axis"])
+        return Spec(index.shape, x.dtype)
+
+    def compute(self, x: Value, index: Value, *, axis: int) -> Value:
+        return np.take_along_axis(x, index, axis)
+
+    def vjp_x(self, g: Value, index: Value, x_shape: tuple[int, ...], axis: int) -> Value:
+        return add_along_axis(g, index, axis=axis, length=x_shape[axis])
+
+    def jvp_x(self, dx: Value, index: Value, axis: int) -> Value:
+        return take_along_axis(dx, index, axis=axis)
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        return take_along_axis(*spread(values, mapped, size), axis=attributes["axis"] + 1)
+
+
+class AddAlongAxis(Primitive):
+    """z = zeros, ``length`` long along ``axis``, and then z[…, i[…, k, …], …] += x[…, k, …]."""
+
+    formula = Formula(r"z = 0;\ z_{i_k} \mathrel{+}= x_k", (r"\bar x_k = \bar z_{i_k}",))
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        x, index = inputs
+        axis = attributes["axis"]
+        check_along(self.name, x.shape, index, axis)
+        return Spec((*x.shape[:axis], attributes["length"], *x.shape[axis + 1 :]), x.dtype)
+
+    def compute(self, x: Value, index: Value, *, axis: int, length: int) -> Value:
+        total = np.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
+        places: list[Any] = list(np.ogrid[tuple(slice(n) for n in x.shape)])
+        places[axis] = index
+        np.add.at(total, tuple(places), x)
+        return total
+
+    def vjp_x(self, g: Value, index: Value, axis: int) -> Value:
+        return take_along_axis(g, index, axis=axis)
+
+    def jvp_x(self, dx: Value, index: Value, axis: int, length: int) -> Value:
+        return add_along_axis(dx, index, axis=axis, length=length)
+
+    def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        return add_along_axis(
+            *spread(values, mapped, size), axis=attributes["axis"] + 1, length=attributes["length"]
+        )
+
+    def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
+        return inputs[0].size
+
+
+def check_along(name: str, shape: tuple[int, ...], index: Spec, axis: int) -> None:
+    """Raise unless an index array fits an array along an axis."""
+    check_kind(name, INTEGERS, index=index)
+    others = [(a, b) for i, (a, b) in enumerate(zip(shape, index.shape, strict=False)) if i != axis]
+    if len(shape) != len(index.shape) or any(a != b for a, b in others):
+        raise ShapeError(f"{name}: x has shape {shape}, index has shape {index.shape}; only axis {axis} may differ")
+
+
+gather = register(Gather())
+scatter_add = register(ScatterAdd())
+scatter_set = register(ScatterSet())
+take_along_axis = register(TakeAlongAxis())
+add_along_axis = register(AddAlongAxis())
+

@@ -1,0 +1,426 @@
+"""Tensors are values, parameters are cells.
+
+A `Tensor` is an immutable array plus, when gradients flow to it, the `Node` that made it. There is no in-place operation
+on a value, so a whole class of autodiff errors cannot happen. A `Cell` is a name and a current value: parameters, buffers,
+optimizer moments, counters. `assign` puts another value in the cell; graphs recorded before keep the old one.
+
+Only the classes are here. The operators (``x + y``, ``x[i]``, …) are given to them by `clearprop.array`, ``backward`` by
+`clearprop.autodiff`: rooms above this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearprop import dtypes
+from clearprop.dtypes import DType
+from clearprop.errors import DTypeError, GradientError, ShapeError
+from clearprop.graph import Node, leaf, state
+from clearprop.source import caller
+
+
+class Tensor:
+    """An immutable array that knows how it came about.
+
+    Made by `clearprop.tensor`, `clearprop.asarray` and by every operation; not by calling this class.
+
+    Attributes:
+        array: the value, a NumPy array (or a NumPy scalar where the shape is empty). Never written to.
+        node: the graph node that made it, or None if no gradient flows to it.
+    """
+
+    __slots__ = ("__weakref__", "array", "node")
+    __array_ufunc__ = None  # so that `numpy_array * tensor` asks the tensor
+    __hash__ = object.__hash__  # by identity: `==` compares element by element
+
+    def __init__(self, array: Any, node: Node | None = None) -> None:
+        self.array = array
+        self.node = node
+
+    # What it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.array.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count
+
+    @property
+    def dtype(self) -> DType:
+        """Data type of the elements."""
+        return dtypes.from_numpy(self.array.dtype)
+
+    @property
+    def device(self) -> str:
+        """Where the values are: "cpu"."""
+        return "cpu"
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor."""
+        return self.node is not None
+
+    # The value, for the world outside -----------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The value as a NumPy array that cannot be written to; shares memory with the tensor."""
+        view = np.asarray(self.array).view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy:
+            return np.array(self.array, dtype=dtype)
+        view = self.numpy()
+        return view if dtype is None else view.astype(dtype, copy=False)
+
+    def item(self) -> Any:
+        """The only element as a Python number.
+
+        Raises:
+            ShapeError: if there is more or less than one element.
+        """
+        if self.size != 1:
+            raise ShapeError(f"item() needs a tensor with one element; this one has shape {self.shape}")
+        return np.asarray(self.array).item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return np.asarray(self.array).tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.dtype.kind not in "iu":
+            raise DTypeError(f"only an integer tensor can be an index; this one is {self.dtype.name}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        body = np.array2string(np.asarray(self.array), separator=", ", prefix="Tensor(", threshold=100, precision=5)
+        empty = f", shape={self.shape}" if self.size == 0 else ""
+        made = f", {'requires_grad=True' if self.node.is_leaf else 'node=' + self.node.name}" if self.node else ""
+        return f"Tensor({body}{empty}, dtype={self.dtype.name}{made})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError("tensors are values and cannot be changed in place\nTry: x = x.at[index].set(value)")
+
+    # Gradients ----------------------------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that ``backward`` has added up here: of leaves, and of tensors told to `retain_grad`."""
+        return None if self.node is None or self.node.cell is None else self.node.cell.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if self.node is None:
+            raise GradientError("a tensor that does not require gradients cannot have one")
+        self.retain_grad()
+        self.node.cell.grad = value
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in ``.grad`` although it is not a leaf."""
+        if self.node is None:
+            raise GradientError(
+                "retain_grad() on a tensor to which no gradient flows",
+                hint="make one of its inputs with requires_grad=True, outside of no_grad()",
+            )
+        if self.node.cell is None:
+            self.node.cell = GradientHolder()
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` whenever a backward pass has the gradient of this tensor.
+
+        A tensor that the hook returns takes the gradient's place. Returns a function that removes the hook.
+        """
+        if self.node is None:
+            raise GradientError("register_hook() on a tensor to which no gradient flows")
+        node = self.node
+        node.hooks = [*(node.hooks or []), hook]
+
+        def remove() -> None:
+            node.hooks = [other for other in node.hooks or [] if other is not hook]
+
+        return remove
+
+    def detach(self) -> Tensor:
+        """The same value without history."""
+        return Tensor(self.array)
+
+    if TYPE_CHECKING:  # given by clearprop.array and clearprop.autodiff
+        T: Tensor
+        mT: Tensor
+        at: Any
+
+        def backward(
+            self, g: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+        ) -> None: ...
+        def astype(self, dtype: Any) -> Tensor: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def argmax(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+
+
+class GradientHolder:
+    """Where the gradient of a tensor is added up. A leaf node knows its holder; a `Parameter` is its own."""
+
+    __slots__ = ("grad", "name")
+
+    def __init__(self, name: str = "") -> None:
+        self.grad: Tensor | None = None
+        self.name = name
+
+
+def to_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """A fresh NumPy array of a number, nested lists, or an array.
+
+    Python floats become float32 and Python integers int64; NumPy arrays and scalars keep their dtype.
+
+    Raises:
+        DTypeError: for values that tensors cannot hold (complex numbers, strings, objects), and for tensors with a
+            history inside a list: the list would cut them off from it.
+    """
+    if isinstance(value, (Tensor, Cell)):
+        value = value.numpy()
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (Tensor, Cell)) for item in value):
+        if any(item.requires_grad for item in value if isinstance(item, (Tensor, Cell))):
+            raise DTypeError("a list of tensors with a history cannot become one tensor", hint="cp.stack(the_list)")
+        value = np.stack([to_array(item) for item in value])
+    if dtype is not None:
+        return np.array(value, dtype=dtypes.to_numpy(dtype))
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ShapeError(f"nested lists of unequal lengths: {error}") from None
+    if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
+        return array.astype(dtypes.DEFAULT_FLOAT.dtype)
+    dtypes.to_numpy(array.dtype)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def tensor(value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of a number, nested lists or an array, which is copied.
+
+    Args:
+        value: a number, nested lists of numbers, a NumPy array, or a tensor (whose history is not taken over).
+        dtype: by default float32 for Python floats, int64 for Python integers, otherwise that of the array.
+        requires_grad: make it a leaf, whose gradient ``backward`` adds up in ``.grad``.
+
+    Raises:
+        DTypeError: if gradients are asked of integers or booleans.
+
+    >>> import clearprop as cp
+    >>> cp.tensor([1.0, 2.0], requires_grad=True)
+    Tensor([1., 2.], dtype=float32, requires_grad=True)
+    """
+    array = to_array(value, dtype)
+    if not requires_grad:
+        return Tensor(array)
+    check_differentiable(array.dtype)
+    return Tensor(array, leaf(array.shape, array.dtype, GradientHolder(), caller()))
+
+
+def check_differentiable(dtype: np.dtype[Any]) -> None:
+    """Raise DTypeError unless values of this type have gradients."""
+    if dtype.kind != "f":
+        raise DTypeError(
+            f"only floating-point tensors can require gradients; this one is {dtype}",
+            hint="make it cp.float32: cp.tensor(value, dtype=cp.float32, requires_grad=True)",
+        )
+
+
+class Cell:
+    """A name and a current value that can be replaced.
+
+    Args:
+        value: the first value; anything that `tensor` takes.
+        name: for messages and pictures; modules fill it in.
+
+    >>> from clearprop.tensor import Cell
+    >>> counter = Cell(0)
+    >>> counter.assign(counter + 1)
+    >>> counter.value.item()
+    1
+    """
+
+    __slots__ = ("__weakref__", "_value", "name")
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    def __init__(self, value: Any, *, name: str = "") -> None:
+        self.name = name
+        self._value = self._make(to_array(value))
+
+    @property
+    def value(self) -> Tensor:
+        """The current value. Operators read it by themselves: ``x @ weight``."""
+        if state.cell_watcher is not None:
+            state.cell_watcher.read(self)
+        return self._value
+
+    def assign(self, value: Any) -> None:
+        """Put another value of the same shape and dtype in the cell; its history is not taken over.
+
+        Raises:
+            ShapeError, DTypeError: if shape or dtype differ; the cell keeps its value.
+        """
+        array = value.array if type(value) is Tensor else to_array(value, self._value.array.dtype)
+        held = self._value.array
+        if array.shape != held.shape:
+            raise ShapeError(f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}")
+        if array.dtype != held.dtype:
+            raise DTypeError(
+                f"assign: {self._label()} has dtype {held.dtype}, the value has dtype {array.dtype}",
+                hint=f"value.astype(cp.{held.dtype})",
+            )
+        if state.cell_watcher is not None:
+            state.cell_watcher.assigned(self)
+        self._value = self._make(array)
+
+    def peek(self) -> Tensor:
+        """The current value, without this counting as a read (for `checkpoint` and the compiler)."""
+        return self._value
+
+    def restore(self, value: Tensor) -> None:
+        """Put back a value that `peek` gave, together with its node."""
+        self._value = value
+
+    def _make(self, array: Any) -> Tensor:
+        return Tensor(array)
+
+    def _label(self) -> str:
+        return f"{type(self).__name__} {self.name}".rstrip()
+
+    shape = property(lambda self: self._value.shape, doc="Lengths of the axes.")
+    ndim = property(lambda self: self._value.ndim, doc="Number of axes.")
+    size = property(lambda self: self._value.size, doc="Number of elements.")
+    dtype = property(lambda self: self._value.dtype, doc="Data type of the elements.")
+    requires_grad = property(lambda self: False, doc="Cells that are not parameters get no gradients.")
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The current value as a NumPy array that cannot be written to."""
+        return self.value.numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return self.value.__array__(dtype, copy)
+
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        return self.value.item()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        return f"{type(self).__name__}({name}{self._value!r})"
+
+
+class Buffer(Cell):
+    """A module's value that is not trained, such as a running mean."""
+
+    __slots__ = ()
+
+
+class Parameter(Cell):
+    """A value that is trained: a named, assignable leaf of the graph.
+
+    Args:
+        value: the first value.
+        requires_grad: False freezes it.
+
+    Attributes:
+        grad: what ``backward`` has added up, or None.
+
+    >>> import clearprop as cp
+    >>> w = cp.Parameter([1.0, 2.0])
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    Tensor([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("_requires_grad", "grad")
+
+    def __init__(self, value: Any, *, requires_grad: bool = True, name: str = "") -> None:
+        self._requires_grad = requires_grad
+        self.grad: Tensor | None = None
+        super().__init__(value, name=name)
+
+    def _make(self, array: Any) -> Tensor:
+        if not self._requires_grad:
+            return Tensor(array)
+        check_differentiable(array.dtype)
+        return Tensor(array, leaf(array.shape, array.dtype, self))
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this parameter; assign False to freeze it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self._requires_grad = flag
+        self._value = self._make(self._value.array)
