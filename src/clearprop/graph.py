@@ -29,10 +29,12 @@ _number_of = attrgetter("number")
 class State(threading.local):
     """What this thread is doing just now: whether it records, inside which module, and who watches."""
 
-    grad_enabled: bool = True
-    module: str = ""
-    observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
-    cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, the compiler)
+    def __init__(self) -> None:
+        self.grad_enabled = True
+        self.module = ""
+        self.observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
+        self.cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, the compiler)
+        self.batches: list[tuple[int, int]] = []  # level and batch size of each vmap that is running
 
 
 state = State()

@@ -19,7 +19,7 @@ tensors it records. So the same rule serves the ordinary backward pass and gradi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -31,6 +31,9 @@ from clearprop.tensor import Tensor
 
 Value: TypeAlias = Any
 """A plain array or a Tensor. A rule does not know which, and need not."""
+
+NOTHING: dict[str, Any] = {}
+"""What nodes keep that need to keep nothing; one for all of them. Never written to."""
 
 OUTPUT = "z"
 """The name under which rules ask for the output."""
@@ -72,8 +75,9 @@ class Formula(NamedTuple):
 
 def numpy_dtype(value: Value) -> np.dtype[Any]:
     """NumPy's dtype of an array or a tensor."""
-    dtype = value.dtype
-    return dtype if isinstance(dtype, np.dtype) else dtype.dtype  # type: ignore[no-any-return]
+    if type(value) is Tensor:
+        return value.array.dtype  # type: ignore[no-any-return]
+    return value.dtype.dtype if isinstance(value, Tensor) else value.dtype  # type: ignore[no-any-return]
 
 
 def spec_of(value: Value) -> Spec:
@@ -94,10 +98,13 @@ class Rule:
         self.attributes = tuple(name for name in names if name not in kept and name not in about_input)
         if names != [*self.residuals, *(name for name in names if name in about_input), *self.attributes]:
             raise TypeError(f"{function.__qualname__}: order the arguments as residuals, facts, attributes")
-        self.bare = not self.facts and not self.attributes
+        self.needs_residuals_only = not self.facts and not self.attributes
+        self.needs_nothing = self.needs_residuals_only and not self.residuals
 
     def __call__(self, g: Value, residuals: dict[str, Value], node: Node, parent: Node) -> Value:
-        if self.bare:
+        if self.needs_nothing:
+            return self.function(g)
+        if self.needs_residuals_only:
             return self.function(g, *[residuals[name] for name in self.residuals])
         return self.function(
             g,
@@ -114,7 +121,6 @@ class Primitive:
         formula: forward and backward in LaTeX.
         differentiable: False for operations whose output does not depend smoothly on any input.
         linear: True for linear operations of one input: their JVP is the primitive itself, applied to the tangent.
-        weak_scalars: Python numbers may stand for inputs; they take the other input's shape and dtype.
 
     Rules, of which ``compute`` defines the names of inputs (positional) and attributes (keyword-only):
         shape(*specs, **attributes) -> Spec: raises the error that a user will read.
@@ -129,7 +135,6 @@ class Primitive:
     formula: ClassVar[Formula]
     differentiable: ClassVar[bool] = True
     linear: ClassVar[bool] = False
-    weak_scalars: ClassVar[bool] = False
 
     def __init__(self) -> None:
         cls = type(self)
@@ -138,15 +143,17 @@ class Primitive:
         parameters = list(inspect.signature(self.compute).parameters.values())
         self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.vjp_rules = {i: rule for i, rule in self._rules("vjp")}
-        self.jvp_rules = {i: rule for i, rule in self._rules("jvp")}
+        self.vjp_rules = self._rules("vjp")
+        self.jvp_rules = self._rules("jvp")
         self._kept: dict[int, list[tuple[str, int]]] = {}
 
-    def _rules(self, kind: str) -> Iterator[tuple[int, Rule]]:
-        for i, name in enumerate(self.inputs):
-            function = getattr(self, f"{kind}_{name}", None)
-            if function is not None:
-                yield i, Rule(function, name, self.inputs)
+    def _rules(self, kind: str) -> list[Rule | None]:
+        """For each input the rule of that kind, None if it has none."""
+        functions = [getattr(self, f"{kind}_{name}", None) for name in self.inputs]
+        return [
+            None if function is None else Rule(function, name, self.inputs)
+            for name, function in zip(self.inputs, functions, strict=True)
+        ]
 
     # The row ------------------------------------------------------------------------------------------------------
 
@@ -167,11 +174,12 @@ class Primitive:
             residuals: what the node kept, as arrays, or as tensors if this backward pass is to be recorded.
             parents: the inputs that want a contribution; None in the place of one that does not.
         """
-        rules = self.vjp_rules
-        return [
-            None if parent is None or i not in rules else rules[i](g, residuals, node, parent)
-            for i, parent in enumerate(parents)
-        ]
+        contributions: list[Value | None] = [None] * len(parents)
+        for i, rule in enumerate(self.vjp_rules):
+            parent = parents[i]
+            if parent is not None and rule is not None:
+                contributions[i] = rule(g, residuals, node, parent)
+        return contributions
 
     def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
         """Tangent of the output: the sum over the inputs of the local derivative times the input's tangent."""
@@ -179,10 +187,8 @@ class Primitive:
         for i, (tangent, parent) in enumerate(zip(tangents, node.parents, strict=True)):
             if tangent is None or parent is None:
                 continue
-            if self.linear and i not in self.jvp_rules:
-                part = self(tangent, **node.attributes)
-            else:
-                part = self.jvp_rules[i](tangent, residuals, node, parent)
+            rule = self.jvp_rules[i]
+            part = self(tangent, **node.attributes) if rule is None else rule(tangent, residuals, node, parent)
             total = part if total is None else lookup("add")(total, part)
         return total
 
@@ -204,44 +210,49 @@ class Primitive:
 
     def __call__(self, *inputs: Value, **attributes: Any) -> Value:
         """Apply to plain arrays, giving an array; or to tensors, giving a tensor that records if a gradient flows."""
+        try:
+            for x in inputs:
+                if isinstance(x, Tensor):
+                    return self._apply(inputs, attributes)
+            return self.compute(*inputs, **attributes)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self._explain(error, inputs, attributes) from error
+
+    def _apply(self, inputs: Sequence[Value], attributes: dict[str, Any]) -> Tensor:
+        """Compute on the arrays inside the tensors; leave a node behind if a gradient flows to any of them."""
         arrays: list[Any] = []
         parents: list[Node | None] = []
-        tracked, bit, plain = 0, 1, True
+        tracked, bit, has_numbers = 0, 1, False
         for x in inputs:
-            kind = type(x)
-            if kind is Tensor:
-                plain = False
+            if type(x) is Tensor:
                 arrays.append(x.array)
-                node = x.node
-                parents.append(node)
-                if node is not None:
+                parents.append(x.node)
+                if x.node is not None:
                     tracked |= bit
             elif isinstance(x, Tensor):
-                return _outermost(inputs).apply(self, inputs, attributes)
+                return _outermost(inputs).apply(self, inputs, attributes)  # type: ignore[no-any-return]
             else:
                 arrays.append(x)
                 parents.append(None)
+                has_numbers = has_numbers or isinstance(x, (int, float))
             bit += bit
-        try:
-            if plain:
-                return self.compute(*arrays, **attributes)
-            if tracked and self.differentiable and state.grad_enabled:
-                return self.record(arrays, parents, attributes, tracked)
-            return Tensor(self.compute(*arrays, **attributes))
-        except (ValueError, TypeError, IndexError) as error:
-            raise self._explain(error, arrays, attributes) from error
+        if tracked and self.differentiable and state.grad_enabled:
+            if has_numbers:
+                _spread_numbers(arrays)
+            return self.record(arrays, parents, attributes, tracked)
+        return Tensor(self.compute(*arrays, **attributes))
 
     def record(
         self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int
     ) -> Tensor:
         """Compute, and leave a node behind."""
-        if self.weak_scalars:
-            _spread_scalars(arrays)
         output = self.compute(*arrays, **attributes)
         kept = self._kept.get(tracked)
         if kept is None:
             kept = self._kept[tracked] = self._find_kept(tracked)
-        residuals = {name: output if i < 0 else arrays[i] for name, i in kept}
+        residuals = {} if kept else NOTHING
+        for name, i in kept:
+            residuals[name] = output if i < 0 else arrays[i]
         if self.variadic and self.inputs[-1] in residuals:
             residuals[self.inputs[-1]] = tuple(arrays[len(self.inputs) - 1 :])
         node = Node(self, tuple(parents), attributes, output.shape, output.dtype, residuals, caller(), state.module)
@@ -251,7 +262,8 @@ class Primitive:
 
     def _find_kept(self, tracked: int) -> list[tuple[str, int]]:
         """Which inputs (by position; -1 is the output) the rules of the tracked inputs need."""
-        needed = {name for i, rule in self.vjp_rules.items() if tracked >> i & 1 for name in rule.residuals}
+        rules = [rule for i, rule in enumerate(self.vjp_rules) if rule is not None and tracked >> i & 1]
+        needed = {name for rule in rules for name in rule.residuals}
         positions = {name: i for i, name in enumerate(self.inputs)} | {OUTPUT: -1}
         return [(name, i) for name, i in positions.items() if name in needed]
 
@@ -261,10 +273,11 @@ class Primitive:
         tracked = sum(1 << i for i, name in enumerate(self.inputs) if name in wanted)
         return tuple(name for name, _ in self._find_kept(tracked))
 
-    def _explain(self, error: Exception, arrays: list[Any], attributes: dict[str, Any]) -> Exception:
+    def _explain(self, error: Exception, inputs: Sequence[Value], attributes: dict[str, Any]) -> Exception:
         """The error that a user should read instead of NumPy's."""
         if isinstance(error, ClearpropError):
             return error
+        arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
         operands = ", ".join(str(spec_of(x)) if hasattr(x, "shape") else repr(x) for x in arrays)
         try:
             self.shape(*[spec_of(np.asarray(x)) for x in arrays], **attributes)
@@ -314,11 +327,13 @@ def _outermost(inputs: Sequence[Value]) -> Any:
 
 def filled(value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     """An array of equal elements that takes the memory of one (all strides are zero)."""
+    if not shape:
+        return np.array(value, dtype)
     return np.ndarray(shape, dtype, np.array(value, dtype), 0, (0,) * len(shape))
 
 
-def _spread_scalars(arrays: list[Any]) -> None:
-    """Replace Python numbers by arrays of the shape and dtype of the other input."""
+def _spread_numbers(arrays: list[Any]) -> None:
+    """Replace Python numbers by arrays of the shape and dtype of the other input, in which they are weak."""
     for i, x in enumerate(arrays):
         if isinstance(x, (int, float)):
             other = next(y for y in arrays if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))

@@ -131,9 +131,6 @@ class Tensor:
         made = f", {'requires_grad=True' if self.node.is_leaf else 'node=' + self.node.name}" if self.node else ""
         return f"Tensor({body}{empty}, dtype={self.dtype.name}{made})"
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError("tensors are values and cannot be changed in place\nTry: x = x.at[index].set(value)")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, as_tensor, cast_to, expand, promoted
+from clearprop.array.promotion import ArrayLike, as_tensor, expand, same_dtype
 from clearprop.errors import ShapeError
-from clearprop.primitive import numpy_dtype
 from clearprop.primitives.contraction import matmul_error
 from clearprop.tensor import Tensor
 
@@ -25,10 +24,7 @@ def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:
     >>> cp.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
     Tensor([3., 7.], dtype=float32)
     """
-    a, b = as_tensor(x), as_tensor(y)
-    if numpy_dtype(a) != numpy_dtype(b):
-        common = promoted(numpy_dtype(a), numpy_dtype(b))
-        a, b = cast_to(a, common), cast_to(b, common)
+    a, b = same_dtype(as_tensor(x), as_tensor(y))
     if len(a.shape) == 2 and len(b.shape) == 2:
         return primitives.matmul(a, b)  # type: ignore[no-any-return]
     return _general(a, b)

@@ -53,6 +53,15 @@ def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     return result
 
 
+def same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as the dtype that holds both."""
+    first, second = numpy_dtype(a), numpy_dtype(b)
+    if first is second or first == second:
+        return a, b
+    common = promoted(first, second)
+    return cast_to(a, common), cast_to(b, common)
+
+
 def unary(primitive: Primitive, x: ArrayLike) -> Tensor:
     """Apply to a tensor of any dtype."""
     return primitive(as_tensor(x))  # type: ignore[no-any-return]
@@ -71,11 +80,11 @@ def binary(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
     if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
         tensor = as_tensor(y)
         return primitive(x, _fit_number(tensor, x))  # type: ignore[no-any-return]
-    a, b = as_tensor(x), as_tensor(y)
-    if numpy_dtype(a) != numpy_dtype(b):
-        common = promoted(numpy_dtype(a), numpy_dtype(b))
-        a, b = cast_to(a, common), cast_to(b, common)
-    if a.shape != b.shape and (a.requires_grad or b.requires_grad):
+    a, b = same_dtype(as_tensor(x), as_tensor(y))
+    first, second = a.shape, b.shape
+    if first != second and (a.node is not None or b.node is not None):
+        if first[len(first) - len(second) :] == second:  # most often: a bias, the same for each row of a batch
+            return primitive(a, expand(b, first))  # type: ignore[no-any-return]
         shape = common_shape(primitive.name, a, b)
         a, b = expand(a, shape), expand(b, shape)
     return primitive(a, b)  # type: ignore[no-any-return]
@@ -102,26 +111,27 @@ def _fit_number(x: Tensor, number: float) -> Tensor:
 
 def common_shape(name: str, *xs: Tensor) -> tuple[int, ...]:
     """The shape to which all broadcast; ShapeError with the operation's name if there is none."""
+    shapes = [x.shape for x in xs]
     try:
-        return np.broadcast_shapes(*(x.shape for x in xs))
+        return np.broadcast_shapes(*shapes)
     except ValueError:
-        shapes = " and ".join(str(x.shape) for x in xs)
         raise ShapeError(
-            f"{name}: shapes {shapes} do not broadcast: from the last axis on, lengths must be equal, or one of them 1",
+            f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast: from the last axis on, lengths must be "
+            "equal, or one of them 1",
             hint="reshape one of them, e.g. x.reshape(-1, 1) to make it a column",
         ) from None
 
 
 def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Broadcast to a shape: new axes in front, axes of length 1 stretched."""
-    if x.shape == shape:
+    have = x.shape
+    if have == shape:
         return x
-    missing = len(shape) - len(x.shape)
-    old = (None,) * missing + x.shape
-    axes = tuple(i for i, (have, want) in enumerate(zip(old, shape, strict=True)) if have is None or have != want)
-    kept = tuple(length for i, length in enumerate(shape) if i not in axes)
-    if x.shape != kept:
-        x = primitives.reshape(x, shape=kept)
+    missing = len(shape) - len(have)
+    axes = tuple(range(missing))
+    if have != shape[missing:]:
+        axes += tuple(i for i in range(missing, len(shape)) if have[i - missing] != shape[i])
+        x = primitives.reshape(x, shape=tuple(length for i, length in enumerate(shape) if i not in axes))
     return primitives.broadcast(x, shape=shape, axes=axes)  # type: ignore[no-any-return]
 
 

@@ -3,7 +3,7 @@
 Read `backward` first; `transforms` builds on it; `batching` is what ``vmap`` needs.
 """
 
-from clearprop.autodiff.backward import backward, enable_grad, no_grad
+from clearprop.autodiff.backward import enable_grad, no_grad
 from clearprop.autodiff.check import check_gradients
 from clearprop.autodiff.checkpoint import checkpoint
 from clearprop.autodiff.custom import Function, custom_vjp
@@ -11,7 +11,6 @@ from clearprop.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, val
 
 __all__ = [
     "Function",
-    "backward",
     "check_gradients",
     "checkpoint",
     "custom_vjp",

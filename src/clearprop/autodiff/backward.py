@@ -46,7 +46,7 @@ def backpropagate(
     Returns:
         The gradient of each target that one arrived at.
     """
-    wanted, found = set(targets), dict[Node, Value]()
+    wanted, found, observer = set(targets), dict[Node, Value](), state.observer
     for node in reversed(order):
         g = upstream.pop(node, None)
         if g is None:
@@ -59,8 +59,8 @@ def backpropagate(
         if node.cell is not None and not wanted:
             _add_into_grad(node, g)
         if node.primitive is None:
-            if state.observer is not None:
-                state.observer.arrived(node, g)
+            if observer is not None:
+                observer.arrived(node, g)
             continue
         parents = node.parents
         if needed is not None:
@@ -71,8 +71,8 @@ def backpropagate(
         except ClearpropError as error:
             message = f"in the backward pass of {node.name}: {error.message}"
             raise GradientError(message, error.hint, node.position) from error
-        if state.observer is not None:
-            state.observer.backward(node, g, contributions)
+        if observer is not None:
+            observer.backward(node, g, contributions)
         for parent, contribution in zip(parents, contributions, strict=True):
             if parent is None or contribution is None:
                 continue
@@ -149,7 +149,7 @@ def _first_gradient(output: Tensor, g: Any) -> Any:
                 f"backward() needs a scalar loss; this tensor has shape {output.shape}",
                 hint=f"loss.mean().backward(), or pass the upstream gradient: backward(g) with g of shape {output.shape}",
             )
-        return np.ones((), output.array.dtype)
+        return np.array(1, output.array.dtype)
     array = to_array(g, output.array.dtype)
     if array.shape != output.shape:
         raise GradientError(f"backward(g): g has shape {array.shape}, this tensor has shape {output.shape}")

@@ -124,7 +124,7 @@ def wrap(x: Value, level: int) -> Value:
 
 def active_levels() -> list[tuple[int, int]]:
     """Level and batch size of every vmap that is running in this thread, the innermost call last."""
-    return getattr(state, "batches", [])
+    return state.batches
 
 
 class running:
@@ -134,10 +134,10 @@ class running:
         self.entry = (level, size)
 
     def __enter__(self) -> None:
-        state.batches = [*active_levels(), self.entry]  # type: ignore[attr-defined]
+        state.batches = [*active_levels(), self.entry]
 
     def __exit__(self, *_: object) -> None:
-        state.batches = active_levels()[:-1]  # type: ignore[attr-defined]
+        state.batches = active_levels()[:-1]
 
 
 class Physical:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,11 +42,10 @@ class Elementwise(Primitive):
     gives: ClassVar[str | None] = None
     """The output's dtype if it is not that of the inputs."""
     flops_per_element: ClassVar[int] = 1
-    weak_scalars = True
 
-    def _rules(self, kind: str) -> Iterator[tuple[int, Rule]]:
-        own = dict(super()._rules(kind))
-        return iter({**dict(super()._rules("vjp")), **own}.items())
+    def _rules(self, kind: str) -> list[Rule | None]:
+        own, diagonal = super()._rules(kind), super()._rules("vjp")
+        return [rule or same for rule, same in zip(own, diagonal, strict=True)]
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         named = dict(zip(self.inputs, inputs, strict=True))

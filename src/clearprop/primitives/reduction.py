@@ -176,9 +176,8 @@ class Logsumexp(Reduction):
     needs_elements = True
 
     def compute(self, x: Value, *, axes: tuple[int, ...]) -> Value:
-        top = np.maximum.reduce(x, axes, keepdims=True)
-        if not np.isfinite(top).all():
-            top = np.where(np.isfinite(top), top, np.zeros_like(top))
+        limit = np.finfo(x.dtype).max  # where all of x is -inf, or some of it +inf, a finite shift avoids inf - inf
+        top = np.minimum(np.maximum(np.maximum.reduce(x, axes, keepdims=True), -limit), limit)
         total = np.add.reduce(np.exp(x - top), axes, x.dtype)
         return np.log(total) + top.reshape(total.shape)
 

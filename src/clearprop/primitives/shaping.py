@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,12 @@ def inverse_permutation(axes: Sequence[int]) -> tuple[int, ...]:
 
 def transpose(x: Value) -> Value:
     """The last two axes swapped: the transpose of a matrix, or of each matrix of a batch."""
-    last = len(x.shape) - 1
-    return permute(x, axes=(*range(last - 1), last, last - 1))
+    return permute(x, axes=_last_two_swapped(len(x.shape)))
+
+
+@cache
+def _last_two_swapped(ndim: int) -> tuple[int, ...]:
+    return (*range(ndim - 2), ndim - 1, ndim - 2)
 
 
 class Slice(OneInput):

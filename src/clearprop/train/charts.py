@@ -1,0 +1,168 @@
+"""Line charts of a training run: where everything goes on the paper. `templates/chart.html` draws it as SVG.
+
+Of the plotting libraries, matplotlib and plotly weigh 10 MB each, and pygal cannot be made good here: its logarithmic
+scale bends both axes, its labels overlap, it has no text alternative, and it adds 28 kB of style to each chart. What a
+chart of two curves needs is little: nice ticks, paths that break where a value is missing, labels that do not collide.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT = 380, 250
+LEFT, RIGHT, TOP, BOTTOM = 48, 80, 22, 38  # margins: tick labels, names of the curves, the best epoch, the axis
+LABEL_HEIGHT = 15
+DOTS_UP_TO = 40  # points; more of them would hide the curve
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A position on an axis and what stands there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve, ready to draw: an SVG path, its points with their values as text, its name at its end."""
+
+    name: str
+    path: str
+    dots: list[tuple[float, float, str]]
+    label_at: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, ready to draw."""
+
+    curves: list[Curve]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    marked: float | None  # the position of the epoch to mark
+    logarithmic: bool
+
+
+def line_chart(
+    x: Floats,
+    curves: dict[str, Floats],
+    *,
+    text: Callable[[float], str],
+    from_zero: bool = False,
+    may_be_logarithmic: bool = False,
+    mark: float | None = None,
+) -> Chart | None:
+    """Lay out curves over a common x; None if not one of their values is finite.
+
+    Args:
+        x: increasing whole numbers, such as epochs.
+        curves: by name, as long as x; a curve breaks where it is not finite.
+        text: writes a value, for ticks and points.
+        from_zero: let the y axis begin at 0, if it is linear.
+        may_be_logarithmic: use a logarithmic y axis if the values are positive and span two decades.
+        mark: an x to mark with a line.
+
+    >>> loss = np.array([2.0, 0.5, np.nan, 0.25])
+    >>> chart = line_chart(np.arange(1.0, 5.0), {"train": loss}, text=str, from_zero=True)
+    >>> [tick.text for tick in chart.y_ticks], chart.curves[0].path.count("M")
+    (['0.0', '0.5', '1.0', '1.5', '2.0'], 2)
+    """
+    values = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    logarithmic = may_be_logarithmic and low > 0 and high / low >= 100
+    if logarithmic:
+        low, high = low / 1.25, high * 1.25
+        y_ticks = decades(low, high)
+    else:
+        y_ticks = nice_ticks(min(low, 0.0) if from_zero else low, high)
+        low, high = y_ticks[0], y_ticks[-1]
+    y_scale = _scale(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
+    first, last = (float(x[0]), float(x[-1])) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5)
+    x_scale = _scale(first, last, LEFT, WIDTH - RIGHT)
+    x_ticks = [tick for tick in nice_ticks(float(x[0]), float(x[-1]), whole=True) if first <= tick <= last]
+    drawn = {name: y for name, y in curves.items() if np.isfinite(y).any()}
+    heights = _apart([y_scale(float(y[np.isfinite(y)][-1])) for y in drawn.values()])
+    return Chart(
+        [_curve(name, x, y, x_scale, y_scale, text, at) for (name, y), at in zip(drawn.items(), heights, strict=True)],
+        [Tick(x_scale(tick), f"{tick:,.0f}") for tick in x_ticks],
+        [Tick(y_scale(tick), text(tick)) for tick in y_ticks],
+        None if mark is None else x_scale(mark),
+        logarithmic,
+    )
+
+
+def nice_ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """A few round numbers that enclose the interval, whole ones if asked for.
+
+    >>> nice_ticks(0.0, 2.3), nice_ticks(1.0, 20.0, whole=True), nice_ticks(5.0, 5.0)
+    ([0.0, 0.5, 1.0, 1.5, 2.0, 2.5], [0.0, 5.0, 10.0, 15.0, 20.0], [4.6, 4.8, 5.0, 5.2, 5.4])
+    """
+    if high <= low:
+        low, high = low - (abs(low) / 20 or 0.5), high + (abs(high) / 20 or 0.5)
+    step = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(step))
+    step = next(size for size in (1, 2, 2.5, 5, 10) if size * power >= step * 0.85) * power
+    step = max(1.0, float(round(step))) if whole else step
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Powers of ten inside the interval; every second, third, … one where there are many.
+
+    >>> decades(0.02, 3.0), decades(1e-12, 2.0)
+    ([0.1, 1.0], [1e-12, 1e-10, 1e-08, 1e-06, 0.0001, 0.01, 1.0])
+    """
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / 6) or 1)]
+
+
+def _scale(low: float, high: float, start: float, end: float, logarithmic: bool = False) -> Callable[[float], float]:
+    if logarithmic:
+        linear = _scale(math.log(low), math.log(high), start, end)
+        return lambda value: linear(math.log(value))
+    return lambda value: round(start + (value - low) / (high - low) * (end - start), 1)
+
+
+def _curve(
+    name: str,
+    x: Floats,
+    y: Floats,
+    x_scale: Callable[[float], float],
+    y_scale: Callable[[float], float],
+    text: Callable[[float], str],
+    label_at: float,
+) -> Curve:
+    path, dots, pen = [], [], "M"
+    for at, value in zip(x.tolist(), y.tolist(), strict=True):
+        if not math.isfinite(value):
+            pen = "M"
+            continue
+        dots.append((x_scale(at), y_scale(value), f"{at:,.0f}: {text(value)}"))
+        path.append(f"{pen}{dots[-1][0]:g} {dots[-1][1]:g}")
+        pen = "L"
+    # A point between two missing ones has no line: it is seen only as a dot.
+    return Curve(name, "".join(path), dots if len(dots) <= DOTS_UP_TO else dots[-1:], label_at)
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """The heights of the labels, pushed apart so that none covers another."""
+    placed = list(heights)
+    order = sorted(range(len(placed)), key=placed.__getitem__)
+    for above, below in itertools.pairwise(order):
+        overlap = LABEL_HEIGHT - (placed[below] - placed[above])
+        if overlap > 0:
+            placed[above] -= overlap / 2
+            placed[below] += overlap / 2
+    return placed

@@ -1,0 +1,298 @@
+"""The report of a training run: one HTML file that needs nothing else, for screens, paper and screen readers.
+
+What is said is decided here, as plain data; how it looks stands in `templates/`. Jinja escapes all text, the file has
+no script, and a content security policy in it forbids every load from a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.files.atomic import atomic_write
+from clearprop.train import figures
+from clearprop.train.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, line_chart
+from clearprop.train.confusion import class_figures, largest_mistakes
+from clearprop.train.figures import VALIDATION, duration, figure, label, rate
+from clearprop.train.history import Evaluation, History, Layer, Row
+from clearprop.train.summary import examples_per_second
+
+_CURVE_POINTS = 500  # more are finer than a printer's dot
+_TABLE_ROWS = 200
+_CLASSES_IN_A_TABLE = 40  # a larger matrix is a wall of zeros; the figures by class and the mistakes remain
+_BLOCKS_UNFOLDED = 24
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """A chart with its title and what it shows in words."""
+
+    name: str
+    title: str
+    chart: Chart
+    words: str
+    x_label: str = "epoch"
+
+
+@dataclass
+class Block:
+    """A module of the network with the modules inside it."""
+
+    layer: Layer
+    name: str
+    depth: int
+    children: list[Block] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many numbers it learns, with all that is inside it."""
+        return self.layer.count + sum(child.count for child in self.children)
+
+
+def write_report(history: History, path: str | os.PathLike[str]) -> Path:
+    """Write the report of a run as one self-contained HTML file.
+
+    Raises:
+        FileError: the file cannot be written; an older report in its place is then unharmed.
+
+    >>> import tempfile
+    >>> history = History("digits", seed=0)
+    >>> row = history.add_epoch({"loss": 0.5, "accuracy": 0.8})
+    >>> report = write_report(history, Path(tempfile.mkdtemp()) / "report.html")
+    >>> report.read_text(encoding="utf-8").splitlines()[0]
+    '<!doctype html>'
+    """
+    text = render(history)
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8", errors="replace"))  # a file name may hold bytes that are no text
+    return Path(path)
+
+
+def render(history: History) -> str:
+    """The report as HTML text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # some 30 ms, needed once, at the end of a run
+
+    environment = Environment(
+        loader=PackageLoader("clearprop.train"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(figure=figure, label=label, shape=figures.shape, percent=partial(figure, "accuracy"))
+    network = network_tree(history.layers)
+    return environment.get_template("report.html").render(
+        history=history,
+        paper=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
+        started=_date(history.started),
+        opening=_unbroken(opening(history)),
+        headlines=headlines(history),
+        charts=charts(history),
+        learning_rate=_constant_learning_rate(history),
+        rows=thinned(history.epochs, _TABLE_ROWS, history.best_epoch),
+        confusion=_confusion(history.evaluation),
+        network=network,
+        blocks=flattened(network),
+        unfolded=len(history.layers) <= _BLOCKS_UNFOLDED,
+        config=[(name, _setting(value)) for name, value in history.config.items()],
+    )
+
+
+def opening(history: History) -> str:
+    """What came out of the run, in a sentence or two.
+
+    >>> history = History(seconds=9.81, evaluation=Evaluation({"accuracy": 0.975}, 360))
+    >>> row = history.add_epoch({"loss": 0.2})
+    >>> opening(history)
+    'Trained for 1 epoch in 9.8 s. On 360 test examples it has not seen before, its accuracy is 97.50 %.'
+    """
+    epochs = len(history.epochs)
+    text = f"Trained for {epochs} epoch{'' if epochs == 1 else 's'} in {duration(history.seconds)}"
+    text += f" ({history.stop_reason})." if history.stop_reason else "."
+    evaluation = history.evaluation
+    if evaluation is None or not evaluation.metrics:
+        return text
+    name = _main_metric(evaluation)
+    return (
+        f"{text} On {evaluation.examples:,} {evaluation.split} examples it has not seen before, "
+        f"its {label(name)} is {figure(name, evaluation.metrics[name])}."
+    )
+
+
+def headlines(history: History) -> list[tuple[str, str, str]]:
+    """The headline figures: name, value, and what else is to be said of it."""
+    found: list[tuple[str, str, str]] = []
+    evaluation = history.evaluation
+    if evaluation is not None and evaluation.metrics:
+        first = _main_metric(evaluation)
+        names = [first, *(name for name in evaluation.metrics if name != first)]
+        for name in names[:3]:
+            on = f"on {evaluation.examples:,} examples" if name == first else ""
+            found.append((f"{evaluation.split} {label(name)}", figure(name, evaluation.metrics[name]), on))
+    if history.best_epoch is not None and history.best is not None:
+        value = history.best.get(history.monitor)
+        why = "" if value is None else f"{label(history.monitor)} {figure(history.monitor, value)}"
+        found.append(("best epoch", f"{history.best_epoch} of {len(history.epochs)}", why))
+    speed = examples_per_second(history)
+    found.append(("time", duration(history.seconds), "" if speed is None else f"{rate(speed)[:-2]} examples a second"))
+    if history.layers:
+        found.append(("parameters", f"{history.parameter_count:,}", ""))
+    return found
+
+
+def charts(history: History) -> list[ChartView]:
+    """Loss, each metric, and the learning rate if it changes; the loss by step if it was kept."""
+    views = [_epoch_chart(history, name) for name in ("loss", *history.metrics)]
+    if "lr" in history.columns and _constant_learning_rate(history) is None:
+        views.append(_epoch_chart(history, "lr"))
+    if any("loss" in row for row in history.steps):
+        views.insert(1, _step_chart(history))
+    return [view for view in views if view is not None]
+
+
+def _epoch_chart(history: History, name: str) -> ChartView | None:
+    rows = thinned(history.epochs, _CURVE_POINTS, history.best_epoch)
+    own_name = "" if name == "lr" else "training"
+    columns = {own_name: name, "validation": VALIDATION + name}
+    curves = {title: _floats(rows, column) for title, column in columns.items() if column in history.columns}
+    if not curves:
+        return None
+    chart = line_chart(
+        _floats(rows, "epoch"),
+        curves,
+        text=partial(_tick, name),
+        from_zero=name in ("loss", "lr"),
+        may_be_logarithmic=name == "loss",
+        mark=history.best_epoch if name != "lr" else None,
+    )
+    if chart is None:
+        return None
+    words = [_in_words(history, name, title, column) for title, column in columns.items() if title in curves]
+    if chart.logarithmic:
+        words.append("The scale is logarithmic.")
+    return ChartView(name, label(name).capitalize(), chart, _unbroken(" ".join(words)))
+
+
+def _step_chart(history: History) -> ChartView | None:
+    rows = thinned([row for row in history.steps if "loss" in row], _CURVE_POINTS)
+    losses = _floats(rows, "loss")
+    text = partial(figure, "loss")
+    chart = line_chart(_floats(rows, "step"), {"": losses}, text=text, from_zero=True, may_be_logarithmic=True)
+    if chart is None:
+        return None
+    words = f"{len(history.steps):,} steps: from {text(losses[0])} to {text(losses[-1])}."
+    return ChartView("steps", "Training loss by step", chart, words, "step")
+
+
+def _in_words(history: History, name: str, title: str, column: str) -> str:
+    """A curve for those who do not see it: its two ends, its best point, and where it fails."""
+    values = history.column(column)
+    finite = np.flatnonzero(np.isfinite(values))
+    subject = f"{title.capitalize()}: from" if title else "From"
+    if not finite.size:
+        return f"{title.capitalize()}: not one finite value."
+    upwards = figures.is_fraction(name)
+    best = finite[np.argmax(values[finite]) if upwards else np.argmin(values[finite])]
+    text = f"{subject} {figure(name, values[0])} to {figure(name, values[-1])}"
+    if best != len(values) - 1 and (name == "loss" or upwards):
+        text += f", {'highest' if upwards else 'lowest'} in epoch {best + 1} with {figure(name, values[best])}"
+    bad = np.flatnonzero(~np.isfinite(values))
+    return text + (f"; not finite from epoch {bad[0] + 1}." if bad.size else ".")
+
+
+def network_tree(layers: Sequence[Layer]) -> Block | None:
+    """The modules as a tree: each stands inside the module whose path its own path begins with.
+
+    >>> tree = network_tree([Layer("", "Sequential"), Layer("0", "Linear", "(N, 2)", {"weight": (3, 2)})])
+    >>> tree.count, tree.children[0].name
+    (6, '0')
+    """
+    if not layers:
+        return None
+    root = Block(next((layer for layer in layers if not layer.path), Layer("", "Network")), "", 0)
+    blocks = {"": root}
+    for layer in layers:
+        if not layer.path:
+            continue
+        parent, names = layer.path, ""
+        while parent not in blocks:
+            parent, _, name = parent.rpartition(".")
+            names = f"{name}.{names}" if names else name
+        block = Block(layer, names, blocks[parent].depth + 1)
+        blocks[parent].children.append(block)
+        blocks[layer.path] = block
+    return root
+
+
+def flattened(block: Block | None) -> list[Block]:
+    """A block and all that is inside it, from top to bottom."""
+    return [] if block is None else [block, *(inner for child in block.children for inner in flattened(child))]
+
+
+def thinned(rows: Sequence[Row], most: int, keep: int | None = None) -> list[Row]:
+    """At most about `most` of the rows, evenly spread: with the first, the last, and the epoch to keep.
+
+    >>> [row["epoch"] for row in thinned([{"epoch": epoch} for epoch in range(1, 101)], most=5, keep=42)]
+    [1, 21, 41, 42, 61, 81, 100]
+    """
+    if len(rows) <= most:
+        return list(rows)
+    kept = {*range(0, len(rows), -(-len(rows) // most)), len(rows) - 1}
+    return [rows[index] for index in sorted(kept | ({keep - 1} if keep else set()))]
+
+
+def _confusion(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    if evaluation is None or evaluation.confusion is None:
+        return None
+    names = evaluation.class_names
+    return {
+        "classes": class_figures(evaluation.confusion, names),
+        "mistakes": largest_mistakes(evaluation.confusion, names),
+        "right": int(np.trace(evaluation.confusion)),
+        "total": int(evaluation.confusion.sum()),
+        "whole": len(names) <= _CLASSES_IN_A_TABLE,
+        "upright": max(map(len, names)) <= 4,
+    }
+
+
+def _main_metric(evaluation: Evaluation) -> str:
+    return next((name for name in evaluation.metrics if name != "loss"), "loss")
+
+
+def _constant_learning_rate(history: History) -> float | None:
+    rates = history.column("lr")
+    return float(rates[0]) if rates.size and np.all(rates == rates[0]) else None
+
+
+def _floats(rows: Sequence[Row], column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([row.get(column, np.nan) for row in rows], dtype=np.float64)
+
+
+def _tick(name: str, value: float) -> str:
+    return f"{100 * value:.4g} %" if figures.is_fraction(name) else f"{value:.4g}"
+
+
+def _unbroken(text: str) -> str:
+    """Text whose percent signs stay with their numbers at the end of a line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _setting(value: object) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _date(started: str) -> str:
+    try:
+        return datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z").lstrip("0")
+    except ValueError:
+        return started

@@ -1,0 +1,59 @@
+"""No primitive without its row, and no row without its tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from clearprop.primitive import PRIMITIVES, Primitive, missing_lowerings, register
+from tests.primitives.table import TABLE
+
+APART = {"custom", "item"}
+"""Primitives whose rules come from the user: `tests/autodiff/test_custom.py`."""
+
+NAMES = sorted(PRIMITIVES)
+
+
+def test_every_primitive_is_declared() -> None:
+    assert sorted(PRIMITIVES.keys() - APART) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_row_is_complete(name: str) -> None:
+    primitive = PRIMITIVES[name]
+    own = type(primitive)
+    assert primitive.name == name
+    assert primitive.formula.forward
+    assert "=" in primitive.formula.forward
+    assert own.__doc__, "a row opens with what z is"
+    assert own.shape is not Primitive.shape
+    assert own.batch is not Primitive.batch
+    assert callable(primitive.compute)
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - APART))
+def test_each_differentiable_input_has_its_rules(name: str) -> None:
+    primitive, keeps = PRIMITIVES[name], TABLE[name].keeps
+    assert primitive.differentiable == bool(keeps)
+    assert len(primitive.formula.backward) == len(keeps)
+    if type(primitive).vjp is not Primitive.vjp:
+        assert type(primitive).jvp is not Primitive.jvp, "rules for all inputs at once come in pairs"
+        return
+    by_vjp = {primitive.inputs[i] for i in primitive.vjp_rules}
+    by_jvp = {primitive.inputs[i] for i in primitive.jvp_rules}
+    assert by_vjp == set(keeps)
+    assert by_jvp == set(keeps) or primitive.linear or type(primitive).jvp is not Primitive.jvp
+
+
+@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - APART))
+def test_formulas_name_gradients(name: str) -> None:
+    for formula in PRIMITIVES[name].formula.backward:
+        assert formula.count(r"\bar") >= 2, "a contribution, and the upstream gradient it comes from"
+
+
+def test_two_primitives_of_one_name_are_an_error() -> None:
+    with pytest.raises(ValueError, match="there is a primitive add already"):
+        register(type(PRIMITIVES["add"])())
+
+
+def test_registry_knows_which_lowerings_are_missing() -> None:
+    assert set(missing_lowerings("native")) <= set(PRIMITIVES)
