@@ -1,0 +1,97 @@
+"""Layers as functions: their parameters are arguments, their state is the caller's."""
+
+from __future__ import annotations
+
+from clearprop import random
+from clearprop.array import add, matmul, multiply
+from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
+from clearprop.errors import ShapeError, UsageError
+from clearprop.primitive import numpy_dtype
+from clearprop.tensor import Cell, Tensor
+
+
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Tensor:
+    """x @ W + b, with the weights stored [in, out] as the lecture notes write them.
+
+    Args:
+        x: (…, in); a single example (in,) too.
+        weight: (in, out).
+        bias: (out,), or None.
+
+    Returns:
+        (…, out).
+
+    Raises:
+        ShapeError: names the weight (by its name in the network) and the number of features it takes.
+
+    >>> import clearprop.functional as F
+    >>> F.linear([[1.0, 2.0]], [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [10.0, 20.0, 30.0])
+    Tensor([[11., 22., 33.]], dtype=float32)
+    """
+    try:
+        product = matmul(x, weight)  # (…, in) @ (in, out) -> (…, out)
+        return product if bias is None else add(product, bias)
+    except ShapeError:
+        problem = _misfit(x, weight, bias)
+        if problem is None:
+            raise
+        raise problem from None
+
+
+def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeError | None:
+    """What to say when the arguments of `linear` do not fit together; None if they do."""
+    have, want = as_tensor(x).shape, as_tensor(weight).shape
+    label = f"weight {_name(weight)}".rstrip()
+    if len(want) != 2:
+        return ShapeError(f"linear: {label} has shape {want}; it must be a matrix (in, out)")
+    if not have or have[-1] != want[0]:
+        hint = f"give x a last axis of {want[0]}"
+        if len(have) > 2 and _size(have[1:]) == want[0]:
+            hint = "nn.Flatten() in front of it"
+        elif have and have[-1] == want[1]:
+            hint = "weight.mT: weights are stored [in, out]"
+        return ShapeError(
+            f"linear: x has shape {have}, {label} has shape {want}: the last axis of x must have {want[0]} features", hint=hint
+        )
+    if bias is not None and as_tensor(bias).shape != want[1:]:
+        of_bias = f"bias {_name(bias)}".rstrip()
+        return ShapeError(f"linear: {label} has shape {want}, {of_bias} has shape {as_tensor(bias).shape}")
+    return None
+
+
+def _name(x: ArrayLike) -> str:
+    return x.name if isinstance(x, Cell) else ""
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    product = 1
+    for length in shape:
+        product *= length
+    return product
+
+
+def dropout(
+    x: ArrayLike, p: float = 0.5, training: bool = True, *, generator: random.Generator | None = None
+) -> Tensor:
+    """Zero each element with probability p, and divide the others by 1 - p (Srivastava et al. 2014, "inverted").
+
+    The division keeps the expected value, so that nothing needs to be scaled when the network is used.
+
+    Args:
+        training: if False, x is returned as it is.
+        generator: of the random numbers; by default the one that `clearprop.random.seed` seeds.
+
+    Raises:
+        UsageError: if p is not between 0 and 1.
+
+    >>> import clearprop as cp
+    >>> cp.functional.dropout(cp.ones(4), 0.5, generator=cp.random.Generator(0))
+    Tensor([2., 0., 0., 0.], dtype=float32)
+    """
+    if not 0.0 <= p <= 1.0:
+        raise UsageError(f"dropout: p={p} is no probability", hint="p between 0 and 1: the share that is zeroed")
+    tensor = as_float(x)
+    if not training or p == 0.0:
+        return tensor
+    kept = cast_to(random.bernoulli(1.0 - p, tensor.shape, generator=generator), numpy_dtype(tensor))
+    return multiply(tensor, multiply(kept, 1.0 / (1.0 - p) if p < 1.0 else 0.0))

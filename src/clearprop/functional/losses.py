@@ -1,0 +1,100 @@
+"""Losses that compare element by element. Targets take the dtype of the prediction; no gradient is lost on the way."""
+
+from __future__ import annotations
+
+from clearprop.array import add, logaddexp, mean, multiply, negative, subtract, sum
+from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
+from clearprop.errors import ShapeError, UsageError
+from clearprop.primitive import numpy_dtype
+from clearprop.tensor import Tensor
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of the losses, or the losses themselves.
+
+    Raises:
+        UsageError: if ``reduction`` is neither "mean", "sum" nor "none".
+    """
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return sum(loss)
+    check_reduction(reduction)
+    return loss
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise UsageError unless it is one of the three words."""
+    if reduction not in ("mean", "sum", "none"):
+        raise UsageError(f"reduction={reduction!r} is not known", hint='reduction="mean", "sum" or "none"')
+
+
+def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
+    """The squared error (prediction - target)², averaged.
+
+    Args:
+        prediction, target: of one shape, whatever it is.
+        reduction: "mean" over all elements, "sum", or "none".
+
+    Raises:
+        ShapeError: if the shapes differ. They are not broadcast: (N, 1) against (N,) would compare each with each.
+
+    >>> import clearprop.functional as F
+    >>> F.mse_loss([1.0, 2.0], [0.0, 4.0])
+    Tensor(2.5, dtype=float32)
+    """
+    x, y = _pair("mse_loss", "prediction", prediction, target)
+    difference = subtract(x, y)
+    return reduced(multiply(difference, difference), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    pos_weight: ArrayLike | None = None,
+) -> Tensor:
+    """-t log σ(x) - (1 - t) log(1 - σ(x)), as (1 - t) x + log(1 + e^-x): no logarithm of a sigmoid that became 0.
+
+    Args:
+        logits, target: of one shape; targets are 0 or 1 (numbers or booleans), or probabilities.
+        weight: a factor for each loss; broadcast.
+        reduction: "mean" over all elements, "sum", or "none".
+        pos_weight: a factor for the positive term -t log σ(x) alone, for classes that are rare; broadcast.
+
+    Raises:
+        ShapeError: if the shapes of logits and target differ.
+
+    >>> import clearprop.functional as F
+    >>> F.binary_cross_entropy_with_logits([0.0, 100.0, -100.0], [1, 1, 0], reduction="none")
+    Tensor([6.93147e-01, 3.78351e-44, 0.00000e+00], dtype=float32)
+    """
+    x, t = _pair("binary_cross_entropy_with_logits", "logits", logits, target)
+    softened = logaddexp(negative(x), 0.0)  # log(1 + e^-x) = -log σ(x)
+    if pos_weight is not None:
+        factor = add(multiply(subtract(as_float(pos_weight), 1.0), t), 1.0)
+        softened = multiply(softened, cast_to(factor, numpy_dtype(x)))
+    loss = add(multiply(x, subtract(1.0, t)), softened)
+    if weight is not None:
+        loss = multiply(loss, cast_to(as_tensor(weight), numpy_dtype(x)))
+    return reduced(loss, reduction)
+
+
+def _pair(name: str, first: str, prediction: ArrayLike, target: ArrayLike) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one shape and dtype."""
+    x, y = as_float(prediction), as_tensor(target)
+    if x.shape != y.shape:
+        raise ShapeError(
+            f"{name}: {first} has shape {x.shape}, target has shape {y.shape}; they must be equal",
+            hint=_same_shape_hint(first, x, y),
+        )
+    return x, cast_to(y, numpy_dtype(x))
+
+
+def _same_shape_hint(first: str, x: Tensor, y: Tensor) -> str:
+    if x.size == y.size:
+        return f"target.reshape({first}.shape)"
+    if y.ndim + 1 == x.ndim and x.shape[:-1] == y.shape:
+        return f"the network gives {x.shape[-1]} numbers for each example; the target has one"
+    return f"compare the batch of the network's input ({x.shape[0] if x.shape else 'none'}) with that of the target"

@@ -1,0 +1,156 @@
+"""The activation functions of `clearprop.functional` as modules; names, arguments and defaults are PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop import functional
+from clearprop.nn.linear import check_sizes
+from clearprop.nn.module import Module
+from clearprop.tensor import Parameter, Tensor
+
+
+class Sigmoid(Module):
+    """See `functional.sigmoid`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.sigmoid(x)
+
+
+class Tanh(Module):
+    """See `functional.tanh`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.tanh(x)
+
+
+class ReLU(Module):
+    """See `functional.relu`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.relu(x)
+
+
+class SiLU(Module):
+    """See `functional.silu`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.silu(x)
+
+
+class LeakyReLU(Module):
+    """See `functional.leaky_relu`."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"negative_slope={self.negative_slope}"
+
+
+class PReLU(Module):
+    """See `functional.prelu`.
+
+    Args:
+        num_parameters: 1 slope for all, or one for each channel.
+        init: their first value.
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        check_sizes("PReLU", num_parameters=num_parameters)
+        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"num_parameters={self.weight.size}"
+
+
+class ELU(Module):
+    """See `functional.elu`."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"alpha={self.alpha}"
+
+
+class GELU(Module):
+    """See `functional.gelu`."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        """Its argument, if it is not the usual one."""
+        return "" if self.approximate == "none" else f"approximate={self.approximate!r}"
+
+
+class Softplus(Module):
+    """See `functional.softplus`."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softmax(Module):
+    """See `functional.softmax`; along the last axis by default. `CrossEntropyLoss` wants no softmax in front."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        """Along one axis."""
+        return functional.softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Module):
+    """See `functional.log_softmax`; along the last axis by default."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        """Along one axis."""
+        return functional.log_softmax(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"dim={self.dim}"

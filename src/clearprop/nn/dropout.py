@@ -1,0 +1,39 @@
+"""Dropout as a module: it knows whether the network is being trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop import functional
+from clearprop.errors import UsageError
+from clearprop.nn.module import Module
+from clearprop.random import Generator
+from clearprop.tensor import Tensor
+
+
+class Dropout(Module):
+    """While training, zero each element with probability p and divide the others by 1 - p; see `functional.dropout`.
+
+    Args:
+        p: the share that is zeroed.
+        generator: of the random numbers; by default the one that `clearprop.random.seed` seeds.
+
+    >>> import clearprop as cp
+    >>> layer = cp.nn.Dropout(0.5, generator=cp.random.Generator(0))
+    >>> layer(cp.ones(4)), layer.eval()(cp.ones(4))
+    (Tensor([2., 0., 0., 0.], dtype=float32), Tensor([1., 1., 1., 1.], dtype=float32))
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise UsageError(f"Dropout: p={p} is no probability", hint="p between 0 and 1: the share that is zeroed")
+        self.p = p
+        self.generator = generator
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.dropout(x, self.p, self.training, generator=self.generator)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"p={self.p}"

@@ -1,0 +1,308 @@
+"""The base class of networks and of their parts.
+
+A module is a plain Python object. Its parameters, buffers and children are those of its attributes that are a `Parameter`, a
+`Buffer` or a `Module`, in the order in which they were set; there is no second register that could disagree. Setting one gives
+it its dotted name, so that errors, graphs and files all say ``encoder.fc1.weight``.
+
+An object that is set at several places is one object: it is counted, trained and saved once, under the first of its names. In
+graphs and errors it goes by the name that it was given last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from clearprop.dtypes import to_numpy
+from clearprop.errors import DTypeError
+from clearprop.graph import leaf, state
+from clearprop.nn import loading, printing
+from clearprop.nn.summary import Summary, summarize
+from clearprop.tensor import Buffer, Cell, Parameter, Tensor
+
+ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
+C = TypeVar("C", bound=Cell)
+
+
+class Module:
+    """A network, or a part of one. A subclass sets its parts as attributes and says in ``forward`` what they compute.
+
+    Attributes:
+        training: whether it is being trained, see `train`; `Dropout` behaves differently then.
+
+    >>> import clearprop as cp
+    >>> from clearprop import nn
+    >>> class Classifier(nn.Module):
+    ...     def __init__(self):
+    ...         self.hidden = nn.Linear(2, 16)
+    ...         self.output = nn.Linear(16, 3, bias=False)
+    ...     def forward(self, x):
+    ...         return self.output(cp.functional.relu(self.hidden(x)))
+    >>> model = Classifier()
+    >>> model(cp.ones((5, 2))).shape
+    (5, 3)
+    >>> print(model)
+    Classifier
+    ├─ hidden: Linear(2, 16)               weight (2, 16)  bias (16,)  48
+    └─ output: Linear(16, 3, bias=False)   weight (16, 3)              48
+    96 parameters
+    """
+
+    training: bool = True
+    _path: str = ""
+    _forward_hooks: tuple[ForwardHook, ...] = ()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; a subclass says so."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run ``forward``; the nodes that it records know the path of this module."""
+        outer = state.module
+        state.module = self._path
+        try:
+            output = self.forward(*args, **kwargs)
+        finally:
+            state.module = outer
+        for hook in self._forward_hooks:
+            replaced = hook(self, args, output)
+            output = output if replaced is None else replaced
+        return output
+
+    # Parts and their names ----------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (Module, Cell)):
+            check_name(name)
+            give_names(value, join(self._path, name), set())
+        elif isinstance(value, (Tensor, np.ndarray)) and isinstance(vars(self).get(name), Cell):
+            kind = type(vars(self)[name]).__name__
+            raise DTypeError(
+                f"{type(self).__name__}.{name} is a {kind} and cannot be replaced by a value",
+                hint=f"module.{name}.assign(value)",
+            )
+        object.__setattr__(self, name, value)
+
+    @property
+    def path(self) -> str:
+        """Its dotted name in the network, such as ``"encoder.fc1"``; empty for the whole network."""
+        return self._path
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module, under the name "", and all below it, parents before their children; each once."""
+        return _walk(self, "", set())
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below this one; each once."""
+        seen = set()
+        for name, member in list(vars(self).items()):
+            if isinstance(member, Module) and member not in seen:
+                seen.add(member)
+                yield name, member
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below this one."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their dotted names; each once.
+
+        >>> from clearprop import nn
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).named_parameters()]
+        ['0.weight', '0.bias', '2.weight', '2.bias']
+        """
+        return self._cells(Parameter)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """All parameters, for an optimizer."""
+        return (parameter for _, parameter in self._cells(Parameter))
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """All buffers with their dotted names; each once."""
+        return self._cells(Buffer)
+
+    def buffers(self) -> Iterator[Buffer]:
+        """All buffers."""
+        return (buffer for _, buffer in self._cells(Buffer))
+
+    def named_cells(self) -> Iterator[tuple[str, Cell]]:
+        """All parameters and buffers, and other cells if there are any, with their dotted names; each once."""
+        return self._cells(Cell)
+
+    def _cells(self, kind: type[C]) -> Iterator[tuple[str, C]]:
+        seen = set()
+        for path, module in self.named_modules():
+            for name, member in list(vars(module).items()):
+                if isinstance(member, kind) and member not in seen:
+                    seen.add(member)
+                    yield join(path, name), member
+
+    # What can be done to all of them ------------------------------------------------------------------------------
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call the function with every module, children before their parents; returns this module."""
+        for module in reversed(list(self.modules())):
+            function(module)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set ``training`` of this module and all below it; returns this module."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """The same as ``train(False)``: for using the network instead of training it."""
+        return self.train(False)
+
+    def requires_grad_(self, flag: bool = True) -> Self:
+        """Freeze all parameters (False), or train them again; returns this module."""
+        for parameter in self.parameters():
+            parameter.requires_grad = flag
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set those that there are to zero."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = Tensor(np.zeros_like(parameter.grad.array))
+
+    def to(self, dtype: Any) -> Self:
+        """Cast all floating-point parameters, their gradients and buffers; the same cells hold them; returns this module.
+
+        Raises:
+            DTypeError: if ``dtype`` is not a floating-point type.
+
+        >>> import clearprop as cp
+        >>> cp.nn.Linear(2, 1).to(cp.float64).weight.dtype
+        clearprop.float64
+        """
+        wanted = to_numpy(dtype)
+        if wanted.kind != "f":
+            raise DTypeError(f"{type(self).__name__}.to({wanted}): parameters are floating-point numbers")
+        for _, cell in self.named_cells():
+            if cell.dtype.is_floating:
+                _cast(cell, wanted)
+        return self
+
+    # Saving and loading -------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The values of all parameters and buffers by name. They are values: training on does not change them.
+
+        >>> import clearprop as cp
+        >>> model = cp.nn.Linear(1, 1)
+        >>> before = model.state_dict()
+        >>> model.weight.assign([[7.0]])
+        >>> model.load_state_dict(before) and model.weight.item() != 7.0
+        True
+        """
+        return {name: cell.value.detach() for name, cell in self.named_cells()}
+
+    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> loading.LoadResult:
+        """Assign values, tensors or arrays, to all parameters and buffers by name; cast to their dtypes.
+
+        Nothing is assigned unless everything fits.
+
+        Args:
+            strict: if False, missing and unexpected names are returned instead of being errors.
+
+        Raises:
+            DataError: one error for everything that does not fit: names that are missing, names that are unexpected,
+                other shapes, numbers of another kind.
+        """
+        return loading.load(type(self).__name__, dict(self.named_cells()), values, strict)
+
+    # Looking at it ------------------------------------------------------------------------------------------------
+
+    def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, if not None, replaces the output.
+
+        Returns a handle whose ``remove()`` takes the hook away; it can also be used in a ``with`` statement.
+        """
+        self._forward_hooks = (*self._forward_hooks, hook)
+        return HookHandle(self, hook)
+
+    def remove_forward_hook(self, hook: ForwardHook) -> None:
+        """Take a hook away; nothing happens if it is not there."""
+        self._forward_hooks = tuple(other for other in self._forward_hooks if other is not hook)
+
+    def extra_repr(self) -> str:
+        """What a printed network says of this module between parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        return printing.tree(self)
+
+    def summary(self, *inputs: Any) -> Summary:
+        """One row for each module, with the shape of its output for these inputs; see `clearprop.nn.summary`."""
+        return summarize(self, inputs)
+
+
+class HookHandle:
+    """Takes a hook away again: by ``remove()``, or at the end of a ``with`` statement."""
+
+    def __init__(self, module: Module, hook: ForwardHook) -> None:
+        self._module = module
+        self._hook = hook
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self._module.remove_forward_hook(self._hook)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def join(path: str, name: str) -> str:
+    """The dotted name of a part of a module."""
+    return f"{path}.{name}" if path else name
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a name that cannot be part of a dotted one."""
+    if not name or "." in name:
+        raise ValueError(f"{name!r} cannot be the name of a module or parameter: dots stand between names")
+
+
+def give_names(member: Module | Cell, path: str, seen: set[int]) -> None:
+    """Tell a module, and all below it, or a cell, its dotted name."""
+    if id(member) in seen:
+        return
+    seen.add(id(member))
+    if isinstance(member, Cell):
+        member.name = path
+        return
+    object.__setattr__(member, "_path", path)
+    for name, part in vars(member).items():
+        if isinstance(part, (Module, Cell)):
+            give_names(part, join(path, name), seen)
+
+
+def _walk(module: Module, path: str, seen: set[Module]) -> Iterator[tuple[str, Module]]:
+    if module in seen:
+        return
+    seen.add(module)
+    yield path, module
+    for name, member in list(vars(module).items()):
+        if isinstance(member, Module):
+            yield from _walk(member, join(path, name), seen)
+
+
+def _cast(cell: Cell, dtype: np.dtype[Any]) -> None:
+    """Another dtype in the same cell, so that optimizers that know the cell go on working."""
+    array = cell.value.array.astype(dtype)
+    cell.restore(Tensor(array, leaf(array.shape, array.dtype, cell) if cell.requires_grad else None))
+    if isinstance(cell, Parameter) and cell.grad is not None:
+        cell.grad = Tensor(cell.grad.array.astype(dtype))

@@ -1,0 +1,48 @@
+"""A module as a function of its parameters, for the transformations: ``cp.grad``, ``cp.hessian``, ``cp.vmap``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearprop.array import as_tensor
+from clearprop.errors import DataError, ShapeError
+from clearprop.nn.module import Module
+from clearprop.tensor import Tensor
+
+
+def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a module with other values in its parameters and buffers; afterwards it has its own again.
+
+    Args:
+        values: tensors by dotted name; those that are not named keep their value. Gradients flow to these tensors.
+
+    Raises:
+        DataError: if the module has nothing of that name.
+        ShapeError: if a value has another shape.
+
+    >>> import clearprop as cp
+    >>> from clearprop import nn
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> def loss(values):
+    ...     return nn.functional_call(model, values, cp.ones((1, 2))).sum()
+    >>> cp.grad(loss)({"weight": cp.tensor([[3.0], [4.0]])})
+    {'weight': Tensor([[1.],
+            [1.]], dtype=float32)}
+    """
+    cells = dict(module.named_cells())
+    unknown = [name for name in values if name not in cells]
+    if unknown:
+        raise DataError(f"{type(module).__name__} has no {', '.join(unknown)}", hint=f"it has {', '.join(cells)}")
+    before: dict[str, Tensor] = {}
+    try:
+        for name, value in values.items():
+            tensor = as_tensor(value)
+            if tensor.shape != cells[name].shape:
+                raise ShapeError(f"functional_call: {name} has shape {cells[name].shape}, the value {tensor.shape}")
+            before[name] = cells[name].peek()
+            cells[name].restore(tensor)
+        return module(*args, **kwargs)
+    finally:
+        for name, tensor in before.items():
+            cells[name].restore(tensor)
