@@ -9,9 +9,12 @@
 """
 
 import warnings as _warnings
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-# log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not to, with
-# np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.
+# log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not to,
+# with np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 
 from clearprop import autodiff, errors, primitives, random
@@ -52,3 +55,26 @@ from clearprop.graph import Graph, Node
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor, tensor
 
 __version__ = "0.1.0"
+
+if _TYPE_CHECKING:
+    from clearprop import data, files, functional, lens, nn, optim, train
+    from clearprop.files.tensors import load_tensors as load
+    from clearprop.files.tensors import save
+    from clearprop.lens import record
+
+_ROOMS = ("data", "files", "functional", "lens", "nn", "optim", "train")
+_ELSEWHERE = {
+    "record": ("clearprop.lens", "record"),
+    "save": ("clearprop.files.tensors", "save"),
+    "load": ("clearprop.files.tensors", "load_tensors"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """Import the rooms above the array namespace when they are first used, so that ``import clearprop`` stays quick."""
+    if name in _ROOMS:
+        return _import_module(f"clearprop.{name}")
+    if name in _ELSEWHERE:
+        module, attribute = _ELSEWHERE[name]
+        return getattr(_import_module(module), attribute)
+    raise AttributeError(f"module 'clearprop' has no attribute {name!r}")

@@ -19,6 +19,7 @@ import safetensors.numpy
 
 from clearprop.errors import FileError, UsageError
 from clearprop.files.atomic import atomic_write, read_bytes
+from clearprop.tensor import Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -74,6 +75,19 @@ def load(path: str | os.PathLike[str]) -> dict[str, Array]:
             `save` wrote it; it holds a dtype that NumPy does not have.
     """
     return _read(path)[0]
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors in a safetensors file, by name; ``cp.load``. It fails like `load`.
+
+    >>> import tempfile
+    >>> import clearprop as cp
+    >>> path = tempfile.mkdtemp() + "/weights.safetensors"
+    >>> cp.save(path, {"w": cp.ones(2)})
+    >>> cp.load(path)
+    {'w': Tensor([1., 1.], dtype=float32)}
+    """
+    return {name: Tensor(array) for name, array in load(path).items()}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
