@@ -64,9 +64,13 @@ class DataError(ClearpropError, ValueError):
     """Data that cannot be used: empty, damaged, labels out of range, not finite."""
 
 
+class DivergenceError(ClearpropError, ArithmeticError):
+    """Training that has left the numbers: a loss, a gradient or a weight is NaN or infinite."""
+
+
 class FileError(ClearpropError, OSError):
     """A file that cannot be read or written as what it should be."""
 
 
 class UsageError(ClearpropError, ValueError):
-    """Wrong arguments on the command line or to a function of the training room."""
+    """Wrong arguments on the command line, or a setting that a function does not take."""

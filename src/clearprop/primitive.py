@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from clearprop.errors import ClearpropError, DTypeError, GradientError, RangeError, ShapeError
+from clearprop.errors import ClearpropError, ComputationError, DTypeError, GradientError, RangeError, ShapeError
 from clearprop.graph import Node, Released, state
 from clearprop.source import caller
 from clearprop.tensor import Tensor
@@ -98,14 +98,25 @@ class Rule:
         self.attributes = tuple(name for name in names if name not in kept and name not in about_input)
         if names != [*self.residuals, *(name for name in names if name in about_input), *self.attributes]:
             raise TypeError(f"{function.__qualname__}: order the arguments as residuals, facts, attributes")
-        self.needs_residuals_only = not self.facts and not self.attributes
-        self.needs_nothing = self.needs_residuals_only and not self.residuals
+        self.apply = self._applier()
 
-    def __call__(self, g: Value, residuals: dict[str, Value], node: Node, parent: Node) -> Value:
-        if self.needs_nothing:
-            return self.function(g)
-        if self.needs_residuals_only:
-            return self.function(g, *[residuals[name] for name in self.residuals])
+    def _applier(self) -> Callable[[Value, dict[str, Value], Node, Node], Value]:
+        """A function of (gradient, residuals, node, parent) that calls the rule with what it asks for.
+
+        Rules run for every edge of every backward pass; the common forms, which ask for no or one residual, get functions
+        of their own that do nothing else.
+        """
+        function, residual_names = self.function, self.residuals
+        if self.facts or self.attributes:
+            return self._apply_in_full
+        if not residual_names:
+            return lambda g, residuals, node, parent: function(g)
+        if len(residual_names) == 1:
+            (name,) = residual_names
+            return lambda g, residuals, node, parent: function(g, residuals[name])
+        return lambda g, residuals, node, parent: function(g, *[residuals[name] for name in residual_names])
+
+    def _apply_in_full(self, g: Value, residuals: dict[str, Value], node: Node, parent: Node) -> Value:
         return self.function(
             g,
             *[residuals[name] for name in self.residuals],
@@ -178,7 +189,7 @@ class Primitive:
         for i, rule in enumerate(self.vjp_rules):
             parent = parents[i]
             if parent is not None and rule is not None:
-                contributions[i] = rule(g, residuals, node, parent)
+                contributions[i] = rule.apply(g, residuals, node, parent)
         return contributions
 
     def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
@@ -188,7 +199,7 @@ class Primitive:
             if tangent is None or parent is None:
                 continue
             rule = self.jvp_rules[i]
-            part = self(tangent, **node.attributes) if rule is None else rule(tangent, residuals, node, parent)
+            part = self(tangent, **node.attributes) if rule is None else rule.apply(tangent, residuals, node, parent)
             total = part if total is None else lookup("add")(total, part)
         return total
 
@@ -215,7 +226,7 @@ class Primitive:
                 if isinstance(x, Tensor):
                     return self._apply(inputs, attributes)
             return self.compute(*inputs, **attributes)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise self._explain(error, inputs, attributes) from error
 
     def _apply(self, inputs: Sequence[Value], attributes: dict[str, Any]) -> Tensor:
@@ -277,16 +288,16 @@ class Primitive:
         """The error that a user should read instead of NumPy's."""
         if isinstance(error, ClearpropError):
             return error
-        arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
-        operands = ", ".join(str(spec_of(x)) if hasattr(x, "shape") else repr(x) for x in arrays)
+        operands = ", ".join(str(spec_of(x)) if hasattr(x, "shape") else repr(x) for x in inputs)
+        weak = next((spec_of(x) for x in reversed(inputs) if hasattr(x, "shape")), None)
+        kind: type[ComputationError] = DTypeError
         try:
-            self.shape(*[spec_of(np.asarray(x)) for x in arrays], **attributes)
+            self.shape(*[spec_of(x) if hasattr(x, "shape") else weak or spec_of(np.asarray(x)) for x in inputs], **attributes)
         except ClearpropError as readable:
             return readable
         except Exception:  # the shape rule itself cannot cope: NumPy's message, with the operands, is the best there is
-            pass
-        kinds = {IndexError: RangeError, TypeError: DTypeError}
-        return kinds.get(type(error), ShapeError)(f"{self.name}({operands}): {error}")
+            kind = ShapeError
+        return (RangeError if isinstance(error, IndexError) else kind)(f"{self.name}({operands}): {error}")
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"

@@ -324,8 +324,10 @@ class Cell:
         Raises:
             ShapeError, DTypeError: if shape or dtype differ; the cell keeps its value.
         """
-        array = value.array if type(value) is Tensor else to_array(value, self._value.array.dtype)
         held = self._value.array
+        array = value.array if type(value) is Tensor else to_array(value)
+        if type(value) is not Tensor and (held.dtype.kind == "f" or array.dtype.kind != "f"):
+            array = array.astype(held.dtype, copy=False)
         if array.shape != held.shape:
             raise ShapeError(f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}")
         if array.dtype != held.dtype:

@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.array.promotion import DEFAULT_FLOAT, ArrayLike, as_tensor, cast_to
 from clearprop.dtypes import to_numpy
-from clearprop.errors import DTypeError
+from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, to_array
 
@@ -47,6 +47,13 @@ def _numpy(dtype: Any) -> np.dtype[Any]:
     return DEFAULT_FLOAT if dtype is None else to_numpy(dtype)
 
 
+def _lengths(shape: Shape) -> tuple[int, ...]:
+    lengths = (shape,) if isinstance(shape, int) else tuple(int(length) for length in shape)
+    if min(lengths, default=0) < 0:
+        raise ShapeError(f"a tensor cannot have shape {lengths}", hint="lengths of axes are 0 or more")
+    return lengths
+
+
 def zeros(shape: Shape, *, dtype: Any = None) -> Tensor:
     """All zeros; float32 by default.
 
@@ -54,7 +61,7 @@ def zeros(shape: Shape, *, dtype: Any = None) -> Tensor:
     >>> cp.zeros(2)
     Tensor([0., 0.], dtype=float32)
     """
-    return Tensor(np.zeros(shape, _numpy(dtype)))
+    return Tensor(np.zeros(_lengths(shape), _numpy(dtype)))
 
 
 def ones(shape: Shape, *, dtype: Any = None) -> Tensor:
@@ -64,7 +71,7 @@ def ones(shape: Shape, *, dtype: Any = None) -> Tensor:
     >>> cp.ones((1, 2))
     Tensor([[1., 1.]], dtype=float32)
     """
-    return Tensor(np.ones(shape, _numpy(dtype)))
+    return Tensor(np.ones(_lengths(shape), _numpy(dtype)))
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: Any = None) -> Tensor:
@@ -75,7 +82,7 @@ def full(shape: Shape, fill_value: Any, *, dtype: Any = None) -> Tensor:
     Tensor([7, 7], dtype=int64)
     """
     value = to_array(fill_value, dtype)
-    return Tensor(np.full(shape, value, value.dtype))
+    return Tensor(np.full(_lengths(shape), value, value.dtype))
 
 
 def empty(shape: Shape, *, dtype: Any = None) -> Tensor:
@@ -129,6 +136,8 @@ def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: A
     (Tensor([0, 1, 2], dtype=int64), Tensor([0. , 0.5], dtype=float32))
     """
     first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ShapeError(f"arange({first}, {last}, step=0) has no end", hint="a step that is not 0")
     if dtype is None:
         dtype = np.int64 if all(isinstance(number, int) for number in (first, last, step)) else DEFAULT_FLOAT
     return Tensor(np.arange(first, last, step).astype(to_numpy(dtype)))
@@ -141,6 +150,8 @@ def linspace(start: float, stop: float, num: int, *, dtype: Any = None, endpoint
     >>> cp.linspace(0.0, 1.0, 3)
     Tensor([0. , 0.5, 1. ], dtype=float32)
     """
+    if num < 0:
+        raise ShapeError(f"linspace: {num} numbers", hint="num >= 0")
     return Tensor(np.linspace(start, stop, num, endpoint=endpoint).astype(_numpy(dtype)))
 
 

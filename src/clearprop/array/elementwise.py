@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop import primitives
+from clearprop.array.promotion import DEFAULT_FLOAT as _DEFAULT_FLOAT
 from clearprop.array.promotion import (
     ArrayLike,
+    as_float,
     as_tensor,
     binary,
     binary_float,
@@ -21,9 +23,9 @@ from clearprop.array.promotion import (
     unary,
     unary_float,
 )
-from clearprop.array.promotion import DEFAULT_FLOAT as _DEFAULT_FLOAT
 from clearprop.errors import DTypeError
 from clearprop.primitive import numpy_dtype
+from clearprop.primitives.families import Elementwise
 from clearprop.tensor import Tensor
 
 
@@ -64,7 +66,7 @@ def floor(x: ArrayLike) -> Tensor:
     >>> cp.floor([-1.5, 1.5])
     Tensor([-2.,  1.], dtype=float32)
     """
-    return unary(primitives.floor, x)
+    return _rounded(primitives.floor, x)
 
 
 def ceil(x: ArrayLike) -> Tensor:
@@ -74,7 +76,7 @@ def ceil(x: ArrayLike) -> Tensor:
     >>> cp.ceil([-1.5, 1.5])
     Tensor([-1.,  2.], dtype=float32)
     """
-    return unary(primitives.ceil, x)
+    return _rounded(primitives.ceil, x)
 
 
 def trunc(x: ArrayLike) -> Tensor:
@@ -84,7 +86,7 @@ def trunc(x: ArrayLike) -> Tensor:
     >>> cp.trunc([-1.5, 1.5])
     Tensor([-1.,  1.], dtype=float32)
     """
-    return unary(primitives.trunc, x)
+    return _rounded(primitives.trunc, x)
 
 
 def round(x: ArrayLike) -> Tensor:
@@ -94,7 +96,13 @@ def round(x: ArrayLike) -> Tensor:
     >>> cp.round([0.5, 1.5])
     Tensor([0., 2.], dtype=float32)
     """
-    return unary(primitives.round_half_even, x)
+    return _rounded(primitives.round_half_even, x)
+
+
+def _rounded(primitive: Elementwise, x: ArrayLike) -> Tensor:
+    """Integers are round already. (NumPy 2.0 would make them float64.)"""
+    tensor = as_tensor(x)
+    return tensor if numpy_dtype(tensor).kind in "iu" else unary(primitive, tensor)
 
 
 def isnan(x: ArrayLike) -> Tensor:
@@ -595,14 +603,20 @@ def _dtype_with(x: Tensor, number: ArrayLike) -> Any:
     return _DEFAULT_FLOAT if isinstance(number, float) and dtype.kind != "f" else dtype
 
 
-def clip(x: ArrayLike, min: float | None = None, max: float | None = None) -> Tensor:
-    """x, but not below ``min`` nor above ``max`` (Python numbers). The gradient passes inside and on the bounds.
+def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
+    """x, but not below ``min`` nor above ``max``, which broadcast. The gradient passes inside and on the bounds.
 
     >>> import clearprop as cp
     >>> cp.clip([-2.0, 0.5, 2.0], -1.0, 1.0)
     Tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
-    return primitives.clip(as_tensor(x), low=min, high=max)  # type: ignore[no-any-return]
+    tensor, bounds = as_tensor(x), [bound for bound in (min, max) if bound is not None]
+    if not all(isinstance(bound, (int, float)) for bound in bounds):
+        lower = tensor if min is None else where(less(tensor, min), min, tensor)
+        return lower if max is None else where(greater(lower, max), max, lower)
+    if any(isinstance(bound, float) for bound in bounds):
+        tensor = as_float(tensor)
+    return primitives.clip(tensor, low=min, high=max) if bounds else tensor  # type: ignore[no-any-return]
 
 
 def stop_gradient(x: ArrayLike) -> Tensor:

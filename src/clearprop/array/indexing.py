@@ -39,23 +39,39 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 def _entries(index: Any, shape: tuple[int, ...]) -> list[Any]:
     """One entry for each axis of x, and None in between for each new axis; masks replaced by positions."""
     given = list(index) if isinstance(index, tuple) else [index]
-    entries: list[Any] = []
-    for entry in given:
-        entries.extend(_expand_entry(entry))
-    used = sum(entry is not None and entry is not Ellipsis for entry in entries)
+    used = sum(_axes_used(entry) for entry in given)
     if used > len(shape):
-        raise RangeError(f"{used} indices for a tensor of shape {shape}")
-    if sum(entry is Ellipsis for entry in entries) > 1:
-        raise RangeError("an index can have one '...' only")
-    if not any(entry is Ellipsis for entry in entries):
-        entries.append(Ellipsis)
-    at = next(i for i, entry in enumerate(entries) if entry is Ellipsis)
-    return [*entries[:at], *[slice(None)] * (len(shape) - used), *entries[at + 1 :]]
+        raise RangeError(f"{used} indices for a tensor of shape {shape}", hint="one index for each axis")
+    dots = sum(entry is Ellipsis for entry in given)
+    if dots > 1:
+        raise RangeError("an index can have one '...' only", hint="x[..., 0]")
+    entries: list[Any] = []
+    axis = 0
+    for entry in given if dots else [*given, Ellipsis]:
+        if entry is Ellipsis:
+            entries.extend([slice(None)] * (len(shape) - used))
+            axis += len(shape) - used
+        else:
+            entries.extend(_expand_entry(entry, shape[axis:]))
+            axis += _axes_used(entry)
+    return entries
 
 
-def _expand_entry(entry: Any) -> list[Any]:
-    """An entry in plain form; a mask of several axes becomes as many arrays of positions."""
-    if entry is None or entry is Ellipsis or isinstance(entry, slice):
+def _axes_used(entry: Any) -> int:
+    """For how many axes of the tensor an entry stands: a mask for as many as it has."""
+    if entry is None or entry is Ellipsis:
+        return 0
+    array = entry if isinstance(entry, (Tensor, Cell, slice)) else np.asarray(entry)
+    return array.ndim if not isinstance(array, slice) and numpy_dtype(array).kind == "b" else 1
+
+
+def _expand_entry(entry: Any, lengths: tuple[int, ...]) -> list[Any]:
+    """An entry in plain form; a mask of several axes becomes as many arrays of positions.
+
+    Args:
+        lengths: of the axes of the tensor from this entry on.
+    """
+    if entry is None or isinstance(entry, slice):
         return [entry]
     if isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
         return [int(entry)]
@@ -64,7 +80,7 @@ def _expand_entry(entry: Any) -> list[Any]:
         array = array.astype(np.int64)  # an empty list
     kind = numpy_dtype(array).kind
     if kind == "b":
-        return [np.asarray(positions) for positions in np.nonzero(np.asarray(array))]
+        return _positions(np.asarray(array), lengths)
     if kind not in "iu":
         raise DTypeError(
             f"an index must be integers, a range, booleans, None or '...'; this one is {entry!r}"[:200],
@@ -77,10 +93,21 @@ def _expand_entry(entry: Any) -> list[Any]:
     return [array]
 
 
+def _positions(mask: np.ndarray[Any, Any], lengths: tuple[int, ...]) -> list[Any]:
+    """Where a mask is true: one array of positions for each of its axes."""
+    if not mask.ndim or mask.shape != lengths[: mask.ndim]:
+        raise RangeError(
+            f"a mask of shape {mask.shape} as an index of axes of lengths {lengths}",
+            hint="a mask has the lengths of the axes that it chooses from",
+        )
+    return list(np.nonzero(mask))
+
+
 def _apply_basic(x: Tensor, entries: list[Any]) -> tuple[Tensor, list[Any]]:
     """Apply ranges, single positions and new axes; what remains are arrays, and None for axes that are done."""
     shape = x.shape
-    start, stop, step, flipped, kept, remaining = [], [], [], [], [], []
+    start, stop, step, flipped, kept = list[int](), list[int](), list[int](), list[int](), list[int]()
+    remaining: list[Any] = []
     has_arrays = any(not isinstance(entry, (slice, int)) and entry is not None for entry in entries)
     axis = 0
     for entry in entries:
@@ -91,6 +118,8 @@ def _apply_basic(x: Tensor, entries: list[Any]) -> tuple[Tensor, list[Any]]:
         length = shape[axis]
         axis += 1
         if isinstance(entry, slice):
+            if entry.step == 0:
+                raise RangeError("a range with step 0 in an index", hint="x[::1]")
             first, last, by = entry.indices(length)
             count = len(range(first, last, by))
             if by < 0:
@@ -125,7 +154,10 @@ def _apply_basic(x: Tensor, entries: list[Any]) -> tuple[Tensor, list[Any]]:
 
 def _position(index: int, length: int, axis: int, shape: tuple[int, ...]) -> int:
     if not -length <= index < length:
-        raise RangeError(f"index {index} is outside axis {axis} of a tensor of shape {shape}")
+        raise RangeError(
+            f"index {index} is outside axis {axis} of a tensor of shape {shape}",
+            hint=f"an index from {-length} to {length - 1}" if length else "the axis is empty",
+        )
     return index % length
 
 
@@ -217,7 +249,13 @@ class At:
         return np.asarray(getitem(numbers, self.index).array), primitives.reshape(self.x, shape=(self.x.size,))
 
     def _values(self, value: ArrayLike, shape: tuple[int, ...]) -> Tensor:
-        tensor = cast_to(as_tensor(value), numpy_dtype(self.x))
+        tensor, wanted = as_tensor(value), numpy_dtype(self.x)
+        if numpy_dtype(tensor).kind == "f" and wanted.kind != "f":
+            raise DTypeError(
+                f"at[...]: values of dtype {tensor.dtype.name} in a tensor of dtype {wanted}",
+                hint=f"value.astype(cp.{wanted})",
+            )
+        tensor = cast_to(tensor, wanted)
         if common_shape("at[...]", tensor, Tensor(np.broadcast_to(False, shape))) != shape:
             raise ShapeError(f"at[...]: values of shape {tensor.shape} for places of shape {shape}")
         return expand(tensor, shape)

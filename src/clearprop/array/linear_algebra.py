@@ -7,7 +7,9 @@ import numpy as np
 from clearprop import primitives
 from clearprop.array.promotion import ArrayLike, as_tensor, expand, same_dtype
 from clearprop.errors import ShapeError
+from clearprop.primitive import numpy_dtype, spec_of
 from clearprop.primitives.contraction import matmul_error
+from clearprop.primitives.families import NUMBERS, check_kind
 from clearprop.tensor import Tensor
 
 
@@ -25,6 +27,8 @@ def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:
     Tensor([3., 7.], dtype=float32)
     """
     a, b = same_dtype(as_tensor(x), as_tensor(y))
+    if numpy_dtype(a).kind == "b":
+        check_kind("matmul", NUMBERS, x=spec_of(a), y=spec_of(b))
     if len(a.shape) == 2 and len(b.shape) == 2:
         return primitives.matmul(a, b)  # type: ignore[no-any-return]
     return _general(a, b)

@@ -13,7 +13,8 @@ import numpy as np
 
 from clearprop import dtypes, primitives
 from clearprop.errors import DTypeError, ShapeError
-from clearprop.primitive import Primitive, numpy_dtype
+from clearprop.primitive import Primitive, numpy_dtype, spec_of
+from clearprop.primitives.families import Elementwise, check_kind
 from clearprop.tensor import Cell, Tensor, to_array
 
 ArrayLike: TypeAlias = Any
@@ -62,9 +63,16 @@ def same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return cast_to(a, common), cast_to(b, common)
 
 
-def unary(primitive: Primitive, x: ArrayLike) -> Tensor:
-    """Apply to a tensor of any dtype."""
-    return primitive(as_tensor(x))  # type: ignore[no-any-return]
+def unary(primitive: Elementwise, x: ArrayLike) -> Tensor:
+    """Apply to a tensor of any dtype that the operation takes."""
+    return primitive(_accepted(primitive, as_tensor(x)))  # type: ignore[no-any-return]
+
+
+def _accepted(primitive: Elementwise, x: Tensor) -> Tensor:
+    """The tensor, if the operation takes its dtype. NumPy is not strict enough: it adds booleans as if they were sets."""
+    if numpy_dtype(x).kind not in primitive.accepts:
+        check_kind(primitive.name, primitive.accepts, x=spec_of(x))
+    return x
 
 
 def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
@@ -72,15 +80,14 @@ def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
     return primitive(as_float(x))  # type: ignore[no-any-return]
 
 
-def binary(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
+def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Apply to two tensors after promotion and broadcasting; a Python number takes the other's dtype."""
     if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
-        tensor = as_tensor(x)
-        return primitive(_fit_number(tensor, y), y)  # type: ignore[no-any-return]
+        return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), _plain(y))  # type: ignore[no-any-return]
     if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
-        tensor = as_tensor(y)
-        return primitive(x, _fit_number(tensor, x))  # type: ignore[no-any-return]
+        return primitive(_plain(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
     a, b = same_dtype(as_tensor(x), as_tensor(y))
+    _accepted(primitive, a)
     first, second = a.shape, b.shape
     if first != second and (a.node is not None or b.node is not None):
         if first[len(first) - len(second) :] == second:  # most often: a bias, the same for each row of a batch
@@ -90,7 +97,12 @@ def binary(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
     return primitive(a, b)  # type: ignore[no-any-return]
 
 
-def binary_float(primitive: Primitive, x: ArrayLike, y: ArrayLike) -> Tensor:
+def _plain(number: float) -> float:
+    """A Python number also of NumPy's float64, which is a `float` too but would not be weak in NumPy's own arithmetic."""
+    return number.item() if isinstance(number, np.generic) else number  # type: ignore[no-any-return]
+
+
+def binary_float(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     """The same, integers cast to float32 before."""
     if not isinstance(x, (int, float)):
         x = as_float(x)

@@ -18,7 +18,8 @@ from clearprop.array.promotion import (
     normalize_axis,
 )
 from clearprop.dtypes import to_numpy
-from clearprop.primitive import Primitive, numpy_dtype
+from clearprop.primitive import Primitive, numpy_dtype, spec_of
+from clearprop.primitives.families import NUMBERS, check_kind
 from clearprop.tensor import Tensor
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -40,6 +41,13 @@ def _wide(x: ArrayLike, dtype: Any) -> Tensor:
         return cast_to(tensor, to_numpy(dtype))
     kind = numpy_dtype(tensor).kind
     return tensor if kind == "f" else cast_to(tensor, np.dtype(np.uint64) if kind == "u" else DEFAULT_INT)
+
+
+def _numbers(name: str, x: ArrayLike) -> Tensor:
+    """A tensor of numbers; DTypeError for booleans."""
+    tensor = as_tensor(x)
+    check_kind(name, NUMBERS, x=spec_of(tensor))
+    return tensor
 
 
 def sum(x: ArrayLike, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
@@ -83,7 +91,7 @@ def max(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     >>> cp.max([[1.0, 2.0], [4.0, 3.0]], axis=1)
     Tensor([2., 4.], dtype=float32)
     """
-    return _reduce(primitives.max_, as_tensor(x), axis, keepdims)
+    return _reduce(primitives.max_, _numbers("max", x), axis, keepdims)
 
 
 def min(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
@@ -93,7 +101,7 @@ def min(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     >>> cp.min([[1.0, 2.0], [4.0, 3.0]], axis=1)
     Tensor([1., 3.], dtype=float32)
     """
-    return _reduce(primitives.min_, as_tensor(x), axis, keepdims)
+    return _reduce(primitives.min_, _numbers("min", x), axis, keepdims)
 
 
 def logsumexp(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
@@ -101,7 +109,7 @@ def logsumexp(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Ten
 
     >>> import clearprop as cp
     >>> cp.logsumexp([1000.0, 1000.0])
-    Tensor(1000.6931, dtype=float32)
+    Tensor(1000.6932, dtype=float32)
     """
     return _reduce(primitives.logsumexp, as_float(x), axis, keepdims)
 
@@ -133,7 +141,7 @@ def argmax(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> 
     >>> cp.argmax([[1.0, 2.0], [4.0, 3.0]], axis=1)
     Tensor([1, 0], dtype=int64)
     """
-    return _find(primitives.argmax, as_tensor(x), axis, keepdims)
+    return _find(primitives.argmax, _numbers("argmax", x), axis, keepdims)
 
 
 def argmin(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
@@ -143,7 +151,7 @@ def argmin(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> 
     >>> cp.argmin([[1.0, 2.0], [4.0, 3.0]], axis=1)
     Tensor([0, 1], dtype=int64)
     """
-    return _find(primitives.argmin, as_tensor(x), axis, keepdims)
+    return _find(primitives.argmin, _numbers("argmin", x), axis, keepdims)
 
 
 def _find(primitive: Primitive, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:

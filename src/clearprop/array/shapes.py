@@ -40,7 +40,10 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
         for length in wanted:
             known *= length if length != -1 else 1
         if wanted.count(-1) > 1 or known == 0 or tensor.size % known:
-            raise ShapeError(f"reshape: shape {tensor.shape} ({tensor.size} elements) does not fit into {wanted}")
+            raise ShapeError(
+                f"reshape: shape {tensor.shape} ({tensor.size} elements) does not fit into {wanted}",
+                hint="at most one length may be -1, and the others must divide the number of elements",
+            )
         wanted = tuple(tensor.size // known if length == -1 else length for length in wanted)
     return tensor if wanted == tensor.shape else primitives.reshape(tensor, shape=wanted)
 
@@ -139,7 +142,10 @@ def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
         have in (1, want) for have, want in zip(reversed(tensor.shape), reversed(wanted), strict=False)
     )
     if not fits:
-        raise ShapeError(f"broadcast_to: shape {tensor.shape} does not broadcast to {wanted}")
+        raise ShapeError(
+            f"broadcast_to: shape {tensor.shape} does not broadcast to {wanted}",
+            hint="from the last axis on, lengths of x must be 1 or those wanted",
+        )
     return expand(tensor, wanted)
 
 
@@ -167,7 +173,7 @@ def concat(xs: Sequence[ArrayLike], axis: int | None = 0) -> Tensor:
     """
     tensors = [as_tensor(x) for x in xs]
     if not tensors:
-        raise ShapeError("concat: no tensors given")
+        raise ShapeError("concat: no tensors given", hint="a list with at least one tensor")
     if axis is None:
         tensors, axis = [flatten(tensor) for tensor in tensors], 0
     at = normalize_axis(axis, tensors[0].ndim, "concat")
@@ -190,7 +196,10 @@ def stack(xs: Sequence[ArrayLike], axis: int = 0) -> Tensor:
     """
     tensors = [as_tensor(x) for x in xs]
     if len({tensor.shape for tensor in tensors}) != 1:
-        raise ShapeError(f"stack: shapes {[tensor.shape for tensor in tensors]}; there must be some, all equal")
+        raise ShapeError(
+            f"stack: shapes {[tensor.shape for tensor in tensors]}; there must be some, all equal",
+            hint="cp.concat joins tensors of different lengths along an axis that they have",
+        )
     return concat([expand_dims(tensor, axis) for tensor in tensors], axis=axis)
 
 
@@ -206,7 +215,10 @@ def split(x: ArrayLike, sections: int | Sequence[int], axis: int = 0) -> list[Te
     length = tensor.shape[at]
     lengths = [length // sections] * sections if isinstance(sections, int) else list(sections)
     if sum(lengths) != length:
-        raise ShapeError(f"split: axis {axis} of shape {tensor.shape} cannot be cut into {sections}")
+        raise ShapeError(
+            f"split: axis {axis} of shape {tensor.shape} cannot be cut into {sections}",
+            hint=f"lengths whose sum is {length}, or a number that divides it",
+        )
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
     return [take_range(tensor, at, end - part, end) for part, end in zip(lengths, ends, strict=True)]
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.transforms import Linearization
 from clearprop.autodiff.tree import as_tensor, flatten, rebuild
@@ -83,19 +85,26 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        given = [as_tensor(x) for x in flatten(list(args))]
         if not state.grad_enabled:
             return f(*args, **kwargs)
+        leaves = flatten(list(args))
+        given = [as_tensor(x) for x in leaves if _is_array(x)]
+
+        def of_tensors(xs: Sequence[Tensor]) -> Any:
+            """The function of the tensors among its arguments; numbers, strings and the like stay as they are."""
+            tensors = iter(xs)
+            return f(*rebuild(list(args), [next(tensors) if _is_array(x) else x for x in leaves]), **kwargs)
+
         number = last_number()
         with _watching() as cells:
-            result = f(*rebuild(list(args), given), **kwargs)
+            result = of_tensors(given)
         outputs = [as_tensor(y) for y in flatten(result)]
         outside = _used_from_outside(outputs, given, number)
         earlier = dict(cells.first)
 
         def compute_again(*xs: Tensor) -> list[Tensor]:
             with _cells_as_they_were(earlier):
-                return [as_tensor(y) for y in flatten(f(*rebuild(list(args), xs), **kwargs))]
+                return [as_tensor(y) for y in flatten(of_tensors(xs))]
 
         values = [y.detach() for y in outputs]
         forward, backward = _rules(compute_again, values, len(given), outside)
@@ -103,6 +112,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         return rebuild(result, flatten(recorded))
 
     return wrapped
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (Tensor, Cell, np.ndarray))
 
 
 def _used_from_outside(outputs: Sequence[Tensor], given: Sequence[Tensor], number: int) -> list[Tensor]:

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.backward import backpropagate, enable_grad, grad_mode, no_grad
-from clearprop.autodiff.batching import Batched
+from clearprop.autodiff.batching import Batched, Physical, levels_of, strip, wrap
 from clearprop.autodiff.tree import as_tensor, flatten, rebuild
 from clearprop.errors import GradientError, ShapeError
 from clearprop.graph import Node, leaf, state, topological
 from clearprop.primitive import Formula, Primitive, Spec, Value, register
 from clearprop.primitives.arithmetic import multiply
 from clearprop.primitives.control import Parts, item
-from clearprop.primitives.families import with_batch
 from clearprop.primitives.reduction import sum_
 from clearprop.source import caller
 from clearprop.tensor import Cell, Tensor
@@ -68,6 +67,8 @@ def _output(node: Node, arrays: Sequence[Any], i: int) -> Tensor:
     if len(arrays) == 1:
         return Tensor(arrays[0], node)
     array = arrays[i]
+    if array.dtype.kind != "f":
+        return Tensor(array)
     part = Node(item, (node,), {"index": i}, array.shape, array.dtype, {}, node.position, node.module)
     return Tensor(array, part)
 
@@ -147,7 +148,7 @@ class Custom(Primitive):
         """<g, J dx> = <J^T g, dx> for every g: so J dx is the derivative of the right-hand side by g."""
         with enable_grad():
             specs = node.attributes["outputs"]
-            probes = [Tensor(np.zeros(spec.shape, spec.dtype), leaf(spec.shape, spec.dtype, None)) for spec in specs]
+            probes = [_probe(spec, tangents) for spec in specs]
             g = probes[0] if len(probes) == 1 else Parts(dict(enumerate(probes)))
             pulled = self.vjp(node, g, residuals, node.parents)
             pairs = [(a, b) for a, b in zip(pulled, tangents, strict=True) if a is not None and b is not None]
@@ -156,13 +157,13 @@ class Custom(Primitive):
                 product = multiply(contribution, tangent)
                 total = sum_(product, axes=tuple(range(len(product.shape))))
                 if total.node is not None:
-                    ends[total.node] = Tensor(np.ones((), specs[0].dtype))
+                    ends[total.node] = Tensor(np.ones(total.node.shape, total.node.dtype))
             targets = [probe.node for probe in probes if probe.node is not None]
             found = backpropagate(topological(ends), ends, targets=targets, record=True, release=False)
-        parts = [
-            found.get(target, Tensor(np.zeros(spec.shape, spec.dtype)))
-            for target, spec in zip(targets, specs, strict=True)
-        ]
+            parts = [
+                Physical(probe).hide(found[probe.node]) if probe.node in found else np.zeros(spec.shape, spec.dtype)
+                for probe, spec in zip(probes, specs, strict=True)
+            ]
         return parts[0] if len(parts) == 1 else Parts(dict(enumerate(parts)))
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
@@ -170,6 +171,16 @@ class Custom(Primitive):
 
 
 custom = register(Custom())
+
+
+def _probe(spec: Spec, tangents: Sequence[Value | None]) -> Tensor:
+    """Zeros of that shape behind a node of their own; batched wherever a tangent is, so that examples stay apart."""
+    batches = sorted({batch for dx in tangents if isinstance(dx, Batched) for batch in Physical(dx).batches})
+    shape = (*(size for _, size in batches), *spec.shape)
+    probe = Tensor(np.zeros(shape, spec.dtype), leaf(shape, spec.dtype, None))
+    for level, _ in batches:  # the lowest level is the innermost wrapper
+        probe = Batched(probe, level)
+    return probe
 
 
 def _upstream(node: Node, g: Value) -> list[Tensor]:
@@ -229,7 +240,7 @@ def _apply_batched(
     mapped = [isinstance(arg, Batched) and arg.level == level for arg in args]
 
     def whole(x: Any) -> Tensor:
-        return x.value if isinstance(x, Batched) and x.level == level else with_batch(as_tensor(x), size)
+        return strip(as_tensor(x), level, size)  # type: ignore[no-any-return]
 
     def batched_forward(ctx: Any, *values: Any) -> Any:
         inner = [Batched(v, level) if is_mapped else v for v, is_mapped in zip(values, mapped, strict=True)]
@@ -237,11 +248,13 @@ def _apply_batched(
         return rebuild(result, [whole(output) for output in flatten(result)])
 
     def batched_backward(ctx: Any, *upstream: Any) -> Any:
-        given = backward(ctx, *[Batched(g, level) for g in upstream])
+        given = backward(ctx, *[wrap(g, level) for g in upstream])
         gradients = list(given) if isinstance(given, (tuple, list)) else [given]
+        if len(gradients) != len(mapped):
+            return gradients  # whose number the node will find wrong
         return [
-            None if g is None else whole(g) if is_mapped else _total(as_tensor(g), level)
-            for g, is_mapped in zip(gradients, mapped, strict=False)
+            None if g is None else whole(g) if is_mapped else _total(as_tensor(g), level, size)
+            for g, is_mapped in zip(gradients, mapped, strict=True)
         ]
 
     values = [arg.value if is_mapped else arg for arg, is_mapped in zip(args, mapped, strict=True)]
@@ -249,9 +262,9 @@ def _apply_batched(
     return rebuild(result, [Batched(output, level) for output in flatten(result)])
 
 
-def _total(g: Tensor, level: int) -> Tensor:
-    """The gradient of an argument that all examples share: the sum over the batch."""
-    return sum_(g.value, axes=(0,)) if isinstance(g, Batched) and g.level == level else g
+def _total(g: Tensor, level: int, size: int) -> Tensor:
+    """The gradient of an argument that all examples share: the sum over the batch, if it is not summed already."""
+    return sum_(strip(g, level, size), axes=(0,)) if level in levels_of(g) else g
 
 
 class custom_vjp:

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from clearprop.autodiff.backward import backpropagate, grad_mode
-from clearprop.autodiff.batching import Batched, Physical, fresh, innermost, new_level, running
-from clearprop.autodiff.tree import as_tensor, flatten, map_leaves, rebuild
+from clearprop.autodiff.batching import Batched, Physical, fresh, innermost, levels_of, new_level, running, strip
+from clearprop.autodiff.tree import as_tensor, flatten, is_leaf, map_leaves, rebuild
 from clearprop.errors import DTypeError, GradientError, ShapeError
 from clearprop.graph import Node, last_number, topological
 from clearprop.primitive import Value, numpy_dtype, wrap_residuals
@@ -57,7 +57,7 @@ class Linearization:
         for node in self.order:
             if any(parent in self.needed for parent in node.parents):
                 self.needed.add(node)
-            if node not in own and node.is_leaf:
+            if node not in own and node.is_leaf and node.cell is not None:  # others belong to transformations inside f
                 self.outside = True
             if any(parent is not None and parent.number <= self.before for parent in node.parents):
                 self.outside = True
@@ -297,11 +297,15 @@ def jacobian(
     """A function that returns the Jacobian of ``f``: the derivative of every output by every input.
 
     Args:
-        argnums: which argument, or arguments (each one tensor), to differentiate by.
+        argnums: which argument, or arguments, to differentiate by; each a tensor or a nesting of tensors.
         mode: "forward" costs one pass for each input element, "reverse" one for each output element; "auto" takes the
             cheaper one.
         layout: "numerator" gives shape ``(*output, *input)``, so that dy = J dx; "denominator" gives
             ``(*input, *output)``, its transpose, in which the gradient of a scalar has the shape of its input.
+
+    Returns:
+        A function of the same arguments whose result is nested like the argument (for several argnums a tuple), and in the
+        place of each of its tensors, like the output of ``f``.
 
     >>> import clearprop as cp
     >>> A = cp.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -315,7 +319,8 @@ def jacobian(
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
         numbers = _argument_numbers(argnums, args, "jacobian")
-        run = Linearization(_only(f, args, numbers, kwargs), [as_tensor(args[number]) for number in numbers])
+        xs = [args[number] for number in numbers]
+        run = Linearization(_only(f, args, numbers, kwargs), xs)
         inputs, outputs = sum(x.size for x in run.inputs), sum(y.size for y in run.outputs)
         forward = mode == "forward" or (mode == "auto" and inputs <= outputs)
         blocks = _forward_blocks(run) if forward else _reverse_blocks(run)
@@ -323,7 +328,7 @@ def jacobian(
             blocks = [
                 [_swap_groups(block, y.ndim) for block, y in zip(row, run.outputs, strict=True)] for row in blocks
             ]
-        by_argument = [rebuild(run.result, [run.finished(block) for block in row]) for row in blocks]
+        by_argument = rebuild(xs, [rebuild(run.result, [run.finished(block) for block in row]) for row in blocks])
         return by_argument[0] if isinstance(argnums, int) else tuple(by_argument)
 
     return transformed
@@ -383,7 +388,8 @@ def hessian(f: Function, argnums: int = 0) -> Function:
     """A function that returns the matrix of second derivatives of a scalar ``f``, forward over reverse.
 
     Returns:
-        A function whose result has shape ``(*input, *input)``.
+        A function whose result has shape ``(*input, *input)``; for a nested argument, nested like it, and inside like it
+        again: ``h["w"]["b"]``.
 
     >>> import clearprop as cp
     >>> cp.hessian(lambda x: x[0] * x[0] * x[1])(cp.tensor([3.0, 5.0]))
@@ -398,8 +404,8 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
     Args:
         in_axes: for each argument, which axis is the batch, or None if it is the same for all examples; one number for all,
-            or a tuple. A nested argument takes its number for all its tensors.
-        out_axes: where the batch axis goes in each result.
+            or a tuple. For a nested argument one number for all its tensors, or numbers nested like it.
+        out_axes: where the batch axis goes in each result; None for one that does not depend on the example.
 
     Raises:
         ShapeError: if batch sizes differ, or there is none.
@@ -414,32 +420,47 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
-        axes = list(in_axes) if isinstance(in_axes, (tuple, list)) else [in_axes] * len(args)
-        if len(axes) != len(args):
-            raise ShapeError(f"vmap: in_axes has {len(axes)} entries for {len(args)} arguments")
-        level, size = new_level(), _batch_size(args, axes)
-        batched = [
-            arg if axis is None else map_leaves(lambda x, axis=axis: _hide_axis(x, axis, level), arg)
-            for arg, axis in zip(args, axes, strict=True)
+        axes = _axes_of_leaves(in_axes, list(args), "in_axes")
+        xs = [
+            x if axis is None else as_tensor(x) for x, axis in zip(flatten(list(args)), axes, strict=True)
         ]
+        level, size = new_level(), _batch_size(xs, axes)
+        batched = [x if axis is None else _hide_axis(x, axis, level) for x, axis in zip(xs, axes, strict=True)]
         with running(level, size):
-            result = f(*batched, **kwargs)
-            return _show_axes(result, out_axes, level, size)
+            result = f(*rebuild(list(args), batched), **kwargs)
+            ys = [as_tensor(y) for y in flatten(result)]
+            places = _axes_of_leaves(out_axes, result, "out_axes")
+            return rebuild(result, [_show_axis(y, axis, level, size) for y, axis in zip(ys, places, strict=True)])
 
     return transformed
 
 
-def _batch_size(args: Sequence[Any], axes: Sequence[Any]) -> int:
+def _axes_of_leaves(axes: Any, tree: Any, name: str) -> list[int | None]:
+    """One axis for each leaf of a tree. Axes are nested like the tree; a number, or None, stands for all that is below it."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(flatten(tree))
+    if is_leaf(tree) or is_leaf(axes) or isinstance(tree, dict) != isinstance(axes, dict) or len(tree) != len(axes):
+        raise ShapeError(f"vmap: {name}={axes!r} does not fit", hint=f"{name}: a number, or nested like what it is for")
+    pairs = [(axes[key], tree[key]) for key in tree] if isinstance(tree, dict) else list(zip(axes, tree, strict=True))
+    return [axis for some, below in pairs for axis in _axes_of_leaves(some, below, name)]
+
+
+def _batch_size(xs: Sequence[Any], axes: Sequence[int | None]) -> int:
     sizes = set()
-    for arg, axis in zip(args, axes, strict=True):
-        for x in [] if axis is None else flatten(arg):
-            shape = as_tensor(x).shape
-            if not -len(shape) <= axis < len(shape):
-                raise ShapeError(f"vmap: in_axes says axis {axis} of a tensor of shape {shape}")
-            sizes.add(shape[axis])
+    for x, axis in zip(xs, axes, strict=True):
+        if axis is None:
+            continue
+        if not -x.ndim <= axis < x.ndim:
+            raise ShapeError(
+                f"vmap: in_axes says axis {axis} of a tensor of shape {x.shape}", hint="None for what has no batch axis"
+            )
+        sizes.add(x.shape[axis])
     if len(sizes) != 1:
-        raise ShapeError(f"vmap: batch sizes {sorted(sizes)} of the arguments; there must be exactly one")
-    return sizes.pop()  # type: ignore[no-any-return]
+        raise ShapeError(
+            f"vmap: batch sizes {sorted(sizes)} of the arguments; there must be exactly one",
+            hint="in_axes: which axis of each argument is the batch, None for one that all examples share",
+        )
+    return sizes.pop()
 
 
 def _move_axis(x: Value, source: int, target: int) -> Value:
@@ -448,20 +469,17 @@ def _move_axis(x: Value, source: int, target: int) -> Value:
     return x if order == sorted(order) else permute(x, axes=tuple(order))
 
 
-def _hide_axis(x: Any, axis: int, level: int) -> Tensor:
-    tensor = as_tensor(x)
-    return Batched(_move_axis(tensor, axis % tensor.ndim, 0), level)
+def _hide_axis(x: Tensor, axis: int, level: int) -> Tensor:
+    return Batched(_move_axis(x, axis % x.ndim, 0), level)
 
 
-def _show_axes(result: Any, out_axes: Any, level: int, size: int) -> Any:
-    def show(y: Any, axis: int) -> Tensor:
-        tensor = as_tensor(y)
-        whole = _unwrap(tensor, level, size)
-        return _move_axis(whole, 0, axis % len(whole.shape))  # type: ignore[no-any-return]
-
-    if isinstance(out_axes, (tuple, list)):
-        parts = [map_leaves(lambda y, a=axis: show(y, a), part) for part, axis in zip(result, out_axes, strict=True)]
-        return type(result)(parts)
-    return map_leaves(lambda y: show(y, out_axes), result)
-
-
+def _show_axis(y: Tensor, axis: int | None, level: int, size: int) -> Tensor:
+    """The result of all examples, the batch at that axis; for None the result that is the same for all."""
+    if axis is None:
+        if level in levels_of(y):
+            raise ShapeError("vmap: out_axes=None for a result that differs between examples", hint="out_axes=0")
+        return y
+    whole = strip(y, level, size)
+    if not -whole.ndim <= axis < whole.ndim:
+        raise ShapeError(f"vmap: out_axes says axis {axis} of results of shape {whole.shape}", hint="out_axes=0")
+    return _move_axis(whole, 0, axis % whole.ndim)  # type: ignore[no-any-return]

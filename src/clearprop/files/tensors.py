@@ -74,7 +74,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Array]:
         FileError: there is no such file; it is truncated or not a safetensors file; its content has changed since
             `save` wrote it; it holds a dtype that NumPy does not have.
     """
-    return _read(path)[0]
+    return load_with_metadata(path)[0]
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -92,10 +92,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The names and texts that `save` was given as metadata; checked, and failing, like `load`."""
-    return _read(path)[1]
+    return load_with_metadata(path)[1]
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """What `load` and `load_metadata` give, both of one reading: they belong together."""
     content = read_bytes(path)
     try:
         arrays = safetensors.numpy.load(content)

@@ -1,7 +1,7 @@
 """Functions that networks are composed of: activations, layers without a state of their own, losses.
 
-All of them are written in array functions and primitives, so none has a backward rule here: the gradients follow from the
-rows of the primitives. Also reachable as ``clearprop.nn.functional``.
+All of them are written in array functions and primitives, so none has a backward rule here: the gradients follow from
+the rows of the primitives. Also reachable as ``clearprop.nn.functional``.
 """
 
 from clearprop.functional.activations import (

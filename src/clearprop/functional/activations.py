@@ -1,8 +1,8 @@
 """The activation functions, element by element but for `maxout` and the two softmaxes.
 
-Names, arguments and defaults are PyTorch's, and so are the derivatives at the kinks. Every function takes and returns a tensor
-of any shape; integers are cast to float32. Where a formula would overflow on the side that is not taken, its argument is
-bounded first: a gradient of 0 times an infinite slope would be NaN.
+Names, arguments and defaults are PyTorch's, and so are the derivatives at the kinks. Every function takes and returns
+a tensor of any shape; integers are cast to float32. Where a formula would overflow on the side that is not taken, its
+argument is bounded first: a gradient of 0 times an infinite slope would be NaN.
 """
 
 from __future__ import annotations
@@ -10,9 +10,23 @@ from __future__ import annotations
 import math
 
 from clearprop import primitives
-from clearprop.array import add, clip, erf, exp, expm1, greater, logaddexp, logsumexp, max, multiply, reshape, subtract, sum
+from clearprop.array import (
+    add,
+    clip,
+    erf,
+    exp,
+    expm1,
+    greater,
+    logaddexp,
+    logsumexp,
+    max,
+    multiply,
+    reshape,
+    subtract,
+    sum,
+    where,
+)
 from clearprop.array import tanh as tanh
-from clearprop.array import where
 from clearprop.array.promotion import ArrayLike, as_float, normalize_axis
 from clearprop.errors import ShapeError, UsageError
 from clearprop.tensor import Tensor
@@ -81,8 +95,8 @@ def prelu(x: ArrayLike, weight: ArrayLike) -> Tensor:
 def maxout(x: ArrayLike, pieces: int, axis: int = -1) -> Tensor:
     """The largest of each group of ``pieces`` neighbours along an axis (Goodfellow et al. 2013, equation 1).
 
-    (…, K * pieces, …) -> (…, K, …). Of linear functions of the input it makes a convex, piecewise linear one. Equal ones
-    share the gradient.
+    (…, K * pieces, …) -> (…, K, …). Of linear functions of the input it makes a convex, piecewise linear one.
+    Equal ones share the gradient.
 
     Raises:
         ShapeError: if the length of the axis is no multiple of ``pieces``.
@@ -119,7 +133,8 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Tensor:
     """x Φ(x), where Φ is the normal distribution function (Hendrycks and Gimpel 2016).
 
     Args:
-        approximate: "none" for Φ by the error function; "tanh" for 0.5 (1 + tanh(√(2/π) (x + 0.044715 x³))) in its place.
+        approximate: "none" for Φ by the error function; "tanh" for 0.5 (1 + tanh(√(2/π) (x + 0.044715 x³))) in its
+            place.
 
     Raises:
         UsageError: for another word.

@@ -1,7 +1,8 @@
 """The cross entropy of classes: the loss of most classifiers.
 
-For one example with logits x and label t it is -log softmax(x)_t = logsumexp(x) - x_t. It is computed in this form: without
-overflow, without a logarithm of 0, and with five nodes in the graph. Its gradient by the logits is softmax(x) - onehot(t).
+For one example with logits x and label t it is -log softmax(x)_t = logsumexp(x) - x_t. It is computed in this form:
+without overflow, without a logarithm of 0, and with five nodes in the graph. Its gradient by the logits is
+softmax(x) - onehot(t).
 
 Logits of shape (N, C, d1, …), whose classes are axis 1, are laid out as rows (N d1 …, C) first.
 """
@@ -13,7 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array import add, divide, logsumexp, mean, moveaxis, multiply, negative, not_equal, reshape, subtract, sum, where
+from clearprop.array import (
+    add,
+    moveaxis,
+    multiply,
+    negative,
+    not_equal,
+    reshape,
+    subtract,
+    sum,
+    where,
+)
 from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
 from clearprop.autodiff.batching import innermost
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
@@ -60,8 +71,8 @@ def cross_entropy(
     _check_shapes("cross_entropy", "logits", x, t)
     rows, labels = _rows(x), _flat(t)  # (M, C), (M,)
     picked = _pick("cross_entropy", rows, labels, factors, ignore_index)
-    totals = logsumexp(rows, axis=1)  # (M,)
-    losses = subtract(totals, picked.values)
+    totals: Tensor = primitives.logsumexp(rows, axes=(1,))  # (M,)
+    losses: Tensor = primitives.subtract(totals, picked.values)
     if picked.weights is not None:
         losses = multiply(losses, picked.weights)
     if label_smoothing:
@@ -148,16 +159,16 @@ def _spread_loss(rows: Tensor, totals: Tensor, factors: Tensor | None) -> Tensor
 
 def _weighted_mean(losses: Tensor, weights: Tensor | None, shape: tuple[int, ...], reduction: str) -> Tensor:
     if reduction == "mean":
-        return mean(losses) if weights is None else divide(sum(losses), sum(weights))
+        total = primitives.sum_(losses, axes=(0,))
+        count = float(losses.shape[0]) if weights is None else primitives.sum_(weights, axes=(0,))
+        return primitives.divide(total, count)  # type: ignore[no-any-return]
     if reduction == "sum":
         return sum(losses)
     check_reduction(reduction)
     return losses if losses.shape == shape else reshape(losses, shape)
 
 
-def _of_probabilities(
-    x: Tensor, t: Tensor, factors: Tensor | None, reduction: str, label_smoothing: float
-) -> Tensor:
+def _of_probabilities(x: Tensor, t: Tensor, factors: Tensor | None, reduction: str, label_smoothing: float) -> Tensor:
     """- sum over the classes of target * weight * log softmax; the mean is over the examples."""
     if t.shape != x.shape:
         raise ShapeError(
@@ -184,7 +195,9 @@ def _class_weights(name: str, x: Tensor, weight: ArrayLike | None) -> Tensor | N
     factors = cast_to(as_tensor(weight), numpy_dtype(x))
     classes = x.shape[1 if x.ndim > 1 else 0]
     if factors.shape != (classes,):
-        raise ShapeError(f"{name}: weight has shape {factors.shape}; there are {classes} classes", hint=f"shape ({classes},)")
+        raise ShapeError(
+            f"{name}: weight has shape {factors.shape}; there are {classes} classes", hint=f"shape ({classes},)"
+        )
     return factors
 
 

@@ -51,7 +51,8 @@ def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeErr
         elif have and have[-1] == want[1]:
             hint = "weight.mT: weights are stored [in, out]"
         return ShapeError(
-            f"linear: x has shape {have}, {label} has shape {want}: the last axis of x must have {want[0]} features", hint=hint
+            f"linear: x has shape {have}, {label} has shape {want}: the last axis of x must have {want[0]} features",
+            hint=hint,
         )
     if bias is not None and as_tensor(bias).shape != want[1:]:
         of_bias = f"bias {_name(bias)}".rstrip()

@@ -45,4 +45,5 @@ def figure(value: Any) -> str:
     shape = "×".join(map(str, array.shape)) if array.ndim > 1 else f"{array.size} elements"
     if not array.size:
         return shape
-    return f"{shape}: {number(float(array.min()))} … {number(float(array.max()))}"  # NaN if one is among them
+    low, high = number(float(array.min())), number(float(array.max()))  # NaN if one is among them
+    return f"{shape}: all {low}" if low == high else f"{shape}: {low} … {high}"

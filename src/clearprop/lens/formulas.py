@@ -1,8 +1,8 @@
-"""The formulas of the primitives' rows as plain text, with names or numbers in the place of their letters.
+r"""The formulas of the primitives' rows as plain text, with names or numbers in the place of their letters.
 
-The rows say in LaTeX what an operation computes (``z = x \\odot y``) and what it hands back (``\\bar x = \\bar z \\odot y``).
-From the second follows the local derivative: it is what the upstream gradient ``\\bar z`` is multiplied by. So terminal,
-documentation and rules cannot tell different stories.
+The rows say in LaTeX what an operation computes (``z = x \odot y``) and what it hands back (``\bar x = \bar z \odot
+y``). From the second follows the local derivative: it is what the upstream gradient ``\bar z`` is multiplied by. So
+terminal, documentation and rules cannot tell different stories.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _WORDS = {
     r"\in": "∈", r"\pm": "±", r"\cdot": "·", r"\times": "×", r"\circ": "∘", r"\partial": "∂",
 }  # fmt: skip
 _WRAPPERS = r"operatorname|mathbin|mathrel|mathit|mathrm|text"
-_LETTER = re.compile(r"(?<![^\W\d_])([cxyzXYZ])(?![^\W_])")
+_LETTER = re.compile(r"(?<![^\W\d_])([cxyzXYZ])(?![^\W_ᵀ])")
 
 
 @cache
 def plain(latex: str) -> str:
-    """LaTeX of a row, as far as rows use it, in plain text.
+    r"""LaTeX of a row, as far as rows use it, in plain text.
 
-    >>> plain(r"z = \\sigma(x) = \\frac{1}{1 + e^{-x}}"), plain(r"\\bar X = \\bar Z Y^\\top")
+    >>> plain(r"z = \sigma(x) = \frac{1}{1 + e^{-x}}"), plain(r"\bar X = \bar Z Y^\top")
     ('z = σ(x) = 1/(1 + e^(-x))', 'X̄ = Z̄ @ Yᵀ')
     """
     text = re.sub(r"\\bar\s*([A-Za-z])", "\\1\u0304", latex)
@@ -40,6 +40,7 @@ def plain(latex: str) -> str:
     text = re.sub(r"\\sqrt\s*", "√", text)
     text = re.sub(r"\\[A-Za-z]+", lambda m: _WORDS.get(m[0], m[0][1:]), text)
     text = text.replace("^ᵀ", "ᵀ").replace("⟨", "{").replace("⟩", "}")
+    text = text.replace("∑_axes", "∑")
     text = re.sub(r"log_(\d+)", r"log\1", text)
     text = re.sub(r"(?<![^\W_])(\d+|[xyz]|√π)\s(?=[a-z√])", r"\1·", text)  # 2 z is a product
     return re.sub(r"\b([XYZ][\u0304ᵀ]?) (?=[XYZ])", r"\1 @ ", text)
@@ -57,9 +58,9 @@ def _raised(match: re.Match[str]) -> str:
 
 
 def right_side(formula: str) -> str:
-    """What a formula says the output is, in plain text: its part after the first equality sign.
+    r"""What a formula says the output is, in plain text: its part after the first equality sign.
 
-    >>> right_side(r"z = x \\odot y"), right_side(r"z = \\sigma(x) = \\frac{1}{1 + e^{-x}}")
+    >>> right_side(r"z = x \odot y"), right_side(r"z = \sigma(x) = \frac{1}{1 + e^{-x}}")
     ('x · y', 'σ(x)')
     """
     text = plain(formula).split(" = ", 1)[-1]
@@ -67,39 +68,46 @@ def right_side(formula: str) -> str:
 
 
 def local_derivative(backward: str) -> str:
-    """The factor by which a rule multiplies the upstream gradient, in plain text.
+    r"""The factor by which a rule multiplies the upstream gradient, in plain text.
 
-    >>> local_derivative(r"\\bar x = \\bar z \\odot y"), local_derivative(r"\\bar y = -\\bar z \\odot z / y")
+    >>> local_derivative(r"\bar x = \bar z \odot y"), local_derivative(r"\bar y = -\bar z \odot z / y")
     ('y', '-z / y')
-    >>> local_derivative(r"\\bar x = \\bar z"), local_derivative(r"\\bar X = \\bar Z Y^\\top")
+    >>> local_derivative(r"\bar x = \bar z"), local_derivative(r"\bar X = \bar Z Y^\top")
     ('1', 'Yᵀ')
     """
     text = plain(backward).split(" = ", 1)[-1]
     text = re.sub("z\u0304 · |Z\u0304 @ | @ Z\u0304", "", text)
-    return text.replace("z\u0304", "1")
+    text = text.replace("z\u0304", "1")
+    return text[1:-1] if re.fullmatch(r"\([^()]*\)", text) else text
+
+
+def in_terms_of_g(backward: str) -> str:
+    r"""The whole right side of a rule in plain text, with g for the upstream gradient.
+
+    >>> in_terms_of_g(r"\bar Y = X^\top \bar Z"), in_terms_of_g(r"\bar x = \sum_{\mathit{axes}} \bar z")
+    ('Xᵀ @ g', '∑ g')
+    """
+    return re.sub("[zZ]\u0304", "g", plain(backward).split(" = ", 1)[-1])
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """A plain formula with something else in the place of its letters; negative numbers are put in parentheses.
 
-    >>> fill("x · y", {"x": "3", "y": "-4"}), fill("y · x^(y-1)", {"x": "a", "y": "3"}), fill("max(x, y)", {"x": "-1", "y": "q"})
-    ('3 · (-4)', '3 · a^2', 'max(-1, q)')
+    >>> fill("x · y", {"x": "3", "y": "-4"}), fill("y · x^(y-1)", {"x": "a", "y": "3"})
+    ('3 · (-4)', '3 · a^2')
     """
 
     def replaced(match: re.Match[str]) -> str:
         letter = match[1]
         value = values.get(letter, values.get(letter.lower(), letter))
-        if not re.match(r"-|.*e-?\d|NaN|inf", value):
+        if not value.startswith("-"):
             return value
         before, after = text[: match.start()].rstrip(), text[match.end() :].lstrip()
         opened = not before or before[-1] in "([|⌊,"
-        return value if opened and not after.startswith(("^", "·", "/", "ᵀ")) or _is_whole(text) else f"({value})"
+        return value if opened and not after.startswith("^") else f"({value})"
 
-    return _computed_exponents(_LETTER.sub(replaced, text))
-
-
-def _is_whole(text: str) -> bool:
-    return len(text) == 1
+    filled = re.sub(r"(?<=[a-z]) \((?=-)", "(", _LETTER.sub(replaced, text))  # log(-1), not log (-1)
+    return _computed_exponents(filled)
 
 
 def _computed_exponents(text: str) -> str:

@@ -19,7 +19,7 @@ _Span: TypeAlias = tuple[int | None, int | None, int | None, int | None]
 def assigned_name(position: Position | None) -> str:
     """The variable to which the source assigns the value of the very expression at this position; empty if to none.
 
-    In ``h = cp.tanh(x @ w)`` the call is at the position of the tanh node, which is therefore ``h``; the product has no name.
+    In ``h = cp.tanh(x @ w)`` the call is at the position of the tanh node, so that is ``h``; the product has no name.
     """
     if position is None:
         return ""
@@ -70,6 +70,13 @@ def variables(values: Mapping[str, Any]) -> dict[Node, str]:
         if node is not None and not name.startswith("_"):
             found.setdefault(node, name)
     return found
+
+
+def constants(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and arrays of the tensors among some variables to which no gradient flows."""
+    for name, value in list(values.items()):
+        if type(value) is Tensor and value.node is None and not name.startswith("_"):
+            yield name, value.array
 
 
 def _node(value: Any) -> Node | None:

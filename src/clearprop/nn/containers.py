@@ -22,7 +22,9 @@ class _Ordered(Module):
             )
         check_name(name)
         if hasattr(type(self), name):
-            raise UsageError(f"{type(self).__name__}: {name!r} cannot be a module's name: it is a method", hint=f"{name}_")
+            raise UsageError(
+                f"{type(self).__name__}: {name!r} cannot be a module's name: it is a method", hint=f"{name}_"
+            )
         setattr(self, name, module)
 
     def _members(self) -> dict[str, Module]:

@@ -58,7 +58,7 @@ def uniform_(cell: C, a: float = 0.0, b: float = 1.0, generator: Generator | Non
 
 
 def xavier_uniform_(cell: C, gain: float = 1.0, generator: Generator | None = None) -> C:
-    """Uniform in ±gain √(6 / (fan_in + fan_out)): keeps the variance forward and backward (equation 16 of the paper)."""
+    """Uniform in ±gain √(6 / (fan_in + fan_out)): keeps the variance forward and backward (equation 16)."""
     bound = gain * math.sqrt(6.0 / sum(fans(cell)))
     return uniform_(cell, -bound, bound, generator)
 
@@ -123,7 +123,9 @@ def fans(cell: Cell) -> tuple[int, int]:
     shape = cell.shape
     if len(shape) < 2:
         name = f"{type(cell).__name__} {cell.name}".rstrip()
-        raise ShapeError(f"init: {name} of shape {shape} has no fan: that takes two axes", hint="init.zeros_ for biases")
+        raise ShapeError(
+            f"init: {name} of shape {shape} has no fan: that takes two axes", hint="init.zeros_ for biases"
+        )
     if len(shape) == 2:
         return shape[0], shape[1]
     window = math.prod(shape[2:])

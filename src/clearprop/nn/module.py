@@ -1,11 +1,11 @@
 """The base class of networks and of their parts.
 
-A module is a plain Python object. Its parameters, buffers and children are those of its attributes that are a `Parameter`, a
-`Buffer` or a `Module`, in the order in which they were set; there is no second register that could disagree. Setting one gives
-it its dotted name, so that errors, graphs and files all say ``encoder.fc1.weight``.
+A module is a plain Python object. Its parameters, buffers and children are those of its attributes that are a
+`Parameter`, a `Buffer` or a `Module`, in the order in which they were set; there is no second register that could
+disagree. Setting one gives it its dotted name, so that errors, graphs and files all say ``encoder.fc1.weight``.
 
-An object that is set at several places is one object: it is counted, trained and saved once, under the first of its names. In
-graphs and errors it goes by the name that it was given last.
+An object that is set at several places is one object: it is counted, trained and saved once, under the first of its
+names. In graphs and errors it goes by the name that it was given last.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ class Module:
         return self._path
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """This module, under the name "", and all below it, parents before their children; each once."""
+        """The module itself, under the name "", and all below it, parents before their children; each once."""
         return _walk(self, "", set())
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
+        """The module itself and all below it."""
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -176,7 +176,9 @@ class Module:
                 parameter.grad = Tensor(np.zeros_like(parameter.grad.array))
 
     def to(self, dtype: Any) -> Self:
-        """Cast all floating-point parameters, their gradients and buffers; the same cells hold them; returns this module.
+        """Cast all floating-point parameters, their gradients, and buffers; returns this module.
+
+        The same cells hold them, so an optimizer that knows the cells goes on working.
 
         Raises:
             DTypeError: if ``dtype`` is not a floating-point type.
@@ -224,7 +226,7 @@ class Module:
     # Looking at it ------------------------------------------------------------------------------------------------
 
     def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
-        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, if not None, replaces the output.
+        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, if not None, becomes the output.
 
         Returns a handle whose ``remove()`` takes the hook away; it can also be used in a ``with`` statement.
         """

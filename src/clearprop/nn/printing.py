@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class _Line(NamedTuple):
     label: str
     cells: list[str]
-    count: int | None
+    numbers: int | None
 
 
 def tree(module: Module) -> str:
@@ -65,7 +65,7 @@ def _columns(lines: list[_Line]) -> Iterator[str]:
     width = max(len(line.label) for line in lines) + 1
     columns = max(len(line.cells) for line in lines)
     widths = [max((len(line.cells[i]) for line in lines if i < len(line.cells)), default=0) for i in range(columns)]
-    counts = [f"{line.count:,}" if line.count is not None else "" for line in lines]
+    counts = [f"{line.numbers:,}" if line.numbers is not None else "" for line in lines]
     longest = max(len(count) for count in counts)
     for line, count in zip(lines, counts, strict=True):
         cells = [*line.cells, *[""] * (columns - len(line.cells))]

@@ -57,11 +57,11 @@ class Summary:
     def __str__(self) -> str:
         cells = [("module", "type", "output", "parameters", "count"), *map(_cells, self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(5)]
-        lines = [
-            "  ".join([*(text.ljust(width) for text, width in zip(row[:4], widths[:4], strict=True)), row[4].rjust(widths[4])])
-            for row in cells
-        ]
-        return "\n".join([*(line.rstrip() for line in lines), f"{self.count:,} parameters"])
+        lines = []
+        for *texts, count in cells:
+            padded = [text.ljust(width) for text, width in zip(texts, widths, strict=False)]
+            lines.append("  ".join([*padded, count.rjust(widths[4])]).rstrip())
+        return "\n".join([*lines, f"{self.count:,} parameters"])
 
 
 def _cells(row: SummaryRow) -> tuple[str, str, str, str, str]:
@@ -82,7 +82,7 @@ def summary(model: Module, *input_shapes: Sequence[int], dtype: Any = None) -> S
     >>> from clearprop import nn
     >>> rows = nn.summary(nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), (784,))
     >>> print(rows)
-    module  type        output    parameters                      count
+    module  type        output    parameters                        count
             Sequential  (N, 10)
     0       Linear      (N, 256)  weight (784, 256), bias (256,)  200,960
     1       ReLU        (N, 256)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from clearprop.array import abs, add, clip, divide, matmul, max, maximum, multiply, pow, reshape, sqrt, sum
-from clearprop.array import zeros
+from clearprop.array import abs, add, clip, divide, matmul, max, maximum, multiply, pow, reshape, sqrt, sum, zeros
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
 from clearprop.errors import GradientError, UsageError

@@ -13,6 +13,7 @@ import numpy as np
 from clearprop.primitive import Formula, Spec, Value, register
 from clearprop.primitives.families import BOOLEANS, FLOATS, Binary, Elementwise, Unary, check_equal, check_kind
 from clearprop.primitives.logic import equal, greater, less
+from clearprop.primitives.selection import select
 
 
 class Add(Binary):
@@ -129,7 +130,7 @@ class Where(Elementwise):
         return x
 
     def compute(self, c: Value, x: Value, y: Value) -> Value:
-        return np.where(c, x, y)
+        return select(c, x, y)
 
     def vjp_x(self, g: Value, c: Value) -> Value:
         return where(c, g, 0.0)

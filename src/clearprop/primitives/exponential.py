@@ -9,7 +9,7 @@ import numpy as np
 from clearprop.primitive import Formula, Value, register
 from clearprop.primitives.arithmetic import add, divide, multiply, negative, subtract, where
 from clearprop.primitives.families import FLOATS, Binary, Unary
-from clearprop.primitives.logic import equal, greater, logical_and
+from clearprop.primitives.logic import equal, greater_equal, logical_and
 from clearprop.primitives.special import erf_array
 
 
@@ -111,7 +111,7 @@ class Logaddexp(Binary):
 
 
 class Power(Binary):
-    """z = x ** y. The gradient by the exponent takes 0 at x = 0, y >= 0, where z does not change with y."""
+    """z = x ** y. The gradient by the exponent takes 0 at x = 0, y >= 0, where log x has no value."""
 
     formula = Formula(r"z = x^y", (r"\bar x = \bar z \odot y \odot x^{y-1}", r"\bar y = \bar z \odot z \odot \log x"))
 
@@ -119,11 +119,11 @@ class Power(Binary):
         return np.power(x, y)
 
     def vjp_x(self, g: Value, x: Value, y: Value) -> Value:
-        slope = multiply(y, power(x, subtract(y, 1.0)))
-        return where(equal(y, 0.0), 0.0, multiply(g, slope))  # x**0 is constant, also at x = 0
+        flat = logical_and(equal(x, 0.0), equal(y, 0.0))  # x**0 is constant, also at x = 0
+        return multiply(g, multiply(y, power(where(flat, 1.0, x), subtract(y, 1.0))))
 
     def vjp_y(self, g: Value, x: Value, y: Value, z: Value) -> Value:
-        flat = logical_and(equal(x, 0.0), greater(y, 0.0))
+        flat = logical_and(equal(x, 0.0), greater_equal(y, 0.0))
         return where(flat, 0.0, multiply(g, multiply(z, log(where(flat, 1.0, x)))))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import RangeError, ShapeError
+from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Primitive, Spec, Value, numpy_dtype, register
 from clearprop.primitives.arithmetic import add, where
@@ -38,6 +38,8 @@ class Gather(Primitive):
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         x, *indices = inputs
+        if len(indices) > len(x.shape):
+            raise RangeError(f"gather: {len(indices)} indices for x of shape {x.shape}")
         return Spec((*check_indices(self.name, indices), *x.shape[len(indices) :]), x.dtype)
 
     def compute(self, x: Value, *indices: Value) -> Value:
@@ -109,6 +111,8 @@ class ScatterSet(Primitive):
         x, y, index = inputs
         if check_indices(self.name, [index]) != y.shape or len(x.shape) != 1 or len(y.shape) != 1:
             raise ShapeError(f"scatter_set: x has shape {x.shape}, y {y.shape}, index {index.shape}")
+        if x.dtype != y.dtype:
+            raise DTypeError(f"scatter_set: x is {x.dtype}, y is {y.dtype}", hint=f"y.astype(cp.{x.dtype})")
         return x
 
     def compute(self, x: Value, y: Value, index: Value) -> Value:
@@ -177,6 +181,8 @@ class AddAlongAxis(Primitive):
         x, index = inputs
         axis = attributes["axis"]
         check_along(self.name, x.shape, index, axis)
+        if x.shape != index.shape:
+            raise ShapeError(f"add_along_axis: x has shape {x.shape}, index has shape {index.shape}; they must be equal")
         return Spec((*x.shape[:axis], attributes["length"], *x.shape[axis + 1 :]), x.dtype)
 
     def compute(self, x: Value, index: Value, *, axis: int, length: int) -> Value:
@@ -204,6 +210,8 @@ class AddAlongAxis(Primitive):
 def check_along(name: str, shape: tuple[int, ...], index: Spec, axis: int) -> None:
     """Raise unless an index array fits an array along an axis."""
     check_kind(name, INTEGERS, index=index)
+    if axis not in range(len(shape)):
+        raise ShapeError(f"{name}: x has shape {shape}, there is no axis {axis}")
     others = [(a, b) for i, (a, b) in enumerate(zip(shape, index.shape, strict=False)) if i != axis]
     if len(shape) != len(index.shape) or any(a != b for a, b in others):
         raise ShapeError(f"{name}: x has shape {shape}, index has shape {index.shape}; only axis {axis} may differ")

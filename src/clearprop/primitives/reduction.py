@@ -15,7 +15,7 @@ import numpy as np
 
 from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Spec, Value, filled, numpy_dtype, register
-from clearprop.primitives.arithmetic import divide, multiply, subtract, where
+from clearprop.primitives.arithmetic import divide, maximum, multiply, subtract, where
 from clearprop.primitives.exponential import exp
 from clearprop.primitives.families import BOOLEANS, FLOATS, NUMBERS, OneInput, check_kind, next_axes
 from clearprop.primitives.logic import cast, equal
@@ -193,7 +193,8 @@ class Logsumexp(Reduction):
 
 def _softmax(x: Value, z: Value, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
     """e ** (x - z), and where all of x is -infinity (so that z is) zero instead of NaN."""
-    return exp(subtract(x, broadcast(where(equal(z, -np.inf), 0.0, z), shape=shape, axes=axes)))
+    finite = maximum(z, float(np.finfo(numpy_dtype(z)).min))
+    return exp(subtract(x, broadcast(finite, shape=shape, axes=axes)))
 
 
 class CumulativeSum(OneInput):

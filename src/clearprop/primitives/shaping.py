@@ -30,7 +30,10 @@ class Reshape(OneInput):
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         (x,), shape = inputs, attributes["shape"]
         if x.size != np.prod(shape, dtype=np.int64):
-            raise ShapeError(f"reshape: x has shape {x.shape} ({x.size} elements), which does not fit into {shape}")
+            raise ShapeError(
+                f"reshape: x has shape {x.shape} ({x.size} elements), which does not fit into {shape}",
+                hint="a shape with as many elements; one length may be -1",
+            )
         return Spec(shape, x.dtype)
 
     def compute(self, x: Value, *, shape: tuple[int, ...]) -> Value:
@@ -90,11 +93,12 @@ class Slice(OneInput):
     linear = True
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        (x,), bounds = inputs, zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
-        lengths = tuple(len(range(start, stop, step)) for start, stop, step in bounds)
-        if len(lengths) != len(x.shape):
-            raise RangeError(f"slice: {len(lengths)} ranges for x of shape {x.shape}")
-        return Spec(lengths, x.dtype)
+        (x,), bounds = inputs, list(zip(attributes["start"], attributes["stop"], attributes["step"], strict=True))
+        if len(bounds) != len(x.shape):
+            raise RangeError(f"slice: {len(bounds)} ranges for x of shape {x.shape}")
+        if any(not 0 <= start <= stop <= length for (start, stop, _), length in zip(bounds, x.shape, strict=True)):
+            raise RangeError(f"slice: ranges {attributes} are not inside x, of shape {x.shape}")
+        return Spec(tuple(len(range(*ends)) for ends in bounds), x.dtype)
 
     def compute(self, x: Value, *, start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]) -> Value:
         return x[tuple(map(slice, start, stop, step))]
@@ -118,11 +122,10 @@ class Pad(OneInput):
     linear = True
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        (x,) = inputs
-        lengths = _padded(x.shape, attributes["before"], attributes["after"], attributes["between"])
-        if len(lengths) != len(x.shape) or min((*attributes["before"], *attributes["after"], 0)) < 0:
+        (x,), widths = inputs, (attributes["before"], attributes["after"], attributes["between"])
+        if any(len(width) != len(x.shape) or min(width, default=0) < 0 for width in widths):
             raise ShapeError(f"pad: x has shape {x.shape}; widths {attributes} must be >= 0, one for each axis")
-        return Spec(lengths, x.dtype)
+        return Spec(_padded(x.shape, *widths), x.dtype)
 
     def compute(self, x: Value, *, before: tuple[int, ...], after: tuple[int, ...], between: tuple[int, ...]) -> Value:
         lengths = _padded(x.shape, before, after, between)
@@ -143,7 +146,7 @@ class Pad(OneInput):
 def _padded(shape: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]) -> tuple[int, ...]:
     return tuple(
         low + length + max(0, length - 1) * gap + high
-        for length, low, high, gap in zip(shape, before, after, between, strict=False)
+        for length, low, high, gap in zip(shape, before, after, between, strict=True)
     )
 
 
@@ -163,7 +166,10 @@ class Flip(OneInput):
     linear = True
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        return inputs[0]
+        (x,), axes = inputs, attributes["axes"]
+        if any(axis not in range(len(x.shape)) for axis in axes):
+            raise ShapeError(f"flip: x has shape {x.shape}, there is no axis {max(axes)}")
+        return x
 
     def compute(self, x: Value, *, axes: tuple[int, ...]) -> Value:
         return np.flip(x, axes)

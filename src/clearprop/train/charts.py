@@ -19,16 +19,11 @@ WIDTH, HEIGHT = 380, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 80, 22, 38  # margins: tick labels, names of the curves, the best epoch, the axis
 LABEL_HEIGHT = 15
 DOTS_UP_TO = 40  # points; more of them would hide the curve
+LARGEST = 1e300  # what is beyond counts as infinite: the layout needs room to calculate
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A position on an axis and what stands there."""
-
-    at: float
-    text: str
+Scale = Callable[[float], float]
+Tick = tuple[float, str]  # a position on an axis, and what stands there
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class Curve:
     name: str
     path: str
     dots: list[tuple[float, float, str]]
+    ends_at: float
     label_at: float
 
 
@@ -73,9 +69,10 @@ def line_chart(
 
     >>> loss = np.array([2.0, 0.5, np.nan, 0.25])
     >>> chart = line_chart(np.arange(1.0, 5.0), {"train": loss}, text=str, from_zero=True)
-    >>> [tick.text for tick in chart.y_ticks], chart.curves[0].path.count("M")
+    >>> [text for _, text in chart.y_ticks], chart.curves[0].path.count("M")
     (['0.0', '0.5', '1.0', '1.5', '2.0'], 2)
     """
+    curves = {name: np.where(np.abs(y) < LARGEST, y, np.nan) for name, y in curves.items()}
     values = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
     if not values.size:
         return None
@@ -95,8 +92,8 @@ def line_chart(
     heights = _apart([y_scale(float(y[np.isfinite(y)][-1])) for y in drawn.values()])
     return Chart(
         [_curve(name, x, y, x_scale, y_scale, text, at) for (name, y), at in zip(drawn.items(), heights, strict=True)],
-        [Tick(x_scale(tick), f"{tick:,.0f}") for tick in x_ticks],
-        [Tick(y_scale(tick), text(tick)) for tick in y_ticks],
+        [(x_scale(tick), f"{tick:,.0f}") for tick in x_ticks],
+        [(y_scale(tick), text(tick)) for tick in y_ticks],
         None if mark is None else x_scale(mark),
         logarithmic,
     )
@@ -108,14 +105,14 @@ def nice_ticks(low: float, high: float, whole: bool = False) -> list[float]:
     >>> nice_ticks(0.0, 2.3), nice_ticks(1.0, 20.0, whole=True), nice_ticks(5.0, 5.0)
     ([0.0, 0.5, 1.0, 1.5, 2.0, 2.5], [0.0, 5.0, 10.0, 15.0, 20.0], [4.6, 4.8, 5.0, 5.2, 5.4])
     """
-    if high <= low:
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, up to round-off
         low, high = low - (abs(low) / 20 or 0.5), high + (abs(high) / 20 or 0.5)
     step = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(step))
     step = next(size for size in (1, 2, 2.5, 5, 10) if size * power >= step * 0.85) * power
     step = max(1.0, float(round(step))) if whole else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
 
 
 def decades(low: float, high: float) -> list[float]:
@@ -128,7 +125,7 @@ def decades(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / 6) or 1)]
 
 
-def _scale(low: float, high: float, start: float, end: float, logarithmic: bool = False) -> Callable[[float], float]:
+def _scale(low: float, high: float, start: float, end: float, logarithmic: bool = False) -> Scale:
     if logarithmic:
         linear = _scale(math.log(low), math.log(high), start, end)
         return lambda value: linear(math.log(value))
@@ -136,13 +133,7 @@ def _scale(low: float, high: float, start: float, end: float, logarithmic: bool 
 
 
 def _curve(
-    name: str,
-    x: Floats,
-    y: Floats,
-    x_scale: Callable[[float], float],
-    y_scale: Callable[[float], float],
-    text: Callable[[float], str],
-    label_at: float,
+    name: str, x: Floats, y: Floats, x_scale: Scale, y_scale: Scale, text: Callable[[float], str], label_at: float
 ) -> Curve:
     path, dots, pen = [], [], "M"
     for at, value in zip(x.tolist(), y.tolist(), strict=True):
@@ -153,16 +144,13 @@ def _curve(
         path.append(f"{pen}{dots[-1][0]:g} {dots[-1][1]:g}")
         pen = "L"
     # A point between two missing ones has no line: it is seen only as a dot.
-    return Curve(name, "".join(path), dots if len(dots) <= DOTS_UP_TO else dots[-1:], label_at)
+    return Curve(name, "".join(path), dots if len(dots) <= DOTS_UP_TO else dots[-1:], dots[-1][0], label_at)
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
     """The heights of the labels, pushed apart so that none covers another."""
     placed = list(heights)
-    order = sorted(range(len(placed)), key=placed.__getitem__)
-    for above, below in itertools.pairwise(order):
-        overlap = LABEL_HEIGHT - (placed[below] - placed[above])
-        if overlap > 0:
-            placed[above] -= overlap / 2
-            placed[below] += overlap / 2
+    for above, below in itertools.pairwise(sorted(range(len(placed)), key=placed.__getitem__)):
+        push = max(LABEL_HEIGHT - (placed[below] - placed[above]), 0.0) / 2
+        placed[above], placed[below] = placed[above] - push, placed[below] + push
     return placed

@@ -31,6 +31,8 @@ def figure(name: str, value: float) -> str:
         return f"{100 * value:.2f} %"
     if name == "lr":
         return f"{value:.3g}"
+    if name == "seconds":
+        return f"{value:.2f}"
     if value == 0:
         return "0"
     if abs(value) < 0.001:

@@ -75,10 +75,9 @@ class Evaluation:
     Raises:
         DataError: `confusion` is not a square table of whole numbers, or the names are not one per class.
 
-    >>> test = Evaluation({"accuracy": 0.75}, 8, confusion=[[3, 1], [1, 3]], class_names=["cat", "dog"])
-    >>> test.confusion
-    array([[3, 1],
-           [1, 3]])
+    >>> test = Evaluation({"accuracy": 0.75}, 8, confusion=np.array([[3, 1], [1, 3]]))
+    >>> test.class_names
+    ['0', '1']
     """
 
     metrics: dict[str, float]

@@ -79,6 +79,7 @@ class Progress:
         self._epoch_seconds = 0.0  # of the last finished epoch, validation included
         self._epoch = 0
         self._epoch_began = now()
+        self._next_draw = 0.0
         self._begin_stage("", None, no_numbers)
 
     def __enter__(self) -> Progress:
@@ -106,6 +107,8 @@ class Progress:
         self._epoch = epoch
         self._epoch_began = self._now()
         self._begin_stage("", batches, numbers)
+        if self._epoch_seconds == 0:  # the first batch may wait for the compiler; something should be seen by then
+            self._draw()
 
     def start_validation(
         self,
@@ -156,14 +159,18 @@ class Progress:
     def _begin_stage(self, label: str, batches: int | None, numbers: Callable[[], Mapping[str, float]]) -> None:
         self._label, self._batches, self._numbers = label, batches, numbers
         self._batch = self._examples = 0
-        self._stage_began = self._next_draw = self._now()
+        self._stage_began = self._now()
 
     def _open(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.live import Live
 
+        class LastingConsole(Console):
+            def on_broken_pipe(self) -> None:
+                self.quiet = True  # rich's own way is to end the program, and with it the training
+
         self._live = Live(
-            console=Console(file=stream, force_terminal=True, highlight=False),
+            console=LastingConsole(file=stream, force_terminal=True, highlight=False),
             auto_refresh=False,  # no thread: it would take the interpreter from the training it shows
             transient=True,
             redirect_stdout=sys.stdout.isatty(),  # otherwise `python train.py > results` would lose its results

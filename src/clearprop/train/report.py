@@ -35,7 +35,6 @@ _BLOCKS_UNFOLDED = 24
 class ChartView:
     """A chart with its title and what it shows in words."""
 
-    name: str
     title: str
     chart: Chart
     words: str
@@ -87,7 +86,7 @@ def render(history: History) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(figure=figure, label=label, shape=figures.shape, percent=partial(figure, "accuracy"))
+    environment.globals.update(figure=figure, label=label, shape=figures.shape, percent=_percent)
     network = network_tree(history.layers)
     return environment.get_template("report.html").render(
         history=history,
@@ -115,7 +114,7 @@ def opening(history: History) -> str:
     'Trained for 1 epoch in 9.8 s. On 360 test examples it has not seen before, its accuracy is 97.50 %.'
     """
     epochs = len(history.epochs)
-    text = f"Trained for {epochs} epoch{'' if epochs == 1 else 's'} in {duration(history.seconds)}"
+    text = f"Trained for {epochs:,} epoch{'' if epochs == 1 else 's'} in {duration(history.seconds)}"
     text += f" ({history.stop_reason})." if history.stop_reason else "."
     evaluation = history.evaluation
     if evaluation is None or not evaluation.metrics:
@@ -140,7 +139,7 @@ def headlines(history: History) -> list[tuple[str, str, str]]:
     if history.best_epoch is not None and history.best is not None:
         value = history.best.get(history.monitor)
         why = "" if value is None else f"{label(history.monitor)} {figure(history.monitor, value)}"
-        found.append(("best epoch", f"{history.best_epoch} of {len(history.epochs)}", why))
+        found.append(("best epoch", f"{history.best_epoch:,} of {len(history.epochs):,}", why))
     speed = examples_per_second(history)
     found.append(("time", duration(history.seconds), "" if speed is None else f"{rate(speed)[:-2]} examples a second"))
     if history.layers:
@@ -178,34 +177,38 @@ def _epoch_chart(history: History, name: str) -> ChartView | None:
     words = [_in_words(history, name, title, column) for title, column in columns.items() if title in curves]
     if chart.logarithmic:
         words.append("The scale is logarithmic.")
-    return ChartView(name, label(name).capitalize(), chart, _unbroken(" ".join(words)))
+    return ChartView(label(name).capitalize(), chart, _unbroken(" ".join(words)))
 
 
 def _step_chart(history: History) -> ChartView | None:
     rows = thinned([row for row in history.steps if "loss" in row], _CURVE_POINTS)
     losses = _floats(rows, "loss")
-    text = partial(figure, "loss")
+    text = partial(_tick, "loss")
     chart = line_chart(_floats(rows, "step"), {"": losses}, text=text, from_zero=True, may_be_logarithmic=True)
     if chart is None:
         return None
-    words = f"{len(history.steps):,} steps: from {text(losses[0])} to {text(losses[-1])}."
-    return ChartView("steps", "Training loss by step", chart, words, "step")
+    words = f"From {figure('loss', losses[0])} to {figure('loss', losses[-1])} in {int(rows[-1]['step']):,} steps."
+    return ChartView("Training loss by step", chart, words, "step")
 
 
 def _in_words(history: History, name: str, title: str, column: str) -> str:
     """A curve for those who do not see it: its two ends, its best point, and where it fails."""
     values = history.column(column)
     finite = np.flatnonzero(np.isfinite(values))
-    subject = f"{title.capitalize()}: from" if title else "From"
+    subject = f"{title.capitalize()}: " if title else ""
     if not finite.size:
-        return f"{title.capitalize()}: not one finite value."
+        return f"{subject}not one finite value."
+    first, last = finite[0], finite[-1]
+    text = f"from {figure(name, values[first])} to {figure(name, values[last])}"
+    if first == last:
+        text = figure(name, values[first])
     upwards = figures.is_fraction(name)
     best = finite[np.argmax(values[finite]) if upwards else np.argmin(values[finite])]
-    text = f"{subject} {figure(name, values[0])} to {figure(name, values[-1])}"
-    if best != len(values) - 1 and (name == "loss" or upwards):
-        text += f", {'highest' if upwards else 'lowest'} in epoch {best + 1} with {figure(name, values[best])}"
-    bad = np.flatnonzero(~np.isfinite(values))
-    return text + (f"; not finite from epoch {bad[0] + 1}." if bad.size else ".")
+    if best != last and (name == "loss" or upwards):
+        text += f", {'highest' if upwards else 'lowest'} in epoch {best + 1:,} with {figure(name, values[best])}"
+    if last + 1 < len(values):
+        text += f"; not finite from epoch {last + 2:,} on"
+    return f"{subject or text[0].upper()}{text if subject else text[1:]}."
 
 
 def network_tree(layers: Sequence[Layer]) -> Block | None:
@@ -283,6 +286,10 @@ def _tick(name: str, value: float) -> str:
 def _unbroken(text: str) -> str:
     """Text whose percent signs stay with their numbers at the end of a line."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _percent(share: float) -> str:
+    return _unbroken(figure("accuracy", share))
 
 
 def _setting(value: object) -> str:

@@ -1,0 +1,101 @@
+"""The command line: ``clearprop COMMAND …``.
+
+A command is a module of this package that says how it is called (`Command`) and does the work in its ``run``. To add
+one, write the module and put its ``COMMAND`` into `commands`. Results go to stdout; messages and progress to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import clearprop
+from clearprop.cli.command import Command
+from clearprop.cli.explain import COMMAND as EXPLAIN
+from clearprop.errors import ClearpropError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_DESCRIPTION = "Deep learning whose backpropagation you can see."
+_EPILOG = """\
+examples:
+{examples}
+
+Each command explains itself: clearprop COMMAND --help
+Exit codes: 0 done, 1 an error of clearprop itself, 2 bad input (the message says what, and what to try).
+"""
+
+
+def commands() -> list[Command]:
+    """All commands, in the order in which the help lists them."""
+    return [EXPLAIN]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code.
+
+    >>> main(["explain", "2 * x", "x=3", "--width", "60"])
+    f = 2 * x   at x = 3
+    <BLANKLINE>
+    Forward  from the inputs to the result
+      node   formula   with numbers   value
+      x      given                        3
+      f      2 · x     2 · 3              6
+    <BLANKLINE>
+    Backward  from the result to the inputs
+         edge    upstream ×   local derivative =   contribution
+      1. f = 2 · x   multiplication switches
+         f → x            1   ∂f/∂x = 2                       2
+    <BLANKLINE>
+    Gradients  the sum of the contributions to each input
+      ∂f/∂x = 2
+    0
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    known = {command.name: command for command in commands()}
+    if arguments and arguments[0] in known:
+        arguments[1:] = known[arguments[0]].prepare(arguments[1:])
+    parser = _parser(list(known.values()))
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_INPUT
+    return _run(known[options.command], options)
+
+
+def _parser(known: Sequence[Command]) -> argparse.ArgumentParser:
+    examples = "\n".join(f"  {example}" for command in known for example in command.examples[:2])
+    parser = argparse.ArgumentParser(
+        prog="clearprop",
+        description=_DESCRIPTION,
+        epilog=_EPILOG.format(examples=examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"clearprop {clearprop.__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in known:
+        command.add_to(subparsers)
+    return parser
+
+
+def _run(command: Command, options: argparse.Namespace) -> int:
+    try:
+        command.run(options)
+        sys.stdout.flush()
+    except ClearpropError as error:
+        _complain(f"clearprop {command.name}: {error}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
+
+
+def _complain(message: str) -> None:
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(message.encode(encoding, "backslashreplace").decode(encoding) + "\n")

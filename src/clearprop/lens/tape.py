@@ -1,0 +1,295 @@
+"""The tape: the record of forward and backward runs, as data.
+
+While it records, each step of a run costs the tape one tuple of references. The rows are made when somebody looks.
+The core knows no tape: it tells whoever is registered as the thread's observer what it does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from types import TracebackType
+from typing import Any, overload
+
+from clearprop.errors import UsageError
+from clearprop.graph import Node, state
+from clearprop.lens import table
+from clearprop.lens.names import constants, variables
+from clearprop.lens.rows import Edge, Operand, Row, Visit, as_data
+from clearprop.tensor import Cell, Tensor
+
+ROWS_SHOWN = 50
+
+
+class Tape:
+    """What happened while `record` was watching.
+
+    Attributes:
+        result: what the function returned, for a tape of ``record(fn)(*args)``.
+        error: the error that ended the recorded block, in words; empty if none did.
+
+    >>> import clearprop as cp
+    >>> x, y, z = (cp.tensor(v, requires_grad=True) for v in (-2.0, 5.0, -4.0))
+    >>> with cp.record() as tape:
+    ...     q = x + y
+    ...     f = q * z
+    ...     f.backward()
+    >>> [row.label for row in tape.rows]
+    ['x', 'y', 'z', 'q', 'f']
+    >>> edge = tape["f"].edges[0]
+    >>> edge.input.label, edge.local_derivative.item(), edge.upstream.item(), edge.contribution.item()
+    ('q', -4.0, 1.0, -4.0)
+    """
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self.error = ""
+        self._events: list[tuple[Any, ...]] = []
+        self._used = 0  # so many events are in the rows already
+        self._rows: dict[Node, Row] = {}
+        self._visits: list[Visit] = []
+        self._waiting: dict[Node, list[Edge]] = {}  # contributions that no visit has summed up yet
+        self._latest: Row | None = None
+        self._names: dict[Node, str] = {}
+        self._constant_names: dict[int, str] = {}
+        self._named_constants: list[Any] = []  # kept, so that no other array takes their identity
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> list[Row]:
+        """One row for each node that was computed, used or visited, in the order in which the nodes were made."""
+        return sorted(self._read().values(), key=lambda row: row.number)
+
+    @property
+    def visits(self) -> list[Visit]:
+        """The backward passes, visit by visit, in the order in which they ran; leaves are visited too."""
+        self._read()
+        return list(self._visits)
+
+    @property
+    def residual_bytes(self) -> int:
+        """Bytes kept for the backward pass, where an array that several nodes keep counts for each."""
+        return sum(row.residual_bytes for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __getitem__(self, key: str | Tensor | Cell | Node) -> Row:
+        """The row of a tensor, a parameter or a node, or of a name: the newest, if several had it one after the other.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        rows = self._read()
+        if isinstance(key, str):
+            named = self.find(name=key)
+            if not named:
+                raise UsageError(f"the tape has no row named {key!r}", hint=_suggestion(key, rows.values()))
+            return named[-1]
+        tensor = key.peek() if isinstance(key, Cell) else key
+        node = tensor.node if isinstance(tensor, Tensor) else tensor
+        if node is None or node not in rows:
+            raise UsageError(
+                "the tape has no row of this tensor",
+                hint="record() watches what gradients flow through: compute it inside the block, and not in no_grad()",
+            )
+        return rows[node]
+
+    def find(self, *, name: str | None = None, module: str | None = None, where: str | None = None) -> list[Row]:
+        """Rows by name, by path of a module (those inside it too), or by part of their source line, in run order."""
+        return [
+            row
+            for row in self.rows
+            if (name is None or row.name == name)
+            and (module is None or row.module == module or row.module.startswith(f"{module}."))
+            and (where is None or where in row.where)
+        ]
+
+    def name(self, names: Mapping[str, Tensor | Cell]) -> None:
+        """Give rows names, before those that the tape finds by itself."""
+        self._names |= variables(names)
+        for node, name in self._names.items():
+            if node in self._rows:
+                self._rows[node].given_name = name
+
+    def table(self, width: int = 80, rows: int | None = None) -> str:
+        """Forward values, then the backward passes edge by edge, as text.
+
+        Args:
+            width: columns to fit into.
+            rows: show at most so many nodes; by default all.
+        """
+        return table.text(table.of_tape(self, width, rows))
+
+    def __str__(self) -> str:
+        return self.table(rows=ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return f"<Tape of {len(self)} nodes, {len(self._visits)} visits of the backward pass>"
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    def add(self, event: tuple[Any, ...]) -> None:
+        """Keep one event: the name of the observer's method and what it was told."""
+        self._events.append(event)
+
+    def learn_names(self, values: Mapping[str, Any]) -> None:
+        """Take over the names of variables for nodes that have none yet."""
+        self._names = variables(values) | self._names
+        for name, array in constants(values):
+            if self._constant_names.setdefault(id(array), name) == name:
+                self._named_constants.append(array)
+        for node, name in self._names.items():
+            if node in self._rows and not self._rows[node].given_name:
+                self._rows[node].given_name = name
+
+    def _read(self) -> dict[Node, Row]:
+        """All rows, after those events that are not in them yet."""
+        for kind, node, *told in self._events[self._used :]:
+            if kind == "forward":
+                self._add_forward(node, *told)
+            else:
+                self._add_visit(node, *told)
+        self._used = len(self._events)
+        return self._rows
+
+    def _row(self, node: Node) -> Row:
+        row = self._rows.get(node)
+        if row is None:
+            row = self._rows[node] = Row(node)
+            row.given_name = getattr(node.cell, "name", "") or self._names.get(node, "")
+        return row
+
+    def _add_forward(self, node: Node, values: list[Any], output: Any, residuals: Any) -> None:
+        row = self._row(node)
+        row.value, row.kept = as_data(output), residuals
+        row.operands = self._operands(node, values)
+        if self._latest is not None and _same_place(self._latest.node, node):
+            self._latest.ends_expression = False
+        self._latest = row
+
+    def _operands(self, node: Node, values: list[Any]) -> tuple[Operand, ...]:
+        primitive = node.primitive
+        assert primitive is not None
+        operands = []
+        for i, (parent, value) in enumerate(zip(node.parents, values, strict=True)):
+            name = f"x{i + 1}" if primitive.variadic else primitive.inputs[i]
+            row = None if parent is None else self._row(parent)
+            if row is not None and row.value is None:
+                row.value = as_data(value)
+            operands.append(Operand(name, row, as_data(value), self._constant_names))
+        return tuple(operands)
+
+    def _add_visit(self, node: Node, g: Any, contributions: Iterable[Any] = (), residuals: Any = None) -> None:
+        row = self._row(node)
+        if not row.operands and node.primitive is not None:
+            row.operands = self._operands(node, [None] * len(node.parents))
+        visit = Visit(row, as_data(g), residuals)
+        visit.contributions_in = self._waiting.pop(node, [])
+        for i, (parent, contribution) in enumerate(zip(node.parents, contributions, strict=False)):
+            if parent is None or contribution is None:
+                continue
+            edge = Edge(visit, i, self._row(parent), as_data(contribution))
+            visit.edges.append(edge)
+            edge.input.users.append(edge)
+            self._waiting.setdefault(parent, []).append(edge)
+        row.visits.append(visit)
+        self._visits.append(visit)
+
+
+def _same_place(a: Node, b: Node) -> bool:
+    if a.position is None or b.position is None:
+        return False
+    return a.position[0] is b.position[0] and a.position[1] == b.position[1]
+
+
+def _suggestion(name: str, rows: Iterable[Row]) -> str:
+    names = sorted({row.name for row in rows if row.name})
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"tape[{close[0]!r}]"
+    return f"one of {', '.join(names[:20])}" if names else "name it: tape.name({'h': tensor})"
+
+
+class Recorder:
+    """The observer that fills a tape; made by `record`. Inner and outer recorders see the same run."""
+
+    def __init__(self) -> None:
+        self.tape = Tape()
+        self._outer: list[Any] = []
+
+    def __enter__(self) -> Tape:
+        self._outer.append(state.observer)
+        self.tape.learn_names(sys._getframe(1).f_locals)
+        state.observer = self
+        return self.tape
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        state.observer = self._outer.pop()
+        self.tape.learn_names(sys._getframe(1).f_locals)
+        if error is not None:
+            self.tape.error = f"{type(error).__name__}: {error}"
+
+    def forward(self, node: Node, arrays: list[Any], output: Any) -> None:
+        """A node was recorded."""
+        self.tape.add(("forward", node, arrays, output, node.residuals))
+        if self._outer[-1] is not None:
+            self._outer[-1].forward(node, arrays, output)
+
+    def backward(self, node: Node, g: Any, contributions: Any) -> None:
+        """A backward pass has been at a node."""
+        self.tape.add(("backward", node, g, contributions, node.residuals))
+        if self._outer[-1] is not None:
+            self._outer[-1].backward(node, g, contributions)
+
+    def arrived(self, node: Node, g: Any) -> None:
+        """A gradient has arrived at a leaf."""
+        self.tape.add(("arrived", node, g))
+        if self._outer[-1] is not None:
+            self._outer[-1].arrived(node, g)
+
+
+@overload
+def record() -> Recorder: ...
+@overload
+def record(fn: Callable[..., Any]) -> Callable[..., Tape]: ...
+def record(fn: Callable[..., Any] | None = None) -> Recorder | Callable[..., Tape]:
+    """Watch what runs: ``with cp.record() as tape: …``, or ``tape = cp.record(fn)(*args)`` for one call of a function.
+
+    The tape of a block that raises holds everything up to the error.
+
+    >>> import clearprop as cp
+    >>> def square(x):
+    ...     y = x * x
+    ...     y.backward()
+    ...     return y
+    >>> tape = cp.record(square)(cp.tensor(3.0, requires_grad=True))
+    >>> [row.primitive for row in tape.rows], tape.result.item(), tape["x"].gradient.item()
+    (['leaf', 'multiply'], 9.0, 6.0)
+    """
+    if fn is None:
+        return Recorder()
+
+    @wraps(fn)
+    def recorded(*args: Any, **kwargs: Any) -> Tape:
+        recorder = Recorder()
+        with recorder as tape:
+            tape.result = fn(*args, **kwargs)
+        tape.learn_names(_arguments(fn, args, kwargs))
+        return tape
+
+    return recorded
+
+
+def _arguments(fn: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
+    """The arguments of a call by the names of the function's parameters."""
+    try:
+        return dict(inspect.signature(fn).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):  # a callable without a signature
+        return {}

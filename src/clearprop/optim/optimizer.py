@@ -1,0 +1,238 @@
+"""What all optimizers have in common: groups of parameters, their state, saving and loading.
+
+The state of a parameter, such as a moment, is a dictionary of cells. It is made, as zeros, with the optimizer and not
+in the first step, and only ever assigned afterwards: so one training step is like any other, and can be compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from clearprop.autodiff import no_grad
+from clearprop.errors import DataError, UsageError
+from clearprop.optim.group import ParamGroup
+from clearprop.tensor import Cell, Parameter, Tensor
+
+
+class Optimizer:
+    """Base class. A subclass hands its settings to ``__init__``, and says in `update` what a step does to a group.
+
+    Args:
+        params: parameters, or dictionaries with ``"params"`` and settings of their own for them.
+        settings: of the groups that do not say otherwise.
+
+    Attributes:
+        param_groups: the groups; ``group["lr"]`` and so on can be read and assigned.
+        state: for each parameter its cells, by name.
+
+    Raises:
+        UsageError: if there are no parameters, one is given twice, something is no parameter, or a setting is out of
+            range.
+    """
+
+    optional: ClassVar[frozenset[str]] = frozenset({"momentum", "weight_decay"})
+    """Settings that do nothing where they are 0."""
+
+    def __init__(self, params: Any, settings: Mapping[str, Any]) -> None:
+        self.defaults = dict(settings)
+        self.param_groups: list[ParamGroup] = []
+        self.state: dict[Parameter, dict[str, Cell]] = {}
+        groups = _groups(self._name, params)
+        if not any(_listed(group["params"]) for group in groups):
+            raise UsageError(f"{self._name}: there are no parameters", hint="the parameters() of a model that has some")
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Train more parameters: a dictionary with ``"params"``, and settings that differ from the optimizer's own."""
+        params = _listed(group["params"])
+        known = set(self.state)
+        for param in params:
+            _check_parameter(self._name, param)
+            if param in known:
+                raise UsageError(
+                    f"{self._name}: the parameter {param.name or param.shape} is given twice",
+                    hint="each parameter once, in one group",
+                )
+            known.add(param)
+        own = {name: value for name, value in group.items() if name != "params"}
+        unknown = [name for name in own if name not in self.defaults and name != "initial_lr"]
+        if unknown:
+            known_ones = ", ".join(self.defaults)
+            raise UsageError(f"{self._name} has no setting {', '.join(unknown)}", hint=f"it has {known_ones}")
+        added = ParamGroup(self._name, params, {**self.defaults, **own}, self.optional)
+        self.param_groups.append(added)
+        self.state.update({param: {} for param in params})
+        self.prepare(added)
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        with no_grad():
+            for group in self.param_groups:
+                self.update(group)
+
+    def prepare(self, group: ParamGroup) -> None:
+        """Make the cells of the state; called for each new group."""
+
+    def update(self, group: ParamGroup) -> None:
+        """Change the parameters of a group that have a gradient. Nothing is recorded meanwhile."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method update")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set those that there are to zero."""
+        for param in self.state:
+            if set_to_none or param.grad is None:
+                param.grad = None
+            else:
+                param.grad = Tensor(np.zeros_like(param.grad.array))
+
+    def slot(self, param: Parameter, name: str) -> Cell:
+        """A cell of the state, of the parameter's shape and dtype; zeros if it is new."""
+        cells = self.state[param]
+        if name not in cells:
+            held = param.peek().array
+            cells[name] = Cell(np.zeros(held.shape, held.dtype), name=f"{param.name}.{name}".lstrip("."))
+        return cells[name]
+
+    # Saving and loading -------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain data.
+
+        Returns:
+            ``"state"``: tensors by name, such as ``"0.exp_avg"`` for the first parameter; ``cp.save`` can write them.
+            ``"param_groups"``: for each group its settings and the numbers of its parameters; JSON can say them.
+
+        >>> import clearprop as cp
+        >>> from clearprop import optim
+        >>> optim.SGD([cp.Parameter([1.0])], lr=0.5, momentum=0.9).state_dict()["state"]
+        {'0.momentum_buffer': Tensor([0.], dtype=float32)}
+        """
+        numbers = {param: i for i, param in enumerate(self.state)}
+        groups = [{"params": [numbers[p] for p in g.params], **_plain(g.settings())} for g in self.param_groups]
+        return {
+            "state": {name: cell.value.detach() for name, cell in self._named_cells().items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a saved state. Nothing is changed unless everything fits.
+
+        Raises:
+            DataError: names everything that does not fit: groups of another size, state that is missing, unexpected, or
+                of another shape.
+        """
+        groups = list(saved["param_groups"])
+        sizes = [len(group["params"]) for group in groups]
+        if sizes != [len(group.params) for group in self.param_groups]:
+            own = [len(group.params) for group in self.param_groups]
+            raise DataError(
+                f"this state is of groups with {sizes} parameters; {self._name} has groups with {own}",
+                hint="build the optimizer as it was when its state was saved",
+            )
+        checked = [
+            ParamGroup(self._name, group.params, {k: v for k, v in other.items() if k != "params"}, self.optional)
+            for group, other in zip(self.param_groups, groups, strict=True)
+        ]
+        values = {name: _array(value) for name, value in saved["state"].items()}
+        self._check_state(checked, values)
+        for group, new in zip(self.param_groups, checked, strict=True):
+            group.update(new.settings())
+            self.prepare(group)
+        self.restore(values)
+
+    def restore(self, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Assign saved values, which fit, to the cells of the state."""
+        for name, cell in self._named_cells().items():
+            cell.assign(Tensor(np.array(values[name], cell.peek().array.dtype)))
+
+    def expected_slots(self, group: ParamGroup) -> Sequence[str]:
+        """The names of the cells that each parameter of such a group has."""
+        return ()
+
+    def _check_state(self, groups: Sequence[ParamGroup], values: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        numbers = {param: i for i, param in enumerate(self.state)}
+        shapes = {
+            f"{numbers[param]}.{slot}": (param, () if slot == "step" else param.shape)
+            for group in groups
+            for param in group.params
+            for slot in self.expected_slots(group)
+        }
+        problems = [f"missing: {name}" for name in shapes if name not in values]
+        problems += [f"unexpected: {name}" for name in values if name not in shapes]
+        problems += [
+            f"shape: {name} of {param.name or 'a parameter'} has shape {values[name].shape} instead of {shape}"
+            for name, (param, shape) in shapes.items()
+            if name in values and values[name].shape != shape
+        ]
+        if problems:
+            lines = "\n".join(f"  {line}" for line in problems[:8])
+            more = f"\n  and {len(problems) - 8} more" if len(problems) > 8 else ""
+            raise DataError(
+                f"this state does not fit {self._name}; nothing was loaded:\n{lines}{more}",
+                hint="build the model and the optimizer as they were when the state was saved",
+            )
+
+    def _named_cells(self) -> dict[str, Cell]:
+        return {f"{i}.{name}": cell for i, cells in enumerate(self.state.values()) for name, cell in cells.items()}
+
+    @property
+    def _name(self) -> str:
+        return f"optim.{type(self).__name__}"
+
+    def __repr__(self) -> str:
+        lines = [f"{len(group.params)} parameters: {str(group.settings())[1:-1]}" for group in self.param_groups]
+        return f"{type(self).__name__}(" + "; ".join(lines) + ")"
+
+
+class Casts:
+    """A function of a group's settings, computed once for each dtype among its parameters."""
+
+    def __init__(self, compute: Callable[[np.dtype[Any]], Any]) -> None:
+        self._compute = compute
+        self._known: dict[Any, Any] = {}
+
+    def __getitem__(self, dtype: np.dtype[Any]) -> Any:
+        known = self._known.get(dtype)
+        if known is None:
+            known = self._known[dtype] = self._compute(dtype)
+        return known
+
+
+def _groups(name: str, params: Any) -> list[Mapping[str, Any]]:
+    """What was given as a list of groups."""
+    if isinstance(params, Parameter) or hasattr(params, "parameters") or not isinstance(params, Iterable):
+        raise UsageError(
+            f"{name}: params is {type(params).__name__}, not a list of parameters",
+            hint="[parameter]" if isinstance(params, Parameter) else "model.parameters()",
+        )
+    given = list(params)
+    if given and isinstance(given[0], Mapping):
+        for group in given:
+            if not isinstance(group, Mapping) or "params" not in group:
+                raise UsageError(f"{name}: a group is a dictionary with 'params' and settings", hint='{"params": [w]}')
+        return [{**group, "params": _listed(group["params"])} for group in given]
+    return [{"params": given}]
+
+
+def _listed(params: Any) -> list[Any]:
+    return [params] if isinstance(params, Parameter) else list(params)
+
+
+def _check_parameter(name: str, param: Any) -> None:
+    if isinstance(param, Parameter):
+        return
+    what = "a tensor, which is a value and cannot be changed" if isinstance(param, Tensor) else repr(param)[:80]
+    hint = "model.parameters()" if isinstance(param, (tuple, str)) else "cp.Parameter(value) makes one"
+    raise UsageError(f"{name}: every one must be a Parameter; this one is {what}", hint=hint)
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)

@@ -1,0 +1,71 @@
+"""What can be checked before hours are spent: that the data are finite, and that every label is a class of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from clearprop.data import ArrayDataset, check_finite, check_labels
+from clearprop.errors import DataError, UsageError
+
+_CHUNK = 1 << 22  # elements looked at in one go: what is computed for them stays in the cache, and takes no memory
+
+
+def check_values(data: Any, name: str) -> None:
+    """Raise DataError if the arrays behind a loader hold a NaN or an infinity. Other data are not read in advance."""
+    for index, array in enumerate(_arrays(data)):
+        if array.dtype.kind != "f":
+            continue
+        flat = array.reshape(-1)
+        if not all(np.isfinite(flat[start : start + _CHUNK]).all() for start in range(0, flat.size, _CHUNK)):
+            check_finite(array, f"{name}, array {index},")  # finds and names the first one
+
+
+def check_classes(data: Any, output: Any, target: Any, ignored: int | None) -> None:
+    """Raise DataError if a label is not a class of the network, given one batch of its outputs and targets.
+
+    Args:
+        ignored: a label that the loss passes over.
+    """
+    labels = np.asarray(target)
+    if labels.dtype.kind not in "iu" or output.ndim != labels.ndim + 1 or output.shape[1] == 1:
+        return  # these are no classes
+    for array in list(_arrays(data))[-1:] or [labels]:
+        if array.dtype.kind in "iu":
+            check_labels(array if ignored is None else array[array != ignored], output.shape[1])
+
+
+def check_loader(data: Any, name: str) -> None:
+    """Raise an error if something is not a source of batches that can be gone through again and again."""
+    if not isinstance(data, Iterable):
+        raise UsageError(
+            f"fit: {name} is a {type(data).__name__}, which gives no batches",
+            hint="DataLoader(dataset, batch_size=64), or a list of batches",
+        )
+    if isinstance(data, Iterator):
+        raise UsageError(
+            f"fit: {name} is a {type(data).__name__}, which can be gone through only once",
+            hint="DataLoader(dataset, batch_size=64), or a list of batches",
+        )
+    if isinstance(data, ArrayDataset):
+        raise UsageError(f"fit: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
+    if hasattr(data, "__len__") and len(data) == 0:
+        raise DataError(f"fit: {name} has no batches", hint="check how it was selected or read")
+
+
+def split_batch(batch: Any) -> tuple[tuple[Any, ...], Any]:
+    """The inputs and the target of a batch."""
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        kind = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise DataError(
+            f"fit: a batch must be a tuple of inputs and a target; this one is a {kind}",
+            hint="ArrayDataset(inputs, targets); to learn the inputs themselves, ArrayDataset(inputs, inputs)",
+        )
+    return tuple(batch[:-1]), batch[-1]
+
+
+def _arrays(data: Any) -> Iterator[np.ndarray[Any, Any]]:
+    dataset = getattr(data, "dataset", None)
+    yield from dataset.arrays if isinstance(dataset, ArrayDataset) else ()

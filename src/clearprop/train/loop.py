@@ -1,0 +1,293 @@
+"""The training loop: `fit` trains a network, shows how it goes, and can be killed at any moment and gone on with."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from clearprop.autodiff import no_grad
+from clearprop.nn import Module
+from clearprop.nn.summary import summarize
+from clearprop.nn.utils import clip_grad_norm_
+from clearprop.optim import Optimizer
+from clearprop.optim.lr_scheduler import LRScheduler
+from clearprop.random import default_generator
+from clearprop.train import checks
+from clearprop.train.callbacks import Callback, overrides
+from clearprop.train.checkpoint import Checkpoint, read_state
+from clearprop.train.figures import VALIDATION
+from clearprop.train.history import History, Layer
+from clearprop.train.interruption import Interruption, TrainingInterrupted
+from clearprop.train.metrics import Metric, MetricFunction
+from clearprop.train.progress import Progress
+from clearprop.train.run import Batches, Each, Run, check_arguments, diverged, generators
+
+
+def fit(
+    model: Module,
+    data: Batches,
+    *,
+    loss: Callable[[Any, Any], Any],
+    optimizer: Optimizer,
+    epochs: int,
+    validation: Batches | None = None,
+    metrics: Iterable[Metric | MetricFunction] = (),
+    callbacks: Sequence[Callback] = (),
+    scheduler: LRScheduler | None = None,
+    schedule: Each = "epoch",
+    clip_grad_norm: float | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    history: History | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a network, and leave it in evaluation mode, ready to be used.
+
+    Args:
+        model: the network.
+        data: batches, each a tuple of inputs and, last, a target: a `DataLoader`, or a list. It is gone through once in
+            every epoch.
+        loss: ``loss(output, target)``, a scalar, the mean over the batch.
+        optimizer: of the model's parameters.
+        epochs: how many there are to be; of a resumed run including those that are done.
+        validation: batches that are not trained with; the network is measured on them after every epoch.
+        metrics: figures beside the loss: `train.accuracy`, functions ``f(output, target)`` that give the mean over a
+            batch, or `Metric` objects.
+        callbacks: what else is to happen, such as `EarlyStopping`.
+        scheduler: changes the learning rate.
+        schedule: whether the scheduler counts epochs or steps.
+        clip_grad_norm: the largest norm that the gradients, as one long vector, may have.
+        checkpoint: a file to save the run in after every epoch; with other intervals, a `Checkpoint`.
+        resume: a checkpoint to go on from, with everything else as it was then. Unless `checkpoint` names another file,
+            it is the one that is written too. The weights and figures will be, to the bit, those of a run that has not
+            been interrupted.
+        history: a record to fill, with a name and the configuration in it; by default a new one.
+        progress: show how it goes, on stderr.
+
+    Returns:
+        the record: a row of figures for each epoch, and more.
+
+    Raises:
+        DataError: NaN or infinite values, or labels that are no classes, in the arrays behind a loader; no batches.
+        UsageError: arguments that do not fit together; a checkpoint of another run (then nothing is changed).
+        FileError: a checkpoint cannot be read or written.
+        DivergenceError: a loss, a gradient or a weight is no longer finite.
+        TrainingInterrupted: Ctrl-C; the run has been saved.
+
+    >>> import clearprop as cp
+    >>> from clearprop import data, nn, optim, train
+    >>> cp.random.seed(0)
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    >>> history = train.fit(
+    ...     model,
+    ...     data.DataLoader(data.digits("train"), batch_size=32, shuffle=True),
+    ...     loss=nn.CrossEntropyLoss(),
+    ...     optimizer=optim.AdamW(model.parameters(), lr=0.01),
+    ...     epochs=5,
+    ...     validation=data.DataLoader(data.digits("test"), batch_size=128),
+    ...     metrics=[train.accuracy],
+    ...     progress=False,
+    ... )
+    >>> history.epochs[-1]["val_accuracy"] > 0.93
+    True
+    """
+    run = Run(model, data, loss=loss, optimizer=optimizer, epochs=epochs, validation=validation, metrics=metrics,
+              callbacks=callbacks, scheduler=scheduler, schedule=schedule, clip_grad_norm=clip_grad_norm,
+              history=history)  # fmt: skip
+    saving = checkpoint if checkpoint is not None else resume
+    if saving is not None and not isinstance(saving, Checkpoint):
+        saving = Checkpoint(saving)
+    _prepare(run)
+    _begin(run, resume)
+    with Progress(epochs, show=progress) as run.progress, Interruption(active=saving is not None) as interruption:
+        try:
+            _Loop(run, saving, interruption).run()
+        finally:
+            run.record_time()
+            model.eval()
+    for callback in run.callbacks:
+        callback.on_fit_end(run)
+    return run.history
+
+
+def _prepare(run: Run) -> None:
+    """Check what can be checked before anything is changed."""
+    check_arguments(run)
+    for data, name in ((run.data, "the data"), (run.validation, "the validation data")):
+        if data is not None:
+            checks.check_loader(data, name)
+            checks.check_values(data, name)
+
+
+def _begin(run: Run, resume: str | os.PathLike[str] | None) -> None:
+    run.identify()
+    state = None if resume is None else read_state(resume)
+    for callback in run.callbacks:
+        callback.on_fit_begin(run)
+    if state is not None and resume is not None:
+        run.load_state_dict(state, resume)
+    elif run.history.seed is None:
+        run.history.seed = default_generator.seed
+
+
+class _Loop:
+    """The loop over the epochs and steps of a run."""
+
+    def __init__(self, run: Run, checkpoint: Checkpoint | None, interruption: Interruption) -> None:
+        self._run = run
+        self._checkpoint = checkpoint
+        self._interruption = interruption
+        self._after_steps = [one for one in run.callbacks if overrides(one, "on_step_end")]
+        self._parameters = list(run.model.parameters())
+        self._checked = False
+
+    def run(self) -> None:
+        """All epochs that are left."""
+        run = self._run
+        if run.position.step == 0:
+            self._save()
+        while not run.finished:
+            if run.position.batch == 0 and not run.position.trained:
+                run.begin_epoch()
+                for callback in run.callbacks:
+                    callback.on_epoch_begin(run)
+            rate = run.learning_rate
+            if not run.position.trained:
+                self._train_epoch()
+            self._end_epoch(rate, self._validate())
+            if self._checkpoint is not None and (run.finished or self._checkpoint.due_after_epoch(run.position.epoch)):
+                self._save()
+
+    def _train_epoch(self) -> None:
+        run, position, checkpoint = self._run, self._run.position, self._checkpoint
+        run.model.train()
+        batches = len(run.data) if hasattr(run.data, "__len__") else None
+        run.progress.start_epoch(run.epoch, batches, run.figures)
+        for batch in run.remaining_batches():
+            inputs, target = checks.split_batch(batch)
+            if not self._checked:
+                self._check_first(inputs, target)
+            examples = len(target)
+            self._step(inputs, target, examples)
+            position.batch += 1
+            position.step += 1
+            position.examples += examples
+            for callback in self._after_steps:
+                callback.on_step_end(run)
+            run.progress.advance(examples)
+            if checkpoint is not None and checkpoint.due_after_step(position.step):
+                self._save()
+            if self._interruption.requested:
+                self._interrupt()
+        if not position.batch:
+            raise checks.no_batches("the data")
+        position.trained = True
+
+    def _step(self, inputs: tuple[Any, ...], target: Any, examples: int) -> None:
+        """One update of the weights."""
+        run = self._run
+        run.optimizer.zero_grad()
+        output = run.model(*inputs)
+        loss = run.loss(output, target)
+        value = run.loss_of_step = float(loss.item())
+        if not math.isfinite(value):
+            raise diverged(f"the loss is {value}", run)
+        loss.backward()
+        if run.clip_grad_norm is not None:
+            norm = float(clip_grad_norm_(self._parameters, run.clip_grad_norm).item())
+            if not math.isfinite(norm):
+                raise diverged(f"the norm of the gradients is {norm}", run)
+        run.optimizer.step()
+        if run.scheduler is not None and run.schedule == "step":
+            run.scheduler.step()
+        run.mean_loss.add(value, examples)
+        for metric in run.metrics:
+            metric.update(output, target)
+
+    def _validate(self) -> dict[str, float]:
+        """Loss and metrics on the validation data; nothing if there are none."""
+        run = self._run
+        if run.validation is None:
+            return {}
+        batches = len(run.validation) if hasattr(run.validation, "__len__") else None
+        run.progress.start_validation(batches, run.validation_figures)
+        for metric in (run.validation_loss, *run.validation_metrics):
+            metric.reset()
+        with evaluating(run.model):
+            for batch in run.validation:
+                inputs, target = checks.split_batch(batch)
+                output = run.model(*inputs)
+                run.validation_loss.add(float(run.loss(output, target).item()), len(target))
+                for metric in run.validation_metrics:
+                    metric.update(output, target)
+                run.progress.advance(len(target))
+                if self._interruption.requested:
+                    self._interrupt()
+        return {VALIDATION + name: value for name, value in run.validation_figures().items()}
+
+    def _end_epoch(self, rate: float, validation: dict[str, float]) -> None:
+        """Write the row of the epoch, and go on to the next."""
+        run, position = self._run, self._run.position
+        run.check_weights()
+        seconds = run.seconds_of_epoch()
+        row = run.history.add_epoch(
+            {
+                **run.figures(),
+                **validation,
+                "lr": rate,
+                "seconds": seconds,
+                "examples_per_second": position.examples / seconds if seconds > 0 else math.nan,
+            }
+        )
+        for callback in run.callbacks:
+            callback.on_epoch_end(run)
+        if run.scheduler is not None and run.schedule == "epoch":
+            run.scheduler.step()
+        run.progress.end_epoch(row, best=run.history.best_epoch == row["epoch"])
+        position.epoch += 1
+        position.batch, position.trained = 0, False
+
+    def _check_first(self, inputs: tuple[Any, ...], target: Any) -> None:
+        """Look at the first batch: do the labels fit the network, and what are the shapes in it?"""
+        run, self._checked = self._run, True
+        random = {one: one.state_dict() for one in generators(run.model).values()}
+        with evaluating(run.model):
+            output = run.model(*inputs)
+        checks.check_classes(run.data, output, target, getattr(run.loss, "ignore_index", None))
+        if run.validation is not None:
+            checks.check_classes(run.validation, output, target, getattr(run.loss, "ignore_index", None))
+        if not run.history.layers:
+            rows = summarize(run.model, inputs, batch=len(target)).rows
+            run.history.layers = [Layer(row.path, row.kind, row.output, row.parameters) for row in rows]
+            run.history.input_shape = ", ".join(f"(N{''.join(f', {n}' for n in x.shape[1:])})" for x in inputs)
+        for generator, state in random.items():
+            generator.load_state_dict(state)
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.save(self._run.state_dict())
+
+    def _interrupt(self) -> None:
+        """Save, and stop as Ctrl-C does."""
+        if self._checkpoint is None:
+            raise KeyboardInterrupt
+        self._save()
+        run, path = self._run, os.fspath(self._checkpoint.path)
+        done = f"stopped in epoch {run.epoch} of {run.epochs}, after step {run.position.step:,}; the run is saved"
+        raise TrainingInterrupted(f"{done}\nTo go on: fit(..., resume={path!r})", path)
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode and nothing is recorded; then every module gets its mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

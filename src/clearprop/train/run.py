@@ -1,0 +1,263 @@
+"""A training run: its parts, where it stands, and all of that as a state that can be saved and gone on from."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from clearprop.errors import DivergenceError, UsageError
+from clearprop.nn import Module
+from clearprop.optim import Optimizer
+from clearprop.optim.lr_scheduler import LRScheduler
+from clearprop.random import Generator, default_generator
+from clearprop.train import identity
+from clearprop.train.callbacks import Callback
+from clearprop.train.history import History
+from clearprop.train.metrics import Mean, Metric, MetricFunction, make_metrics
+from clearprop.train.progress import Progress
+
+Batches: TypeAlias = Iterable[Any]
+Each: TypeAlias = Literal["epoch", "step"]
+
+
+@dataclass
+class Position:
+    """Where a run stands.
+
+    Args:
+        epoch: epochs that are done.
+        batch: batches of the present epoch that have been trained with.
+        step: updates of the weights since the run began.
+        examples: examples of the present epoch that have been trained with.
+        trained: all batches of the present epoch have been trained with; what is left of it is the validation.
+        seconds: that the present epoch has taken before the run was interrupted.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    examples: int = 0
+    trained: bool = False
+    seconds: float = 0.0
+
+
+class Run:
+    """One call of `fit`: what it was given, and where it stands. Callbacks see it.
+
+    Attributes:
+        model, optimizer, scheduler, data, validation, loss, epochs: as they were given to `fit`.
+        history: the record, with one row for each epoch that is done.
+        position: where the run stands.
+        loss_of_step: the loss of the last step.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        data: Batches,
+        *,
+        loss: Callable[[Any, Any], Any],
+        optimizer: Optimizer,
+        epochs: int,
+        validation: Batches | None = None,
+        metrics: Iterable[Metric | MetricFunction] = (),
+        callbacks: Sequence[Callback] = (),
+        scheduler: LRScheduler | None = None,
+        schedule: Each = "epoch",
+        clip_grad_norm: float | None = None,
+        history: History | None = None,
+    ) -> None:
+        self.model, self.data, self.validation = model, data, validation
+        self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
+        self.scheduler, self.schedule = scheduler, schedule
+        self.clip_grad_norm = clip_grad_norm
+        self.callbacks = list(callbacks)
+        self.history = history if history is not None else History(type(model).__name__)
+        self.position = Position()
+        self.loss_of_step = float("nan")
+        self.mean_loss = Mean("loss")
+        self.metrics = make_metrics(metrics)
+        self.validation_loss = Mean("loss")
+        self.validation_metrics = copy.deepcopy(self.metrics)
+        self.progress = Progress(epochs, show=False)
+        self.epoch_began = time.perf_counter()
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+        self._identity: identity.Words = {}
+
+    # What callbacks may ask for -----------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """End the training after this epoch. The reason is shown in the summary and in the report."""
+        self.history.stop_reason = reason
+
+    def note(self, text: str) -> None:
+        """Show a line beside the progress bar."""
+        self.progress.note(text)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the present epoch, from 1."""
+        return self.position.epoch + 1
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.position.epoch >= self.epochs or bool(self.history.stop_reason)
+
+    # What the loop asks for ---------------------------------------------------------------------------------------
+
+    def remaining_batches(self) -> Iterator[Any]:
+        """The batches of this epoch that have not been trained with."""
+        if hasattr(self.data, "load_state_dict"):
+            return iter(self.data)  # it knows by itself where it was
+        return islice(self.data, self.position.batch, None)
+
+    def figures(self) -> dict[str, float]:
+        """Loss and metrics of this epoch, up to now."""
+        return {metric.name: metric.compute() for metric in (self.mean_loss, *self.metrics)}
+
+    def validation_figures(self) -> dict[str, float]:
+        """The same of the validation."""
+        return {metric.name: metric.compute() for metric in (self.validation_loss, *self.validation_metrics)}
+
+    def begin_epoch(self) -> None:
+        """Set all sums of the epoch to zero."""
+        for metric in (self.mean_loss, *self.metrics):
+            metric.reset()
+        self.position = Position(epoch=self.position.epoch, step=self.position.step)
+        self.epoch_began = time.perf_counter()
+
+    def seconds_of_epoch(self) -> float:
+        """How long this epoch has taken up to now, not counting an interruption."""
+        return self.position.seconds + time.perf_counter() - self.epoch_began
+
+    def record_time(self) -> None:
+        """Note in the history how long the run has taken up to now, not counting interruptions."""
+        self.history.seconds = self._seconds_before + time.perf_counter() - self._began
+
+    def check_weights(self) -> None:
+        """Raise DivergenceError if a parameter or buffer is NaN or infinite."""
+        for name, tensor in self.model.state_dict().items():
+            array = np.asarray(tensor.array)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise diverged(f"the weights {name} are no longer finite", self)
+
+    # The state ----------------------------------------------------------------------------------------------------
+
+    def identify(self) -> None:
+        """Look at what the run is made of, before it changes: a checkpoint will name it."""
+        scheduled = self.scheduler is not None
+        self._identity = {
+            **identity.of_model(self.model),
+            **identity.of_objects([self.loss], "loss"),
+            **identity.of_optimizer(self.optimizer, scheduled),
+            **identity.of_scheduler(self.scheduler, self.schedule),
+            "clip_grad_norm": str(self.clip_grad_norm),
+            **identity.of_data(self.data, "data"),
+            **identity.of_data(self.validation, "validation"),
+            "metrics": ", ".join(metric.name for metric in self.metrics) or "none",
+            **identity.of_objects(self.callbacks, "callbacks"),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on exactly needs.
+
+        Raises:
+            DivergenceError: the weights are not finite, and nobody would want to go on from them.
+        """
+        self.check_weights()
+        self.record_time()
+        return {
+            "identity": self._identity,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "generators": {name: one.state_dict() for name, one in generators(self.model).items()},
+            "data": _loader_state(self.data),
+            "validation": _loader_state(self.validation),
+            "position": asdict(self.position) | {"seconds": self.seconds_of_epoch()},
+            "sums": [metric.state_dict() for metric in (self.mean_loss, *self.metrics)],
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "history": self.history.to_json(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+        """Go on where a saved run was.
+
+        Raises:
+            UsageError: it was made of something else; then nothing is changed.
+        """
+        identity.check_same(path, state["identity"], self._identity)
+        position, history = Position(**state["position"]), History.from_json(state["history"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        for name, generator in generators(self.model).items():
+            generator.load_state_dict(state["generators"][name])
+        for loader, saved in ((self.data, state["data"]), (self.validation, state["validation"])):
+            if saved is not None:
+                loader.load_state_dict(saved)  # type: ignore[union-attr]
+        for metric, saved in zip((self.mean_loss, *self.metrics), state["sums"], strict=True):
+            metric.load_state_dict(saved)
+        for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(saved)
+        vars(self.history).update(vars(history))  # the caller may hold on to the object
+        self.position, self._seconds_before = position, history.seconds
+        self._began = self.epoch_began = time.perf_counter()
+
+
+def generators(model: Module) -> dict[str, Generator]:
+    """All sources of random numbers that training draws from: the default one, and those that modules own."""
+    found = {"default": default_generator}
+    for path, module in model.named_modules():
+        for name, member in vars(module).items():
+            if isinstance(member, Generator) and member is not default_generator:
+                found[f"model.{path}.{name}"] = member
+    return found
+
+
+def diverged(what: str, run: Run) -> DivergenceError:
+    """The error of a training that has left the numbers."""
+    return DivergenceError(
+        f"fit: {what} at step {run.position.step + 1:,} (epoch {run.epoch}, lr {run.learning_rate:g}); "
+        "the step was not taken, and nothing was saved after it",
+        hint="a smaller learning rate, or clip_grad_norm=1.0; cp.check_gradients if a rule of your own is involved",
+    )
+
+
+def check_arguments(run: Run) -> None:
+    """Raise UsageError for arguments that make no run."""
+    if not isinstance(run.model, Module):
+        raise UsageError(f"fit: the model is a {type(run.model).__name__}", hint="an nn.Module")
+    if not isinstance(run.epochs, int) or run.epochs < 0:
+        raise UsageError(f"fit: epochs is {run.epochs!r}", hint="a whole number, such as 10")
+    if run.schedule not in ("epoch", "step"):
+        raise UsageError(f"fit: schedule is {run.schedule!r}", hint='"epoch" or "step"')
+    if run.scheduler is not None and run.scheduler.optimizer is not run.optimizer:
+        raise UsageError("fit: the scheduler is that of another optimizer", hint="make it with this optimizer")
+    for callback in run.callbacks:
+        if not isinstance(callback, Callback):
+            name = getattr(callback, "__name__", type(callback).__name__)
+            raise UsageError(f"fit: {name} is not a callback", hint=f"{name}()" if isinstance(callback, type) else "a subclass of train.Callback")
+    own = {id(parameter) for parameter in run.model.parameters()}
+    if not any(id(parameter) in own for group in run.optimizer.param_groups for parameter in group["params"]):
+        raise UsageError(
+            "fit: the optimizer trains none of the model's parameters", hint="optim.AdamW(model.parameters())"
+        )
+
+
+def _loader_state(data: Any) -> Any:
+    return data.state_dict() if hasattr(data, "load_state_dict") else None
