@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from hypothesis import settings
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True)
+def _ieee_arithmetic() -> None:
+    """In tests warnings are errors; but log(0) and overflow are ordinary, as `clearprop` itself says when it is imported."""
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,8 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     a, b = same_dtype(as_tensor(x), as_tensor(y))
     _accepted(primitive, a)
     first, second = a.shape, b.shape
-    if first != second and (a.node is not None or b.node is not None):
+    constant = type(a) is type(b) is Tensor and a.node is b.node is None  # plain arrays NumPy broadcasts by itself
+    if first != second and not constant:
         if first[len(first) - len(second) :] == second:  # most often: a bias, the same for each row of a batch
             return primitive(a, expand(b, first))  # type: ignore[no-any-return]
         shape = common_shape(primitive.name, a, b)

@@ -20,6 +20,7 @@ from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.transforms import Linearization
 from clearprop.autodiff.tree import as_tensor, flatten, rebuild
 from clearprop.graph import Node, last_number, state, topological
+from clearprop.primitives.control import identity
 from clearprop.tensor import Cell, Tensor
 
 
@@ -96,10 +97,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*rebuild(list(args), [next(tensors) if _is_array(x) else x for x in leaves]), **kwargs)
 
         number = last_number()
+        arguments = [identity(x) if x.requires_grad else x for x in given]  # told apart from the same tensor in a closure
         with _watching() as cells:
-            result = of_tensors(given)
+            result = of_tensors(arguments)
         outputs = [as_tensor(y) for y in flatten(result)]
-        outside = _used_from_outside(outputs, given, number)
+        outside = _used_from_outside(outputs, arguments, number)
         earlier = dict(cells.first)
 
         def compute_again(*xs: Tensor) -> list[Tensor]:
@@ -118,15 +120,15 @@ def _is_array(x: Any) -> bool:
     return isinstance(x, (Tensor, Cell, np.ndarray))
 
 
-def _used_from_outside(outputs: Sequence[Tensor], given: Sequence[Tensor], number: int) -> list[Tensor]:
+def _used_from_outside(outputs: Sequence[Tensor], arguments: Sequence[Tensor], number: int) -> list[Tensor]:
     """Tensors older than the run that its graph rests on, other than its arguments: parameters, closures."""
     ends = [node for node in (y.node for y in outputs) if node is not None]
-    own = {x.node for x in given}
+    own = {x.node for x in arguments}
     found: dict[Node, None] = {}
-    for node in [*topological(ends, since=number), *ends]:
+    for node in {*topological(ends, since=number), *ends} - own:
         candidates = [node] if node.number <= number or node.is_leaf else list(node.parents)
         for candidate in candidates:
-            if candidate is not None and candidate not in own and (candidate.number <= number or candidate.is_leaf):
+            if candidate is not None and (candidate.number <= number or candidate.is_leaf):
                 found[candidate] = None
     return [_Outside(node) for node in found]
 

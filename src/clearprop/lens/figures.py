@@ -46,4 +46,4 @@ def figure(value: Any) -> str:
     if not array.size:
         return shape
     low, high = number(float(array.min())), number(float(array.max()))  # NaN if one is among them
-    return f"{shape}: all {low}" if low == high else f"{shape}: {low} … {high}"
+    return f"{shape}: all {low}" if array.min() == array.max() else f"{shape}: {low} … {high}"

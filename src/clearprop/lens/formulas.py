@@ -29,7 +29,8 @@ def plain(latex: str) -> str:
     ('z = σ(x) = 1/(1 + e^(-x))', 'X̄ = Z̄ @ Yᵀ')
     """
     text = re.sub(r"\\bar\s*([A-Za-z])", "\\1\u0304", latex)
-    text = text.replace(r"\#\{", "#⟨").replace(r"\}", "⟩").replace(r"\,", " ").replace(r"\;", " ").replace("^*", "*")
+    text = re.sub(r"\\[,; ]", " ", text).replace(r"\sqrt\pi", "√π").replace("^*", "*")
+    text = text.replace(r"\#\{", "#⟨").replace(r"\}", "⟩")
     before = ""
     while before != text:  # from the innermost braces outwards
         before = text

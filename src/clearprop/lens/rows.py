@@ -58,12 +58,14 @@ class Row:
     Attributes:
         node: the node of the graph.
         value: its output; a list for a node with several, None if the recording began after it was made.
+        index: counts the rows of a tape from 1, in the order in which it saw them.
         visits: what happened here in backward passes, in order; one for each pass that came by.
         users: the edges over which contributions arrived.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, index: int) -> None:
         self.node = node
+        self.index = index
         self.value: Any = None
         self.operands: tuple[Operand, ...] = ()
         self.kept: Any = node.residuals
@@ -88,8 +90,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The name; of a node without one its number, as `clearprop.Graph` prints it, e.g. ``"%12"``."""
-        return self.name or f"%{self.number}"
+        """The name; of a node without one its index on the tape, e.g. ``"#12"``."""
+        return self.name or f"#{self.index}"
 
     @property
     def primitive(self) -> str:

@@ -160,14 +160,14 @@ class Tape:
     def _row(self, node: Node) -> Row:
         row = self._rows.get(node)
         if row is None:
-            row = self._rows[node] = Row(node)
+            row = self._rows[node] = Row(node, len(self._rows) + 1)
             row.given_name = getattr(node.cell, "name", "") or self._names.get(node, "")
         return row
 
     def _add_forward(self, node: Node, values: list[Any], output: Any, residuals: Any) -> None:
+        operands = self._operands(node, values)
         row = self._row(node)
-        row.value, row.kept = as_data(output), residuals
-        row.operands = self._operands(node, values)
+        row.value, row.kept, row.operands = as_data(output), residuals, operands
         if self._latest is not None and _same_place(self._latest.node, node):
             self._latest.ends_expression = False
         self._latest = row

@@ -49,7 +49,8 @@ def _lines(module: Module, label: str, indent: str, seen: set[Cell], shown: set[
         note = " shared" if shared else " frozen" if isinstance(cell, Parameter) and not cell.requires_grad else ""
         cells.append(f"{name} {cell.shape}{note}")
         count += cell.size if isinstance(cell, Parameter) and not shared else 0
-    yield _Line(label, cells, count if own else None)
+    has_parameters = any(isinstance(cell, Parameter) for _, cell in own)
+    yield _Line(label, cells, count if has_parameters else None)
     children = [(name, member) for name, member in vars(module).items() if hasattr(member, "named_modules")]
     for i, (name, child) in enumerate(children):
         last = i == len(children) - 1

@@ -16,6 +16,7 @@ from clearprop.errors import UsageError
 from clearprop.tensor import Cell, Parameter, Tensor
 
 _BELOW_ONE = ("betas",)
+_FLAGS = ("nesterov",)
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -71,8 +72,8 @@ class ParamGroup(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         if name == "params":
             raise UsageError(f"{self.owner}: the parameters of a group cannot be replaced", hint="add_param_group(...)")
-        if isinstance(value, (bool, np.bool_, str)) or value is None:
-            self._settings[name] = value
+        if name in _FLAGS:
+            self._settings[name] = bool(value)
             return
         held = self._settings.get(name)
         numbers = _numbers(self.owner, name, value)

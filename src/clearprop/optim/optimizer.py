@@ -133,16 +133,23 @@ class Optimizer:
                 f"this state is of groups with {sizes} parameters; {self._name} has groups with {own}",
                 hint="build the optimizer as it was when its state was saved",
             )
-        checked = [
-            ParamGroup(self._name, group.params, {k: v for k, v in other.items() if k != "params"}, self.optional)
-            for group, other in zip(self.param_groups, groups, strict=True)
-        ]
+        checked = [self._checked(group, other) for group, other in zip(self.param_groups, groups, strict=True)]
         values = {name: _array(value) for name, value in saved["state"].items()}
         self._check_state(checked, values)
         for group, new in zip(self.param_groups, checked, strict=True):
             group.update(new.settings())
             self.prepare(group)
         self.restore(values)
+
+    def _checked(self, group: ParamGroup, saved: Mapping[str, Any]) -> ParamGroup:
+        """A group with the same parameters and the saved settings."""
+        settings = {name: value for name, value in saved.items() if name != "params"}
+        if settings.keys() != group.settings().keys():
+            raise DataError(
+                f"this state has the settings {', '.join(settings)}; {self._name} has {', '.join(group.settings())}",
+                hint="load it into an optimizer of the class that saved it",
+            )
+        return ParamGroup(self._name, group.params, settings, self.optional)
 
     def restore(self, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Assign saved values, which fit, to the cells of the state."""

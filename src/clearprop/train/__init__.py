@@ -1,1 +1,32 @@
 """Training: the loop, and what it leaves behind: a record of the run, a live display, a report to read."""
+
+from clearprop.train.callbacks import Callback
+from clearprop.train.checkpoint import Checkpoint
+from clearprop.train.early_stopping import EarlyStopping
+from clearprop.train.evaluation import evaluate
+from clearprop.train.history import Evaluation, History
+from clearprop.train.interruption import TrainingInterrupted
+from clearprop.train.loop import fit
+from clearprop.train.metrics import Accuracy, Metric, accuracy
+from clearprop.train.progress import Progress
+from clearprop.train.report import write_report
+from clearprop.train.run import Run
+from clearprop.train.summary import print_summary
+
+__all__ = [
+    "Accuracy",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "Evaluation",
+    "History",
+    "Metric",
+    "Progress",
+    "Run",
+    "TrainingInterrupted",
+    "accuracy",
+    "evaluate",
+    "fit",
+    "print_summary",
+    "write_report",
+]

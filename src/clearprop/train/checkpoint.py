@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to be gone on with, in one safetensors file that is written whole or not at all."""
+"""Checkpoints: all that going on with a run needs, in one safetensors file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     arrays, metadata = load_with_metadata(path)
     if _FORMAT_KEY not in metadata:
-        raise FileError(f"{path} is not the checkpoint of a training run", hint="the file checkpoint.safetensors of a run")
+        raise FileError(f"{path} is not the checkpoint of a training run", hint="checkpoint.safetensors of a run")
     if metadata[_FORMAT_KEY] != FORMAT:
         raise FileError(f"{path} was written by another version of clearprop", hint="pip install -U clearprop")
     state: dict[str, Any] = unpack(arrays, metadata[_STATE_KEY])

@@ -1,8 +1,8 @@
-"""What can be checked before hours are spent: that the data are finite, and that every label is a class of the network."""
+"""What can be checked before hours are spent: that the data are finite, that every label is a class of the network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,13 @@ def check_loader(data: Any, name: str) -> None:
         )
     if isinstance(data, ArrayDataset):
         raise UsageError(f"fit: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
-    if hasattr(data, "__len__") and len(data) == 0:
-        raise DataError(f"fit: {name} has no batches", hint="check how it was selected or read")
+    if isinstance(data, Sized) and len(data) == 0:
+        raise no_batches(name)
+
+
+def no_batches(name: str) -> DataError:
+    """The error of data of which there are none."""
+    return DataError(f"fit: {name} has no batches", hint="check how it was selected or read")
 
 
 def split_batch(batch: Any) -> tuple[tuple[Any, ...], Any]:

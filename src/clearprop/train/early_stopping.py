@@ -47,11 +47,12 @@ class EarlyStopping(Callback):
         self.min_delta = min_delta
         self.mode = mode or ("max" if is_fraction(monitor) else "min")
         self.restore_best = restore_best
-        self._begin()
+        self._best, self._waited = self._worst, 0
+        self._weights: dict[str, Tensor] = {}
 
     def on_fit_begin(self, run: Run) -> None:
         """Forget what an earlier run has left."""
-        self._begin()
+        self._best, self._waited, self._weights = self._worst, 0, {}
 
     def on_epoch_end(self, run: Run) -> None:
         """Keep the weights if they are the best so far; else wait, and at last stop."""
@@ -80,10 +81,9 @@ class EarlyStopping(Callback):
         self._best, self._waited = state["best"], state["waited"]
         self._weights = {name: Tensor(array) for name, array in state["weights"].items()}
 
-    def _begin(self) -> None:
-        self._best = math.inf if self.mode == "min" else -math.inf
-        self._waited = 0
-        self._weights: dict[str, Tensor] = {}
+    @property
+    def _worst(self) -> float:
+        return math.inf if self.mode == "min" else -math.inf
 
     def _is_better(self, value: float) -> bool:
         if self.mode == "min":

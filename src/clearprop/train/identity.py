@@ -1,7 +1,7 @@
 """What a run is made of, in words: a checkpoint keeps them, and a run that is resumed must be made of the same.
 
-What changes while a network is trained (weights, learning rates under a schedule, the epoch of a loader) is left out, so
-that objects which have been in use compare like fresh ones.
+What changes while a network is trained (weights, learning rates under a schedule, the epoch of a loader) is left out,
+so that objects which have been in use compare like fresh ones.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def of_optimizer(optimizer: Optimizer, scheduled: bool) -> Words:
     """Its class, and the settings and sizes of its groups; without the learning rates if a scheduler sets them."""
     words = {"optimizer": type(optimizer).__name__}
     for index, group in enumerate(optimizer.param_groups):
-        settings = {name: value for name, value in group.items() if name != "params" and not (scheduled and name == "lr")}
+        left_out = ("params", "lr") if scheduled else ("params",)
+        settings = {name: value for name, value in group.items() if name not in left_out}
         settings["parameters"] = len(group["params"])
         words |= {f"optimizer.{index}.{name}": str(plain(value)) for name, value in settings.items()}
     return words

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 
-class TrainingInterrupted(KeyboardInterrupt):  # noqa: N818 - it is no error, as KeyboardInterrupt is none
+class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C has ended a training, and its checkpoint is whole.
 
     Attributes:

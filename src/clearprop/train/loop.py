@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
-from clearprop.autodiff import no_grad
 from clearprop.nn import Module
 from clearprop.nn.summary import summarize
 from clearprop.nn.utils import clip_grad_norm_
@@ -22,6 +20,7 @@ from clearprop.train.figures import VALIDATION
 from clearprop.train.history import History, Layer
 from clearprop.train.interruption import Interruption, TrainingInterrupted
 from clearprop.train.metrics import Metric, MetricFunction
+from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
 from clearprop.train.run import Batches, Each, Run, check_arguments, diverged, generators
 
@@ -143,6 +142,7 @@ class _Loop:
         self._after_steps = [one for one in run.callbacks if overrides(one, "on_step_end")]
         self._parameters = list(run.model.parameters())
         self._checked = False
+        self._saved: tuple[int, int] | None = None  # where the last checkpoint was
 
     def run(self) -> None:
         """All epochs that are left."""
@@ -154,17 +154,18 @@ class _Loop:
                 run.begin_epoch()
                 for callback in run.callbacks:
                     callback.on_epoch_begin(run)
-            rate = run.learning_rate
             if not run.position.trained:
                 self._train_epoch()
-            self._end_epoch(rate, self._validate())
-            if self._checkpoint is not None and (run.finished or self._checkpoint.due_after_epoch(run.position.epoch)):
+            self._end_epoch(self._validate())
+            if self._checkpoint is not None and self._checkpoint.due_after_epoch(run.position.epoch):
                 self._save()
+        if self._saved != (run.position.epoch, run.position.step):
+            self._save()
 
     def _train_epoch(self) -> None:
         run, position, checkpoint = self._run, self._run.position, self._checkpoint
         run.model.train()
-        batches = len(run.data) if hasattr(run.data, "__len__") else None
+        batches = len(run.data) - position.batch if isinstance(run.data, Sized) else None
         run.progress.start_epoch(run.epoch, batches, run.figures)
         for batch in run.remaining_batches():
             inputs, target = checks.split_batch(batch)
@@ -184,7 +185,7 @@ class _Loop:
                 self._interrupt()
         if not position.batch:
             raise checks.no_batches("the data")
-        position.trained = True
+        position.trained, position.training_seconds = True, run.seconds_of_epoch()
 
     def _step(self, inputs: tuple[Any, ...], target: Any, examples: int) -> None:
         """One update of the weights."""
@@ -194,12 +195,12 @@ class _Loop:
         loss = run.loss(output, target)
         value = run.loss_of_step = float(loss.item())
         if not math.isfinite(value):
-            raise diverged(f"the loss is {value}", run)
+            raise diverged(f"the loss of step {run.position.step + 1:,} is {value}", run)
         loss.backward()
         if run.clip_grad_norm is not None:
             norm = float(clip_grad_norm_(self._parameters, run.clip_grad_norm).item())
             if not math.isfinite(norm):
-                raise diverged(f"the norm of the gradients is {norm}", run)
+                raise diverged(f"the norm of the gradients of step {run.position.step + 1:,} is {norm}", run)
         run.optimizer.step()
         if run.scheduler is not None and run.schedule == "step":
             run.scheduler.step()
@@ -212,7 +213,7 @@ class _Loop:
         run = self._run
         if run.validation is None:
             return {}
-        batches = len(run.validation) if hasattr(run.validation, "__len__") else None
+        batches = len(run.validation) if isinstance(run.validation, Sized) else None
         run.progress.start_validation(batches, run.validation_figures)
         for metric in (run.validation_loss, *run.validation_metrics):
             metric.reset()
@@ -228,20 +229,13 @@ class _Loop:
                     self._interrupt()
         return {VALIDATION + name: value for name, value in run.validation_figures().items()}
 
-    def _end_epoch(self, rate: float, validation: dict[str, float]) -> None:
+    def _end_epoch(self, validation: dict[str, float]) -> None:
         """Write the row of the epoch, and go on to the next."""
         run, position = self._run, self._run.position
         run.check_weights()
-        seconds = run.seconds_of_epoch()
-        row = run.history.add_epoch(
-            {
-                **run.figures(),
-                **validation,
-                "lr": rate,
-                "seconds": seconds,
-                "examples_per_second": position.examples / seconds if seconds > 0 else math.nan,
-            }
-        )
+        speed = position.examples / position.training_seconds
+        figures = {**run.figures(), **validation, "lr": position.lr}
+        row = run.history.add_epoch({**figures, "seconds": run.seconds_of_epoch(), "examples_per_second": speed})
         for callback in run.callbacks:
             callback.on_epoch_end(run)
         if run.scheduler is not None and run.schedule == "epoch":
@@ -251,7 +245,7 @@ class _Loop:
         position.batch, position.trained = 0, False
 
     def _check_first(self, inputs: tuple[Any, ...], target: Any) -> None:
-        """Look at the first batch: do the labels fit the network, and what are the shapes in it?"""
+        """Look at the first batch: whether the labels fit the network, and what shapes there are."""
         run, self._checked = self._run, True
         random = {one: one.state_dict() for one in generators(run.model).values()}
         with evaluating(run.model):
@@ -269,6 +263,7 @@ class _Loop:
     def _save(self) -> None:
         if self._checkpoint is not None:
             self._checkpoint.save(self._run.state_dict())
+            self._saved = self._run.position.epoch, self._run.position.step
 
     def _interrupt(self) -> None:
         """Save, and stop as Ctrl-C does."""
@@ -278,16 +273,3 @@ class _Loop:
         run, path = self._run, os.fspath(self._checkpoint.path)
         done = f"stopped in epoch {run.epoch} of {run.epochs}, after step {run.position.step:,}; the run is saved"
         raise TrainingInterrupted(f"{done}\nTo go on: fit(..., resume={path!r})", path)
-
-
-@contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """Inside, the network is in evaluation mode and nothing is recorded; then every module gets its mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -52,8 +52,8 @@ class Metric:
 class Accuracy(Metric):
     """The share of right answers.
 
-    With classes, output has scores of shape (N, classes, …) and target the right classes, integers of shape (N, …). With
-    two classes and one score each, output has logits of target's own shape: above 0 means class 1.
+    With classes, output has scores of shape (N, classes, …) and target the right classes, integers of shape (N, …).
+    With two classes and one score each, output has logits of target's own shape: above 0 means class 1.
 
     >>> accuracy = Accuracy()
     >>> accuracy.reset()
@@ -152,7 +152,7 @@ def make_metrics(metrics: Iterable[Metric | MetricFunction]) -> list[Metric]:
     return made
 
 
-def _make_metric(metric: Metric | MetricFunction) -> Metric:
+def _make_metric(metric: Any) -> Metric:
     if isinstance(metric, Metric):
         return metric
     if metric is accuracy:

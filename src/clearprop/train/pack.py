@@ -1,8 +1,8 @@
 """State of any shape as named arrays and a JSON text, and back: what a checkpoint needs to hold no pickle.
 
-A state is what ``state_dict()`` methods return: dicts, lists and tuples, nested at will, of arrays, tensors, numbers, texts,
-booleans and None. Arrays go to a safetensors file under their path in the state; all else goes to JSON, in which every
-value that JSON cannot say is an object with one entry, its kind.
+A state is what ``state_dict()`` methods return: dicts, lists and tuples, nested at will, of arrays, tensors, numbers,
+texts, booleans and None. Arrays go to a safetensors file under their path in the state; all else goes to JSON, in which
+every value that JSON cannot say is an object with one entry, its kind.
 """
 
 from __future__ import annotations

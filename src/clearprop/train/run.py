@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,9 @@ class Position:
         step: updates of the weights since the run began.
         examples: examples of the present epoch that have been trained with.
         trained: all batches of the present epoch have been trained with; what is left of it is the validation.
+        lr: the learning rate at the beginning of the present epoch.
         seconds: that the present epoch has taken before the run was interrupted.
+        training_seconds: that its training has taken, once it is done.
     """
 
     epoch: int = 0
@@ -45,7 +48,9 @@ class Position:
     step: int = 0
     examples: int = 0
     trained: bool = False
+    lr: float = math.nan
     seconds: float = 0.0
+    training_seconds: float = 0.0
 
 
 class Run:
@@ -136,7 +141,7 @@ class Run:
         """Set all sums of the epoch to zero."""
         for metric in (self.mean_loss, *self.metrics):
             metric.reset()
-        self.position = Position(epoch=self.position.epoch, step=self.position.step)
+        self.position = Position(epoch=self.position.epoch, step=self.position.step, lr=self.learning_rate)
         self.epoch_began = time.perf_counter()
 
     def seconds_of_epoch(self) -> float:
@@ -152,7 +157,7 @@ class Run:
         for name, tensor in self.model.state_dict().items():
             array = np.asarray(tensor.array)
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise diverged(f"the weights {name} are no longer finite", self)
+                raise diverged(f"{name} is no longer finite after step {self.position.step:,}", self)
 
     # The state ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +191,7 @@ class Run:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "generators": {name: one.state_dict() for name, one in generators(self.model).items()},
             "data": _loader_state(self.data),
-            "validation": _loader_state(self.validation),
+            "validation": _at_its_start(_loader_state(self.validation)),
             "position": asdict(self.position) | {"seconds": self.seconds_of_epoch()},
             "sums": [metric.state_dict() for metric in (self.mean_loss, *self.metrics)],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
@@ -232,13 +237,12 @@ def generators(model: Module) -> dict[str, Generator]:
 def diverged(what: str, run: Run) -> DivergenceError:
     """The error of a training that has left the numbers."""
     return DivergenceError(
-        f"fit: {what} at step {run.position.step + 1:,} (epoch {run.epoch}, lr {run.learning_rate:g}); "
-        "the step was not taken, and nothing was saved after it",
+        f"fit: {what} (epoch {run.epoch}, lr {run.learning_rate:g}); it was not saved",
         hint="a smaller learning rate, or clip_grad_norm=1.0; cp.check_gradients if a rule of your own is involved",
     )
 
 
-def check_arguments(run: Run) -> None:
+def check_arguments(run: Any) -> None:
     """Raise UsageError for arguments that make no run."""
     if not isinstance(run.model, Module):
         raise UsageError(f"fit: the model is a {type(run.model).__name__}", hint="an nn.Module")
@@ -251,7 +255,8 @@ def check_arguments(run: Run) -> None:
     for callback in run.callbacks:
         if not isinstance(callback, Callback):
             name = getattr(callback, "__name__", type(callback).__name__)
-            raise UsageError(f"fit: {name} is not a callback", hint=f"{name}()" if isinstance(callback, type) else "a subclass of train.Callback")
+            hint = f"{name}()" if isinstance(callback, type) else "an object of a subclass of train.Callback"
+            raise UsageError(f"fit: {name} is not a callback", hint=hint)
     own = {id(parameter) for parameter in run.model.parameters()}
     if not any(id(parameter) in own for group in run.optimizer.param_groups for parameter in group["params"]):
         raise UsageError(
@@ -261,3 +266,8 @@ def check_arguments(run: Run) -> None:
 
 def _loader_state(data: Any) -> Any:
     return data.state_dict() if hasattr(data, "load_state_dict") else None
+
+
+def _at_its_start(loader_state: Any) -> Any:
+    """A validation is not gone on with in its middle, but done again."""
+    return None if loader_state is None else {**loader_state, "position": 0}

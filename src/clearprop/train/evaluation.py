@@ -1,0 +1,113 @@
+"""What a trained network does on data that it has not been trained on: figures, and who is taken for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Sized
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DataError
+from clearprop.nn import Module
+from clearprop.train.checks import check_loader, no_batches, split_batch
+from clearprop.train.history import Evaluation
+from clearprop.train.metrics import Mean, Metric, MetricFunction, make_metrics
+from clearprop.train.modes import evaluating
+from clearprop.train.progress import Progress
+
+
+class Confusion(Metric):
+    """Counts of the pairs of right class and answer.
+
+    >>> confusion = Confusion(classes=2)
+    >>> confusion.reset()
+    >>> confusion.update(np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), np.array([1, 1, 1]))
+    >>> confusion.counts
+    array([[0, 0],
+           [1, 2]])
+    """
+
+    name = "confusion"
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.counts = np.zeros((self.classes, self.classes), np.int64)
+
+    def update(self, output: Any, target: Any) -> None:
+        """Count the pairs of a batch."""
+        answers, right = np.asarray(output).argmax(axis=1), np.asarray(target)
+        pairs = np.bincount(right.reshape(-1) * self.classes + answers.reshape(-1), minlength=self.classes**2)
+        self.counts = self.counts + pairs.reshape(self.counts.shape)
+
+    def compute(self) -> float:
+        """The share of right answers."""
+        return float(np.trace(self.counts) / self.counts.sum())
+
+
+def evaluate(
+    model: Module,
+    data: Iterable[Any],
+    *,
+    loss: Callable[[Any, Any], Any] | None = None,
+    metrics: Iterable[Metric | MetricFunction] = (),
+    class_names: Sequence[str] = (),
+    split: str = "test",
+    progress: bool = False,
+) -> Evaluation:
+    """Measure a network, in evaluation mode, on data that it has not been trained on.
+
+    Args:
+        data: batches, as for `fit`.
+        loss: as for `fit`; its mean becomes the figure "loss".
+        metrics: as for `fit`.
+        class_names: one for each class; with them, the confusion matrix is counted.
+        split: what to call these data.
+        progress: show how it goes, on stderr.
+
+    Raises:
+        DataError: there are no batches, or a label has no name.
+
+    >>> import clearprop as cp
+    >>> from clearprop import data, nn, train
+    >>> loader = data.DataLoader(data.digits("test"), batch_size=64)
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    >>> result = train.evaluate(model, loader, metrics=[train.accuracy], class_names="0123456789")
+    >>> result.examples, result.confusion.shape, result.metrics["accuracy"] < 0.5
+    (355, (10, 10), True)
+    """
+    check_loader(data, "the data")
+    mean_loss, counted = Mean("loss"), make_metrics(metrics)
+    confusion = Confusion(len(class_names)) if class_names else None
+    examples = 0
+    with Progress(1, show=progress) as shown, evaluating(model):
+        shown.start_validation(len(data) if isinstance(data, Sized) else None, label=split)
+        for batch in data:
+            inputs, target = split_batch(batch)
+            output = model(*inputs)
+            if loss is not None:
+                mean_loss.add(float(loss(output, target).item()), len(target))
+            if confusion is not None:
+                _check_names(output, target, class_names)
+            for metric in (*counted, *([confusion] if confusion is not None else [])):
+                metric.update(output, target)
+            examples += len(target)
+            shown.advance(len(target))
+    if not examples:
+        raise no_batches("the data")
+    figures = {metric.name: metric.compute() for metric in ([mean_loss] if loss is not None else []) + list(counted)}
+    counts = None if confusion is None else confusion.counts
+    return Evaluation(figures, examples, counts, class_names, split)
+
+
+def _check_names(output: Any, target: Any, names: Sequence[str]) -> None:
+    classes, labels = output.shape[1], np.asarray(target)
+    if classes != len(names) or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
+        raise DataError(
+            f"evaluate: {len(names)} class names, {classes} outputs of the network, "
+            f"labels from {labels.min(initial=0)} to {labels.max(initial=0)}",
+            hint="one name for each output of the network, and labels that count from 0",
+        )

@@ -1,0 +1,249 @@
+"""Writes torch_figures.json: what PyTorch computes, in float64, for the tests of functional, nn and optim.
+
+    python tests/reference/make_torch_figures.py        (with torch and numpy; the recorded ones are of torch 2.13.0, CPU)
+
+The file is committed, so that the tests need no torch. Each case holds all that is needed to repeat it: the name of the
+function, its arguments, inputs, upstream gradient, and then PyTorch's output and gradients. Where torch is installed, a
+test runs this script's `figures` again and compares them with the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+FILE = Path(__file__).with_name("torch_figures.json")
+STEPS = 100
+Case = dict[str, Any]
+
+
+def figures() -> dict[str, Any]:
+    """All cases, by what they are for."""
+    torch.set_default_dtype(torch.float64)
+    return {
+        "activations": list(activations()),
+        "losses": list(losses()),
+        "trajectories": list(trajectories()),
+        "schedules": list(schedules()),
+        "clipping": list(clipping()),
+    }
+
+
+def numbers(value: torch.Tensor) -> Any:
+    return value.detach().tolist()
+
+
+def case(name: str, function: Callable[..., torch.Tensor], inputs: dict[str, Any], **arguments: Any) -> Case:
+    """Output and gradients of a function of named inputs; floating-point ones get gradients if they are listed first."""
+    tensors = {key: torch.tensor(value, requires_grad=key in ("x", "weight")) for key, value in inputs.items()}
+    output = function(*tensors.values(), **arguments)
+    upstream = torch.cos(torch.arange(output.numel(), dtype=torch.float64) + 1.0).reshape(output.shape)
+    output.backward(upstream)
+    gradients = {key: numbers(tensor.grad) for key, tensor in tensors.items() if tensor.grad is not None}
+    return {
+        "name": name,
+        "arguments": arguments,
+        "inputs": inputs,
+        "upstream": numbers(upstream),
+        "output": numbers(output),
+        "gradients": gradients,
+    }
+
+
+SWEEP = [
+    [-800.0, -50.0, -20.5, -5.0, -3.0, -2.0, -1.5, -1.0, -0.5, -0.1, -1e-3, -1e-12],
+    [0.0, 1e-12, 1e-3, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 20.5, 800.0],
+]
+
+
+def activations() -> Iterator[Case]:
+    x = {"x": SWEEP}
+    yield case("sigmoid", torch.sigmoid, x)
+    yield case("tanh", torch.tanh, x)
+    yield case("relu", F.relu, x)
+    yield case("silu", F.silu, x)
+    for slope in (0.01, 0.2, 1.5):
+        yield case("leaky_relu", F.leaky_relu, x, negative_slope=slope)
+    for alpha in (1.0, 0.3):
+        yield case("elu", F.elu, x, alpha=alpha)
+    for approximate in ("none", "tanh"):
+        yield case("gelu", F.gelu, x, approximate=approximate)
+    for beta, threshold in ((1.0, 20.0), (0.5, 20.0), (3.0, 4.0)):
+        yield case("softplus", F.softplus, x, beta=beta, threshold=threshold)
+    yield case("prelu", F.prelu, {**x, "weight": [0.25]})
+    yield case("prelu", F.prelu, {"x": np.sin(np.arange(24.0)).reshape(2, 3, 4).tolist(), "weight": [0.25, -0.5, 2.0]})
+    rows = (10.0 * np.sin(np.arange(24.0))).reshape(2, 3, 4)
+    rows[0, 0] = [1000.0, 999.0, -1000.0, 0.0]
+    for axis in (-1, 0, 1):
+        yield case("softmax", lambda x, axis: F.softmax(x, axis), {"x": rows.tolist()}, axis=axis)
+        yield case("log_softmax", lambda x, axis: F.log_softmax(x, axis), {"x": rows.tolist()}, axis=axis)
+
+
+LOGITS = (3.0 * np.sin(np.arange(20.0) * 1.7)).reshape(5, 4)
+CLASS_WEIGHTS = [0.2, 1.0, 3.0, 0.5]
+
+
+def losses() -> Iterator[Case]:
+    logits, labels = LOGITS.tolist(), [0, 3, 1, 1, 2]
+    shares = np.exp(np.cos(np.arange(20.0))).reshape(5, 4)
+    shares = (shares / shares.sum(1, keepdims=True)).tolist()
+    for reduction in ("mean", "sum", "none"):
+        for smoothing in (0.0, 0.1):
+            for weighted in (False, True):
+                yield from _cross_entropies(logits, labels, shares, reduction, smoothing, weighted)
+    deep = np.sin(np.arange(24.0) * 1.3).reshape(2, 4, 3).tolist()
+    for reduction in ("mean", "none"):
+        yield cross_entropy({"x": deep, "target": [[0, 1, 3], [2, 2, 0]]}, reduction=reduction)
+    yield cross_entropy({"x": deep, "target": np.full((2, 4, 3), 0.25).tolist()})
+    yield cross_entropy({"x": logits[0], "target": 2})
+    yield cross_entropy({"x": logits, "target": [0, 3, -100, 1, -100]})
+    yield cross_entropy({"x": logits, "target": labels}, ignore_index=1)
+    yield cross_entropy({"x": logits, "target": labels}, ignore_index=1, label_smoothing=0.2, reduction="none")
+    for reduction in ("mean", "sum", "none"):
+        logs = F.log_softmax(torch.tensor(logits), 1).tolist()
+        yield case("nll_loss", F.nll_loss, {"x": logs, "target": labels}, reduction=reduction, ignore_index=3)
+        yield case("mse_loss", F.mse_loss, {"x": logits, "target": shares}, reduction=reduction)
+        yield case(
+            "binary_cross_entropy_with_logits",
+            F.binary_cross_entropy_with_logits,
+            {"x": logits, "target": shares},
+            reduction=reduction,
+        )
+    extreme = {"x": [-800.0, -40.0, 0.0, 40.0, 800.0], "target": [0.0, 1.0, 1.0, 0.0, 1.0]}
+    yield case("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits, extreme)
+    inputs = {"x": logits, "target": shares, "weights": [1.0, 2.0, 0.5, 0.1], "pos_weight": CLASS_WEIGHTS}
+    yield case("binary_cross_entropy_with_logits", _weighted_bce, inputs)
+
+
+def _weighted_bce(x: Any, target: Any, weights: Any, pos_weight: Any) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(x, target, weight=weights, pos_weight=pos_weight)
+
+
+def _cross_entropies(
+    logits: Any, labels: Any, shares: Any, reduction: str, smoothing: float, weighted: bool
+) -> Iterator[Case]:
+    weights = {"weights": CLASS_WEIGHTS} if weighted else {}
+    for target in (labels, shares):
+        inputs = {"x": logits, "target": target, **weights}
+        yield cross_entropy(inputs, reduction=reduction, label_smoothing=smoothing)
+
+
+def cross_entropy(inputs: dict[str, Any], **arguments: Any) -> Case:
+    def loss(x: Any, target: Any, weights: Any = None, **others: Any) -> torch.Tensor:
+        return F.cross_entropy(x, target, weights, **others)
+
+    return case("cross_entropy", loss, inputs, **arguments)
+
+
+# Optimizers: a small network, the same gradients of it in the tests ----------------------------------------------------
+
+
+def batch(step: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Inputs (4, 3) and targets (4, 2) of a training step."""
+    return np.sin(np.arange(12.0).reshape(4, 3) * 0.7 + step), np.cos(np.arange(8.0).reshape(4, 2) + 0.3 * step)
+
+
+START = {"weight": (np.sin(np.arange(6.0)).reshape(3, 2) * 0.8).tolist(), "bias": [0.1, -0.2]}
+
+
+def trajectories() -> Iterator[Case]:
+    optimizers: list[tuple[str, dict[str, Any]]] = [
+        ("SGD", {"lr": 0.1}),
+        ("SGD", {"lr": 0.05, "momentum": 0.9}),
+        ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
+        ("SGD", {"lr": 0.1, "weight_decay": 0.01}),
+        ("SGD", {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.02, "nesterov": True}),
+        ("Adam", {"lr": 0.01}),
+        ("Adam", {"lr": 0.02, "betas": [0.7, 0.95], "eps": 1e-3, "weight_decay": 0.05}),
+        ("AdamW", {"lr": 0.01}),
+        ("AdamW", {"lr": 0.02, "betas": [0.8, 0.99], "weight_decay": 0.3}),
+    ]
+    for name, settings in optimizers:
+        yield trajectory(name, settings)
+    for name, settings in (optimizers[1], optimizers[5]):
+        yield trajectory(name, settings, bias_from=7)  # no gradient before this step
+        yield trajectory(name, settings, bias_lr=0.001)  # a group of its own
+        yield trajectory(name, settings, schedule=["StepLR", {"step_size": 30, "gamma": 0.5}])
+        yield trajectory(name, settings, schedule=["CosineAnnealingLR", {"T_max": 60, "eta_min": 0.001}])
+
+
+def trajectory(
+    name: str, settings: dict[str, Any], bias_from: int = 0, bias_lr: float | None = None, schedule: Any = None
+) -> Case:
+    """The parameters of y = tanh(x W + b) after every tenth step, and the first."""
+    parameters = {key: torch.tensor(value, requires_grad=True) for key, value in START.items()}
+    weight, bias = parameters["weight"], parameters["bias"]
+    groups = [weight, bias] if bias_lr is None else [{"params": [weight]}, {"params": [bias], "lr": bias_lr}]
+    optimizer = getattr(torch.optim, name)(groups, **settings)
+    scheduler = getattr(torch.optim.lr_scheduler, schedule[0])(optimizer, **schedule[1]) if schedule else None
+    points = {}
+    for step in range(STEPS):
+        x, y = (torch.tensor(array) for array in batch(step))
+        optimizer.zero_grad()
+        ((torch.tanh(x @ weight + bias) - y) ** 2).mean().backward()
+        if step < bias_from:
+            bias.grad = None
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        if step == 0 or step % 10 == 9:
+            points[str(step)] = {key: numbers(value) for key, value in parameters.items()}
+    return {
+        "name": name,
+        "settings": settings,
+        "bias_from": bias_from,
+        "bias_lr": bias_lr,
+        "schedule": schedule,
+        "points": points,
+    }
+
+
+def schedules() -> Iterator[Case]:
+    choices: list[tuple[str, dict[str, Any]]] = [
+        ("StepLR", {"step_size": 4}),
+        ("StepLR", {"step_size": 1, "gamma": 0.9}),
+        ("CosineAnnealingLR", {"T_max": 10}),
+        ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
+    ]
+    for name, arguments in choices:
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+        scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
+        rates = []
+        for _ in range(25):
+            rates.append(scheduler.get_last_lr()[0])
+            optimizer.step()
+            scheduler.step()
+        yield {"name": name, "arguments": arguments, "lr": 0.3, "rates": rates}
+
+
+def clipping() -> Iterator[Case]:
+    gradients = [np.sin(np.arange(6.0)).reshape(2, 3).tolist(), [4.0, -3.0]]
+    for norm_type in (2.0, 1.0, 3.0, "inf"):
+        for max_norm in (1.5, 100.0):
+            parameters = [torch.zeros_like(torch.tensor(g)).requires_grad_() for g in gradients]
+            for parameter, g in zip(parameters, gradients, strict=True):
+                parameter.grad = torch.tensor(g)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm, float(norm_type))
+            yield {
+                "gradients": gradients,
+                "norm_type": norm_type,
+                "max_norm": max_norm,
+                "norm": norm.item(),
+                "clipped": [numbers(parameter.grad) for parameter in parameters if parameter.grad is not None],
+            }
+
+
+def text(found: dict[str, Any]) -> str:
+    """As JSON, one case per line."""
+    parts = [f'"{name}": [\n' + ",\n".join(json.dumps(one) for one in cases) + "\n]" for name, cases in found.items()]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(figures()))
