@@ -123,9 +123,14 @@ class Node:
 
     def residual_bytes(self) -> int:
         """Bytes that this node keeps for the backward pass."""
+        return sum(array.nbytes for array in self.residual_arrays())
+
+    def residual_arrays(self) -> list[Any]:
+        """What this node keeps for the backward pass, without names."""
         if isinstance(self.residuals, Released):
-            return 0
-        return sum(array.nbytes for array in self.residuals.values() if hasattr(array, "nbytes"))
+            return []
+        parts = (kept if isinstance(kept, tuple) else (kept,) for kept in self.residuals.values())
+        return [array for part in parts for array in part if hasattr(array, "nbytes")]
 
     def __repr__(self) -> str:
         return f"<Node %{self.number} {self.name} {self.dtype}{list(self.shape)}>"
@@ -188,13 +193,7 @@ class Graph:
 
     def residual_bytes(self) -> int:
         """Bytes kept for the backward pass; an array that several nodes keep counts once."""
-        arrays = {
-            id(array): array.nbytes
-            for node in self.nodes
-            if isinstance(node.residuals, dict)
-            for array in node.residuals.values()
-            if hasattr(array, "nbytes")
-        }
+        arrays = {id(array): array.nbytes for node in self.nodes for array in node.residual_arrays()}
         return sum(arrays.values())
 
     def __len__(self) -> int:

@@ -152,7 +152,7 @@ class Primitive:
         if "name" not in cls.__dict__:
             cls.name = _snake_case(cls.__name__)
         parameters = list(inspect.signature(self.compute).parameters.values())
-        self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.inputs = tuple(p.name for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD))
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.vjp_rules = self._rules("vjp")
         self.jvp_rules = self._rules("jvp")

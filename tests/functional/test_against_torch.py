@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import clearprop as cp
-import clearprop.functional as F
+from clearprop import functional
 
 FIGURES = json.loads((Path(__file__).parents[1] / "reference" / "torch_figures.json").read_text())
 CASES = [*FIGURES["activations"], *FIGURES["losses"]]
@@ -30,7 +30,7 @@ def test_value_and_gradients_equal_torchs(case: dict[str, Any]) -> None:
     first, second = [*inputs.values(), None][:2]
     others = dict(list(inputs.items())[2:])
     args = (first,) if second is None else (first, second)
-    output = getattr(F, case["name"])(*args, **others, **case["arguments"])
+    output = getattr(functional, case["name"])(*args, **others, **case["arguments"])
     assert output.dtype == cp.float64
     np.testing.assert_allclose(output.numpy(), case["output"], rtol=1e-12, atol=1e-15)
     output.backward(cp.tensor(np.array(case["upstream"])))
@@ -44,7 +44,9 @@ def test_float32_stays_float32(case: dict[str, Any]) -> None:
     x, *rest = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays]
     leaf = cp.tensor(x, requires_grad=True)
     keys = [OWN_NAMES.get(key, key) for key in list(case["inputs"])[2:]]
-    output = getattr(F, case["name"])(leaf, *rest[:1], **dict(zip(keys, rest[1:], strict=True)), **case["arguments"])
+    output = getattr(functional, case["name"])(
+        leaf, *rest[:1], **dict(zip(keys, rest[1:], strict=True)), **case["arguments"]
+    )
     assert output.dtype == cp.float32
     np.testing.assert_allclose(output.numpy(), case["output"], rtol=2e-5, atol=1e-5)
     output.backward(cp.tensor(np.array(case["upstream"], np.float32)))
@@ -54,4 +56,4 @@ def test_float32_stays_float32(case: dict[str, Any]) -> None:
 
 def test_every_function_is_compared() -> None:
     others = {"dropout", "linear", "maxout"}  # random, or not in PyTorch in this form
-    assert {case["name"] for case in CASES} | others == set(F.__all__)
+    assert {case["name"] for case in CASES} | others == set(functional.__all__)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import clearprop as cp
-import clearprop.functional as F
+from clearprop import functional
 
 X = np.array([[-2.3, -0.7, 0.4], [1.1, 2.9, -1.6]])  # away from the kinks
 LABELS = cp.tensor([2, 0])
@@ -17,25 +17,25 @@ SHARES = cp.tensor(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]))
 WEIGHTS = cp.tensor(np.array([0.5, 2.0, 1.0]))
 
 ONE_INPUT: dict[str, Callable[[Any], Any]] = {
-    "sigmoid": F.sigmoid,
-    "tanh": F.tanh,
-    "relu": F.relu,
-    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
-    "maxout": lambda x: F.maxout(x, 3),
-    "elu": lambda x: F.elu(x, 0.7),
-    "gelu": F.gelu,
-    "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "silu": F.silu,
-    "softplus": lambda x: F.softplus(x, 1.5),
-    "softmax": lambda x: F.softmax(x, 0),
-    "log_softmax": F.log_softmax,
-    "cross_entropy": lambda x: F.cross_entropy(x, LABELS),
-    "cross_entropy all": lambda x: F.cross_entropy(x, LABELS, WEIGHTS, 0, "none", 0.1),
-    "cross_entropy shares": lambda x: F.cross_entropy(x, SHARES, WEIGHTS, label_smoothing=0.1),
-    "nll_loss": lambda x: F.nll_loss(x, LABELS, WEIGHTS),
-    "mse_loss": lambda x: F.mse_loss(x, SHARES),
-    "bce": lambda x: F.binary_cross_entropy_with_logits(x, SHARES, WEIGHTS, "none", WEIGHTS),
-    "dropout": lambda x: F.dropout(x, 0.4, generator=cp.random.Generator(3)),
+    "sigmoid": functional.sigmoid,
+    "tanh": functional.tanh,
+    "relu": functional.relu,
+    "leaky_relu": lambda x: functional.leaky_relu(x, 0.2),
+    "maxout": lambda x: functional.maxout(x, 3),
+    "elu": lambda x: functional.elu(x, 0.7),
+    "gelu": functional.gelu,
+    "gelu tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "silu": functional.silu,
+    "softplus": lambda x: functional.softplus(x, 1.5),
+    "softmax": lambda x: functional.softmax(x, 0),
+    "log_softmax": functional.log_softmax,
+    "cross_entropy": lambda x: functional.cross_entropy(x, LABELS),
+    "cross_entropy all": lambda x: functional.cross_entropy(x, LABELS, WEIGHTS, 0, "none", 0.1),
+    "cross_entropy shares": lambda x: functional.cross_entropy(x, SHARES, WEIGHTS, label_smoothing=0.1),
+    "nll_loss": lambda x: functional.nll_loss(x, LABELS, WEIGHTS),
+    "mse_loss": lambda x: functional.mse_loss(x, SHARES),
+    "bce": lambda x: functional.binary_cross_entropy_with_logits(x, SHARES, WEIGHTS, "none", WEIGHTS),
+    "dropout": lambda x: functional.dropout(x, 0.4, generator=cp.random.Generator(3)),
 }
 
 
@@ -45,20 +45,20 @@ def test_gradients_of_first_and_second_order(name: str) -> None:
 
 
 def test_gradients_of_the_other_inputs() -> None:
-    cp.check_gradients(F.prelu, X, np.array([0.3]), order=2)
-    cp.check_gradients(F.prelu, X, np.array([0.3, -0.2, 1.5]), order=2)
-    cp.check_gradients(F.linear, X, np.cos(np.arange(6.0)).reshape(3, 2), np.array([0.5, -0.5]), order=2)
-    cp.check_gradients(F.linear, X[0], np.cos(np.arange(6.0)).reshape(3, 2))
-    cp.check_gradients(F.mse_loss, X, np.cos(X), order=2)
-    cp.check_gradients(lambda x, t: F.cross_entropy(x, t), X, SHARES.numpy(), order=2)
-    cp.check_gradients(F.binary_cross_entropy_with_logits, X, SHARES.numpy(), order=2)
+    cp.check_gradients(functional.prelu, X, np.array([0.3]), order=2)
+    cp.check_gradients(functional.prelu, X, np.array([0.3, -0.2, 1.5]), order=2)
+    cp.check_gradients(functional.linear, X, np.cos(np.arange(6.0)).reshape(3, 2), np.array([0.5, -0.5]), order=2)
+    cp.check_gradients(functional.linear, X[0], np.cos(np.arange(6.0)).reshape(3, 2))
+    cp.check_gradients(functional.mse_loss, X, np.cos(X), order=2)
+    cp.check_gradients(lambda x, t: functional.cross_entropy(x, t), X, SHARES.numpy(), order=2)
+    cp.check_gradients(functional.binary_cross_entropy_with_logits, X, SHARES.numpy(), order=2)
 
 
 @pytest.mark.parametrize(
     "name", [name for name in ONE_INPUT if not name.startswith(("cross", "nll", "mse", "bce", "drop"))]
 )
 def test_vmap_is_a_loop(name: str) -> None:
-    function = ONE_INPUT[name] if name != "softmax" else F.softmax
+    function = ONE_INPUT[name] if name != "softmax" else functional.softmax
     looped = np.stack([function(cp.tensor(row)).numpy() for row in X])
     np.testing.assert_allclose(cp.vmap(function)(cp.tensor(X)).numpy(), looped, rtol=1e-13)
 
@@ -66,7 +66,7 @@ def test_vmap_is_a_loop(name: str) -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_gradients_of_the_loss_of_each_example(smoothing: float) -> None:
     def loss(x: Any, label: Any) -> Any:
-        return F.cross_entropy(x, label, label_smoothing=smoothing)
+        return functional.cross_entropy(x, label, label_smoothing=smoothing)
 
     found = cp.vmap(cp.grad(loss))(cp.tensor(X), LABELS).numpy()
     looped = [cp.grad(loss)(cp.tensor(row), label).numpy() for row, label in zip(X, [2, 0], strict=True)]
@@ -74,5 +74,5 @@ def test_gradients_of_the_loss_of_each_example(smoothing: float) -> None:
 
 
 def test_gradient_of_the_cross_entropy_is_softmax_minus_onehot() -> None:
-    found = cp.grad(lambda x: F.cross_entropy(x, LABELS, reduction="sum"))(cp.tensor(X)).numpy()
-    np.testing.assert_allclose(found, F.softmax(X).numpy() - np.eye(3)[[2, 0]], rtol=1e-14, atol=1e-16)
+    found = cp.grad(lambda x: functional.cross_entropy(x, LABELS, reduction="sum"))(cp.tensor(X)).numpy()
+    np.testing.assert_allclose(found, functional.softmax(X).numpy() - np.eye(3)[[2, 0]], rtol=1e-14, atol=1e-16)

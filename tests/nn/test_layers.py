@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import clearprop as cp
-import clearprop.functional as F
-from clearprop import nn
+from clearprop import functional, nn
 from clearprop.errors import RangeError, ShapeError, UsageError
 
 X = cp.tensor(np.linspace(-3.0, 3.0, 24, dtype=np.float32).reshape(4, 6))
@@ -19,18 +18,18 @@ X = cp.tensor(np.linspace(-3.0, 3.0, 24, dtype=np.float32).reshape(4, 6))
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        (nn.Sigmoid(), F.sigmoid),
-        (nn.Tanh(), F.tanh),
-        (nn.ReLU(), F.relu),
-        (nn.LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
-        (nn.PReLU(6, 0.1), lambda x: F.prelu(x, np.full(6, 0.1, np.float32))),
-        (nn.ELU(0.5), lambda x: F.elu(x, 0.5)),
-        (nn.GELU(), F.gelu),
-        (nn.GELU("tanh"), lambda x: F.gelu(x, "tanh")),
-        (nn.SiLU(), F.silu),
-        (nn.Softplus(2.0, 3.0), lambda x: F.softplus(x, 2.0, 3.0)),
-        (nn.Softmax(0), lambda x: F.softmax(x, 0)),
-        (nn.LogSoftmax(), F.log_softmax),
+        (nn.Sigmoid(), functional.sigmoid),
+        (nn.Tanh(), functional.tanh),
+        (nn.ReLU(), functional.relu),
+        (nn.LeakyReLU(0.3), lambda x: functional.leaky_relu(x, 0.3)),
+        (nn.PReLU(6, 0.1), lambda x: functional.prelu(x, np.full(6, 0.1, np.float32))),
+        (nn.ELU(0.5), lambda x: functional.elu(x, 0.5)),
+        (nn.GELU(), functional.gelu),
+        (nn.GELU("tanh"), lambda x: functional.gelu(x, "tanh")),
+        (nn.SiLU(), functional.silu),
+        (nn.Softplus(2.0, 3.0), lambda x: functional.softplus(x, 2.0, 3.0)),
+        (nn.Softmax(0), lambda x: functional.softmax(x, 0)),
+        (nn.LogSoftmax(), functional.log_softmax),
         (nn.Identity(), lambda x: x),
         (nn.Flatten(0), lambda x: x.reshape(24)),
     ],
@@ -40,14 +39,14 @@ def test_modules_compute_what_the_functions_do(module: nn.Module, function: Any)
 
 
 def test_losses_compute_what_the_functions_do() -> None:
-    y, shares, weight = cp.tensor([0, 5, 2, 5]), F.softmax(X[::-1]), np.arange(6.0, dtype=np.float32)
+    y, shares, weight = cp.tensor([0, 5, 2, 5]), functional.softmax(X[::-1]), np.arange(6.0, dtype=np.float32)
     cases = [
-        (nn.CrossEntropyLoss()(X, y), F.cross_entropy(X, y)),
-        (nn.CrossEntropyLoss(weight, 2, "sum", 0.1)(X, y), F.cross_entropy(X, y, weight, 2, "sum", 0.1)),
-        (nn.MSELoss("sum")(X, shares), F.mse_loss(X, shares, "sum")),
+        (nn.CrossEntropyLoss()(X, y), functional.cross_entropy(X, y)),
+        (nn.CrossEntropyLoss(weight, 2, "sum", 0.1)(X, y), functional.cross_entropy(X, y, weight, 2, "sum", 0.1)),
+        (nn.MSELoss("sum")(X, shares), functional.mse_loss(X, shares, "sum")),
         (
             nn.BCEWithLogitsLoss(pos_weight=weight)(X, shares),
-            F.binary_cross_entropy_with_logits(X, shares, pos_weight=weight),
+            functional.binary_cross_entropy_with_logits(X, shares, pos_weight=weight),
         ),
     ]
     for one, other in cases:
@@ -66,7 +65,7 @@ def test_linear_multiplies_from_the_right() -> None:
 
 @pytest.mark.parametrize("sizes", [(1.5, 2), (2, -1), ("3", 2), (True, 2)])
 def test_linear_wants_whole_numbers(sizes: Any) -> None:
-    with pytest.raises(UsageError, match="Linear: (in|out)_features="):
+    with pytest.raises(UsageError, match=r"Linear: (in|out)_features="):
         nn.Linear(*sizes)
 
 

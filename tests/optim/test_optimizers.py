@@ -135,7 +135,7 @@ def test_state_that_does_not_fit_changes_nothing() -> None:
         optimizer.load_state_dict(saved)
     del saved["state"]["0.step"]
     saved["state"]["2.exp_avg"] = cp.zeros(1)
-    with pytest.raises(DataError, match="missing: 0.step\n  unexpected: 2.exp_avg"):
+    with pytest.raises(DataError, match=r"missing: 0.step\n  unexpected: 2.exp_avg"):
         optimizer.load_state_dict(saved)
     assert optimizer.param_groups[0]["lr"] == 0.25
     with pytest.raises(DataError, match=r"groups with \[2\] parameters; optim.Adam has groups with \[1\]"):

@@ -1,6 +1,6 @@
 """Writes torch_figures.json: what PyTorch computes, in float64, for the tests of functional, nn and optim.
 
-    python tests/reference/make_torch_figures.py        (with torch and numpy; the recorded ones are of torch 2.13.0, CPU)
+    python tests/reference/make_torch_figures.py        (needs torch; the recorded figures are of torch 2.13.0, CPU)
 
 The file is committed, so that the tests need no torch. Each case holds all that is needed to repeat it: the name of the
 function, its arguments, inputs, upstream gradient, and then PyTorch's output and gradients. Where torch is installed, a
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 FILE = Path(__file__).with_name("torch_figures.json")
 STEPS = 100
@@ -40,7 +40,7 @@ def numbers(value: torch.Tensor) -> Any:
 
 
 def case(name: str, function: Callable[..., torch.Tensor], inputs: dict[str, Any], **arguments: Any) -> Case:
-    """Output and gradients of a function of named inputs; floating-point ones get gradients if they are listed first."""
+    """Output and gradients of a function of named inputs; those named x and weight get gradients."""
     tensors = {key: torch.tensor(value, requires_grad=key in ("x", "weight")) for key, value in inputs.items()}
     output = function(*tensors.values(), **arguments)
     upstream = torch.cos(torch.arange(output.numel(), dtype=torch.float64) + 1.0).reshape(output.shape)
@@ -66,23 +66,25 @@ def activations() -> Iterator[Case]:
     x = {"x": SWEEP}
     yield case("sigmoid", torch.sigmoid, x)
     yield case("tanh", torch.tanh, x)
-    yield case("relu", F.relu, x)
-    yield case("silu", F.silu, x)
+    yield case("relu", functional.relu, x)
+    yield case("silu", functional.silu, x)
     for slope in (0.01, 0.2, 1.5):
-        yield case("leaky_relu", F.leaky_relu, x, negative_slope=slope)
+        yield case("leaky_relu", functional.leaky_relu, x, negative_slope=slope)
     for alpha in (1.0, 0.3):
-        yield case("elu", F.elu, x, alpha=alpha)
+        yield case("elu", functional.elu, x, alpha=alpha)
     for approximate in ("none", "tanh"):
-        yield case("gelu", F.gelu, x, approximate=approximate)
+        yield case("gelu", functional.gelu, x, approximate=approximate)
     for beta, threshold in ((1.0, 20.0), (0.5, 20.0), (3.0, 4.0)):
-        yield case("softplus", F.softplus, x, beta=beta, threshold=threshold)
-    yield case("prelu", F.prelu, {**x, "weight": [0.25]})
-    yield case("prelu", F.prelu, {"x": np.sin(np.arange(24.0)).reshape(2, 3, 4).tolist(), "weight": [0.25, -0.5, 2.0]})
+        yield case("softplus", functional.softplus, x, beta=beta, threshold=threshold)
+    yield case("prelu", functional.prelu, {**x, "weight": [0.25]})
+    yield case(
+        "prelu", functional.prelu, {"x": np.sin(np.arange(24.0)).reshape(2, 3, 4).tolist(), "weight": [0.25, -0.5, 2.0]}
+    )
     rows = (10.0 * np.sin(np.arange(24.0))).reshape(2, 3, 4)
     rows[0, 0] = [1000.0, 999.0, -1000.0, 0.0]
     for axis in (-1, 0, 1):
-        yield case("softmax", lambda x, axis: F.softmax(x, axis), {"x": rows.tolist()}, axis=axis)
-        yield case("log_softmax", lambda x, axis: F.log_softmax(x, axis), {"x": rows.tolist()}, axis=axis)
+        yield case("softmax", lambda x, axis: functional.softmax(x, axis), {"x": rows.tolist()}, axis=axis)
+        yield case("log_softmax", lambda x, axis: functional.log_softmax(x, axis), {"x": rows.tolist()}, axis=axis)
 
 
 LOGITS = (3.0 * np.sin(np.arange(20.0) * 1.7)).reshape(5, 4)
@@ -106,23 +108,23 @@ def losses() -> Iterator[Case]:
     yield cross_entropy({"x": logits, "target": labels}, ignore_index=1)
     yield cross_entropy({"x": logits, "target": labels}, ignore_index=1, label_smoothing=0.2, reduction="none")
     for reduction in ("mean", "sum", "none"):
-        logs = F.log_softmax(torch.tensor(logits), 1).tolist()
-        yield case("nll_loss", F.nll_loss, {"x": logs, "target": labels}, reduction=reduction, ignore_index=3)
-        yield case("mse_loss", F.mse_loss, {"x": logits, "target": shares}, reduction=reduction)
+        logs = functional.log_softmax(torch.tensor(logits), 1).tolist()
+        yield case("nll_loss", functional.nll_loss, {"x": logs, "target": labels}, reduction=reduction, ignore_index=3)
+        yield case("mse_loss", functional.mse_loss, {"x": logits, "target": shares}, reduction=reduction)
         yield case(
             "binary_cross_entropy_with_logits",
-            F.binary_cross_entropy_with_logits,
+            functional.binary_cross_entropy_with_logits,
             {"x": logits, "target": shares},
             reduction=reduction,
         )
     extreme = {"x": [-800.0, -40.0, 0.0, 40.0, 800.0], "target": [0.0, 1.0, 1.0, 0.0, 1.0]}
-    yield case("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits, extreme)
+    yield case("binary_cross_entropy_with_logits", functional.binary_cross_entropy_with_logits, extreme)
     inputs = {"x": logits, "target": shares, "weights": [1.0, 2.0, 0.5, 0.1], "pos_weight": CLASS_WEIGHTS}
     yield case("binary_cross_entropy_with_logits", _weighted_bce, inputs)
 
 
 def _weighted_bce(x: Any, target: Any, weights: Any, pos_weight: Any) -> torch.Tensor:
-    return F.binary_cross_entropy_with_logits(x, target, weight=weights, pos_weight=pos_weight)
+    return functional.binary_cross_entropy_with_logits(x, target, weight=weights, pos_weight=pos_weight)
 
 
 def _cross_entropies(
@@ -136,12 +138,12 @@ def _cross_entropies(
 
 def cross_entropy(inputs: dict[str, Any], **arguments: Any) -> Case:
     def loss(x: Any, target: Any, weights: Any = None, **others: Any) -> torch.Tensor:
-        return F.cross_entropy(x, target, weights, **others)
+        return functional.cross_entropy(x, target, weights, **others)
 
     return case("cross_entropy", loss, inputs, **arguments)
 
 
-# Optimizers: a small network, the same gradients of it in the tests ----------------------------------------------------
+# Optimizers: a small network that the tests train too ----------------------------------------------------------------
 
 
 def batch(step: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -125,9 +125,10 @@ def _used_from_outside(outputs: Sequence[Tensor], arguments: Sequence[Tensor], n
     ends = [node for node in (y.node for y in outputs) if node is not None]
     own = {x.node for x in arguments}
     found: dict[Node, None] = {}
-    for node in {*topological(ends, since=number), *ends} - own:
-        candidates = [node] if node.number <= number or node.is_leaf else list(node.parents)
-        for candidate in candidates:
+    for node in [*topological(ends, since=number), *ends]:
+        if node in own:
+            continue
+        for candidate in [node] if node.number <= number or node.is_leaf else node.parents:
             if candidate is not None and (candidate.number <= number or candidate.is_leaf):
                 found[candidate] = None
     return [_Outside(node) for node in found]

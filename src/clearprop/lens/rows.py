@@ -271,8 +271,12 @@ class Edge:
         primitive = self.row.node.primitive
         if not isinstance(primitive, (Elementwise, *_CONTRACTIONS)):
             return ""
-        labels = {operand.name: operand.label for operand in self.row.operands} | {"z": self.row.label}
-        return formulas.fill(formulas.local_derivative(self.latex), labels)
+        return formulas.fill(formulas.local_derivative(self.latex), self.labels)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the letters of the rule stand for: the inputs by the primitive's names for them, and the output, z."""
+        return {operand.name: operand.label for operand in self.row.operands} | {"z": self.row.label}
 
     @property
     def is_repeated(self) -> bool:

@@ -184,15 +184,14 @@ def _local(edge: Edge, in_full: bool = True) -> str:
     if edge.local_derivative is None:
         return _rule(edge)
     value = figure(edge.local_derivative)
-    is_tie = edge.formula.startswith("[") and value not in ("0", "1")
+    is_tie = edge.formula.startswith("[") and value == "0.5"
     known = [value] if is_tie else [edge.formula] if re.fullmatch(r"-?[\d.]+", edge.formula) else [edge.formula, value]
     return " = ".join(known if edge.is_repeated or not in_full else [f"∂{edge.row.label}/∂{edge.input.label}", *known])
 
 
 def _rule(edge: Edge) -> str:
     """The rule of an edge that is no elementwise product, with g for the upstream gradient: ``"xᵀ @ g"``, ``"∑ g"``."""
-    labels = {operand.name: operand.label for operand in edge.row.operands}
-    return formulas.fill(formulas.in_terms_of_g(edge.latex), labels)
+    return formulas.fill(formulas.in_terms_of_g(edge.latex), edge.labels)
 
 
 # Sums ----------------------------------------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ class SGD(Optimizer):
 
     def _with_momentum(self, param: Any, g: Tensor, momentum: Tensor, nesterov: bool) -> Tensor:
         buffer = self.slot(param, "momentum_buffer")
-        m = add(multiply(buffer.value, momentum), g)
+        m: Tensor = add(multiply(buffer.value, momentum), g)
         buffer.assign(m)
-        return add(g, multiply(m, momentum)) if nesterov else m
+        if not nesterov:
+            return m
+        return add(g, multiply(m, momentum))  # type: ignore[no-any-return]

@@ -35,13 +35,13 @@ class Broadcast(OneInput):
         return Spec(shape, x.dtype)
 
     def compute(self, x: Value, *, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
-        if not x.shape:
-            return filled(x, shape, x.dtype)
-        strides = list(x.strides)
-        for axis in axes:
-            strides.insert(axis, 0)
-        if x.size and x.flags.c_contiguous:
-            return np.ndarray(shape, x.dtype, x, 0, strides)  # as np.broadcast_to, in a tenth of its time
+        if x.size and not any(x.strides):  # one number in all places, most often the gradient of a mean
+            return filled(x[(0,) * x.ndim], shape, x.dtype)
+        if x.size and x.flags.c_contiguous:  # as np.broadcast_to, in a tenth of its time
+            strides = list(x.strides)
+            for axis in axes:
+                strides.insert(axis, 0)
+            return np.ndarray(shape, x.dtype, x, 0, strides)
         return np.broadcast_to(np.expand_dims(x, axes), shape)
 
     def vjp_x(self, g: Value, axes: tuple[int, ...]) -> Value:

@@ -1,0 +1,51 @@
+"""The multilayer perceptron of the lecture notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clearprop import nn
+from clearprop.errors import UsageError
+
+
+def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers with ReLU between them, and dropout after each ReLU if asked for.
+
+    The inputs of an example may have any shape: they are laid out as one row. The weights are drawn as He et al. (2015)
+    derive it for ReLU, the biases are zero.
+
+    Args:
+        inputs: how many numbers an example has.
+        hidden: the widths of the layers between, from input to output.
+        outputs: how many numbers come out, for a classifier one for each class.
+        dropout: the share of hidden units that is left out in each training step.
+
+    >>> print(mlp(64, [32], 10, dropout=0.2))
+    Sequential
+    ├─ flatten: Flatten()
+    ├─ linear1: Linear(64, 32)   weight (64, 32)  bias (32,)  2,080
+    ├─ relu1: ReLU()
+    ├─ dropout1: Dropout(p=0.2)
+    └─ output: Linear(32, 10)    weight (32, 10)  bias (10,)    330
+    2,410 parameters
+    """
+    if any(width < 1 for width in (inputs, *hidden, outputs)):
+        raise UsageError(f"mlp: {inputs} inputs, hidden layers {list(hidden)}, {outputs} outputs", hint="widths from 1 on")
+    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+    width = inputs
+    for number, size in enumerate(hidden, start=1):
+        layers[f"linear{number}"] = _linear(width, size, "relu")
+        layers[f"relu{number}"] = nn.ReLU()
+        if dropout:
+            layers[f"dropout{number}"] = nn.Dropout(dropout)
+        width = size
+    layers["output"] = _linear(width, outputs, "linear")
+    return nn.Sequential(layers)
+
+
+def _linear(inputs: int, outputs: int, nonlinearity: str) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity=nonlinearity)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
