@@ -13,10 +13,6 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-# log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not to,
-# with np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.
-_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
-
 from clearprop import autodiff, errors, primitives, random
 from clearprop.array import *
 from clearprop.autodiff import (
@@ -53,6 +49,10 @@ from clearprop.dtypes import (
 from clearprop.errors import ClearpropError, DataError, DTypeError, FileError, GradientError, RangeError, ShapeError
 from clearprop.graph import Graph, Node
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor, tensor
+
+# log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not
+# to, with np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 
 __version__ = "0.1.0"
 

@@ -7,6 +7,7 @@ name, and NumPy takes it wherever it takes a dtype.
 
 from __future__ import annotations
 
+import builtins  # `bool` is a name of ours in this file
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,15 @@ class DType:
         self.itemsize = self.dtype.itemsize
 
     @property
-    def is_floating(self) -> bool:
+    def is_floating(self) -> builtins.bool:
         """Whether values of this type are real numbers, so that gradients exist."""
         return self.dtype.kind == "f"
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> builtins.bool:
         if isinstance(other, DType):
             return self is other
         try:
-            return bool(self.dtype == np.dtype(other))  # type: ignore[call-overload]
+            return builtins.bool(self.dtype == np.dtype(other))  # type: ignore[call-overload]
         except TypeError:
             return NotImplemented
 
@@ -55,8 +56,7 @@ uint8, uint16, uint32, uint64 = DType("uint8"), DType("uint16"), DType("uint32")
 float16, float32, float64 = DType("float16"), DType("float32"), DType("float64")
 
 DTYPES = {
-    d.dtype: d
-    for d in (bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64)
+    d.dtype: d for d in (bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64)
 }
 
 DEFAULT_FLOAT = float32

@@ -1,4 +1,4 @@
-"""The errors of clearprop: each says what went wrong with which operation, where in the user's program, and what to try."""
+"""The errors of clearprop: what went wrong with which operation, where in the user's program, and what to try."""
 
 from __future__ import annotations
 

@@ -3,17 +3,17 @@
 A primitive is a class with short, named rules. Take multiplication:
 
     class Multiply(Binary):
-        def compute(self, x, y): return np.multiply(x, y)     # the value, with NumPy
-        def vjp_x(self, g, y): return multiply(g, y)          # contribution to x: upstream gradient times local derivative
-        def vjp_y(self, g, x): return multiply(g, x)          # contribution to y
+        def compute(self, x, y): return np.multiply(x, y)  # the value, with NumPy
+        def vjp_x(self, g, y): return multiply(g, y)       # contribution to x: upstream gradient times local derivative
+        def vjp_y(self, g, x): return multiply(g, x)       # contribution to y
 
-A rule asks for what it needs by name: the inputs under the names that `compute` gives them, the output as ``z``, the shape
-and dtype of its own input as ``x_shape`` and ``x_dtype``, and the attributes of the operation. From these names follows what
-a node must keep for the backward pass (its residuals), and no more is kept: where ``x`` is data that needs no gradient, the
-rule of ``x`` never runs and ``y`` is not kept for it.
+A rule asks for what it needs by name: the inputs under the names that `compute` gives them, the output as ``z``, the
+shape and dtype of its own input as ``x_shape`` and ``x_dtype``, and the attributes of the operation. From these names
+follows what a node must keep for the backward pass (its residuals), and no more is kept: where ``x`` is data that needs
+no gradient, the rule of ``x`` never runs and ``y`` is not kept for it.
 
-Rules are written in primitives. Applied to plain arrays, a primitive returns a plain array and records nothing; applied to
-tensors it records. So the same rule serves the ordinary backward pass and gradients of gradients.
+Rules are written in primitives. Applied to plain arrays, a primitive returns a plain array and records nothing; applied
+to tensors it records. So the same rule serves the ordinary backward pass and gradients of gradients.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Cost(NamedTuple):
 
 
 class Formula(NamedTuple):
-    """A primitive in LaTeX: forward, and the contribution to each input (``\\bar z`` is the upstream gradient)."""
+    r"""A primitive in LaTeX: forward, and the contribution to each input (``\bar z`` is the upstream gradient)."""
 
     forward: str
     backward: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ def numpy_dtype(value: Value) -> np.dtype[Any]:
     """NumPy's dtype of an array or a tensor."""
     if type(value) is Tensor:
         return value.array.dtype  # type: ignore[no-any-return]
-    return value.dtype.dtype if isinstance(value, Tensor) else value.dtype  # type: ignore[no-any-return]
+    return value.dtype.dtype if isinstance(value, Tensor) else value.dtype
 
 
 def spec_of(value: Value) -> Spec:
@@ -103,8 +103,8 @@ class Rule:
     def _applier(self) -> Callable[[Value, dict[str, Value], Node, Node], Value]:
         """A function of (gradient, residuals, node, parent) that calls the rule with what it asks for.
 
-        Rules run for every edge of every backward pass; the common forms, which ask for no or one residual, get functions
-        of their own that do nothing else.
+        Rules run for every edge of every backward pass; the common forms, which ask for no or one residual, get
+        functions of their own that do nothing else.
         """
         function, residual_names = self.function, self.residuals
         if self.facts or self.attributes:
@@ -253,9 +253,7 @@ class Primitive:
             return self.record(arrays, parents, attributes, tracked)
         return Tensor(self.compute(*arrays, **attributes))
 
-    def record(
-        self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int
-    ) -> Tensor:
+    def record(self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int) -> Tensor:
         """Compute, and leave a node behind."""
         output = self.compute(*arrays, **attributes)
         kept = self._kept.get(tracked)
@@ -292,7 +290,9 @@ class Primitive:
         weak = next((spec_of(x) for x in reversed(inputs) if hasattr(x, "shape")), None)
         kind: type[ComputationError] = DTypeError
         try:
-            self.shape(*[spec_of(x) if hasattr(x, "shape") else weak or spec_of(np.asarray(x)) for x in inputs], **attributes)
+            self.shape(
+                *[spec_of(x) if hasattr(x, "shape") else weak or spec_of(np.asarray(x)) for x in inputs], **attributes
+            )
         except ClearpropError as readable:
             return readable
         except Exception:  # the shape rule itself cannot cope: NumPy's message, with the operands, is the best there is
@@ -308,7 +308,7 @@ def wrap_residuals(node: Node) -> dict[str, Value]:
     residuals = node_residuals(node)
     primitive = node.primitive
     assert primitive is not None
-    owner = {name: parent for name, parent in zip(primitive.inputs, node.parents, strict=False)} | {OUTPUT: node}
+    owner = dict(zip(primitive.inputs, node.parents, strict=False)) | {OUTPUT: node}
     return {
         name: array if isinstance(array, tuple) else Tensor(array, owner[name]) if name in owner else array
         for name, array in residuals.items()
@@ -332,7 +332,7 @@ def node_residuals(node: Node) -> dict[str, Value]:
 
 def _outermost(inputs: Sequence[Value]) -> Any:
     """Of several special tensors among the inputs, the one whose transformation was entered last."""
-    special = [x for x in inputs if isinstance(x, Tensor) and type(x) is not Tensor]
+    special: list[Any] = [x for x in inputs if isinstance(x, Tensor) and type(x) is not Tensor]
     return max(special, key=lambda x: x.level)
 
 

@@ -1,8 +1,8 @@
 """Random numbers from counters: the same seed gives the same numbers, on every executor and on every machine.
 
-A `Generator` is a key (its seed) and a counter, which is a cell. Drawing reads the counter and moves it on. Bits, uniform and
-Bernoulli numbers, integers and permutations are equal to the bit everywhere; normal numbers within 4 ulp. Inside ``vmap`` each
-example gets numbers of its own.
+A `Generator` is a key (its seed) and a counter, which is a cell. Drawing reads the counter and moves it on. Bits,
+uniform and Bernoulli numbers, integers and permutations are equal to the bit everywhere; normal numbers within 4 ulp.
+Inside ``vmap`` each example gets numbers of its own.
 """
 
 from __future__ import annotations
@@ -169,8 +169,7 @@ def randint(low: int, high: int, shape: Shape = (), *, generator: Generator | No
     span = high - low
     if not 0 < span <= 2**32:
         raise UsageError(
-            f"randint: there are no integers in [{low}, {high})" if span <= 0 else f"randint: {span} is more than 2**32",
-            hint="low < high",
+            f"randint: there are {max(span, 0)} integers in [{low}, {high})", hint="low < high, at most 2**32 apart"
         )
     words = primitives.cast((generator or default_generator).bits(shape), dtype=np.dtype(np.uint64))
     scaled = primitives.floor_divide(primitives.multiply(words, span), 2**32)

@@ -57,7 +57,7 @@ def describe(position: Position | None) -> str:
         return ""
     code, line = position[0], line_number(position)
     text = linecache.getline(code.co_filename, line).strip()
-    place = f"{os.path.basename(code.co_filename)}:{line}"
+    place = f"{Path(code.co_filename).name}:{line}"
     if code.co_name != "<module>":
         place += f" in {code.co_qualname.replace('<locals>.', '')}"
     if len(text) > _LONGEST_TEXT:

@@ -1,11 +1,12 @@
 """Tensors are values, parameters are cells.
 
-A `Tensor` is an immutable array plus, when gradients flow to it, the `Node` that made it. There is no in-place operation
-on a value, so a whole class of autodiff errors cannot happen. A `Cell` is a name and a current value: parameters, buffers,
-optimizer moments, counters. `assign` puts another value in the cell; graphs recorded before keep the old one.
+A `Tensor` is an immutable array plus, when gradients flow to it, the `Node` that made it. There is no in-place
+operation on a value, so a whole class of autodiff errors cannot happen. A `Cell` is a name and a current value:
+parameters, buffers, optimizer moments, counters. `assign` puts another value in the cell; graphs recorded before keep
+the old one.
 
-Only the classes are here. The operators (``x + y``, ``x[i]``, …) are given to them by `clearprop.array`, ``backward`` by
-`clearprop.autodiff`: rooms above this one.
+Only the classes are here. The operators (``x + y``, ``x[i]``, …) are given to them by `clearprop.array`, ``backward``
+by `clearprop.autodiff`: rooms above this one.
 """
 
 from __future__ import annotations
@@ -182,9 +183,7 @@ class Tensor:
         mT: Tensor
         at: Any
 
-        def backward(
-            self, g: Any = None, *, retain_graph: bool = False, create_graph: bool = False
-        ) -> None: ...
+        def backward(self, g: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None: ...
         def astype(self, dtype: Any) -> Tensor: ...
         def reshape(self, *shape: Any) -> Tensor: ...
         def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: ...

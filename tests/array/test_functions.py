@@ -20,7 +20,7 @@ def close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-12, atol=1e-14, strict=True)
 
 
-# Reductions ------------------------------------------------------------------------------------------------------------
+# Reductions -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("keepdims", [False, True])
@@ -85,7 +85,7 @@ def test_axes_that_do_not_exist(f: Any) -> None:
         f(cp.tensor(X), (0, -3))
 
 
-# Shapes ----------------------------------------------------------------------------------------------------------------
+# Shapes ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_shapes_that_do_not_fit(call: Any, what: str) -> None:
     assert "test_functions.py" in caught.value.where
 
 
-# Products --------------------------------------------------------------------------------------------------------------
+# Products -------------------------------------------------------------------------------------------------------------
 
 PRODUCTS = [
     ((2, 3), (3, 4)),
@@ -219,7 +219,7 @@ def test_products_that_do_not_fit(a: Any, b: Any, hint: str, requires_grad: bool
     assert "x @ y" in caught.value.where
 
 
-# Creation --------------------------------------------------------------------------------------------------------------
+# Creation -------------------------------------------------------------------------------------------------------------
 
 
 def test_creation() -> None:
@@ -259,7 +259,7 @@ def test_conversions_to_python() -> None:
     assert repr(cp.zeros((0, 3))) == "Tensor([], shape=(0, 3), dtype=float32)"
 
 
-# Properties ------------------------------------------------------------------------------------------------------------
+# Properties -----------------------------------------------------------------------------------------------------------
 
 shapes = st.lists(st.integers(0, 3), min_size=0, max_size=4).map(tuple)
 

@@ -60,7 +60,7 @@ def agrees(x: np.ndarray[Any, Any], index: Any) -> None:
         np.array([True, False, True]),
         X[:, 0, 0] > 10,
         X > 30,
-        X[0] > 7,
+        (slice(None), X[0] > 7),
         np.zeros((3, 4), bool),
         ([0, 1], [1, 2]),
         ([0, 1], 2),
@@ -166,7 +166,7 @@ def test_any_index_inside_vmap(shape: tuple[int, ...], data: Any) -> None:
     np.testing.assert_array_equal(cp.vmap(lambda x: x[index])(cp.tensor(xs)).numpy(), expected)
 
 
-# Changed copies --------------------------------------------------------------------------------------------------------
+# Changed copies -------------------------------------------------------------------------------------------------------
 
 
 def test_at_leaves_the_original_as_it_was() -> None:
@@ -197,7 +197,7 @@ def test_values_that_do_not_fit() -> None:
         cp.zeros(3).at[:2].set([[1.0, 2.0], [1.0, 2.0]])
 
 
-# What cannot be --------------------------------------------------------------------------------------------------------
+# What cannot be -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def visits(monkeypatch: pytest.MonkeyPatch) -> Visits:
     return counter
 
 
-# Gradients flow --------------------------------------------------------------------------------------------------------
+# Gradients flow -------------------------------------------------------------------------------------------------------
 
 
 def test_the_first_example() -> None:
@@ -153,7 +153,7 @@ def test_broadcasting_sums_over_the_repeated_axes() -> None:
     assert gradient(number) == 6.0
 
 
-# A second pass ---------------------------------------------------------------------------------------------------------
+# A second pass --------------------------------------------------------------------------------------------------------
 
 
 def test_a_second_backward_is_an_error_that_says_so() -> None:
@@ -202,7 +202,7 @@ def test_gradients_have_no_history_by_default() -> None:
     assert not x.grad.requires_grad
 
 
-# Steering --------------------------------------------------------------------------------------------------------------
+# Steering -------------------------------------------------------------------------------------------------------------
 
 
 def test_no_grad_records_nothing() -> None:
@@ -304,7 +304,7 @@ def test_gradient_can_be_set() -> None:
     assert gradient(x) == 7.0
 
 
-# What cannot be --------------------------------------------------------------------------------------------------------
+# What cannot be -------------------------------------------------------------------------------------------------------
 
 
 def test_backward_of_a_vector_needs_an_upstream_gradient() -> None:
@@ -351,7 +351,7 @@ def test_an_error_in_the_backward_pass_names_the_line_of_the_forward_pass() -> N
     assert caught.value.hint == "x @ y.mT"
 
 
-# Time and memory -------------------------------------------------------------------------------------------------------
+# Time and memory ------------------------------------------------------------------------------------------------------
 
 
 def chain(x: Tensor, length: int) -> Tensor:

@@ -100,7 +100,9 @@ square.defvjp(lambda x: (x * x, x), lambda x, g: (2.0 * g * x,))
 FUNCTIONS = [
     pytest.param(lambda x: Multiply.apply(x, cp.sin(x)), lambda x: x * cp.sin(x), id="two inputs"),
     pytest.param(Exp.apply, cp.exp, id="saves its output"),
-    pytest.param(lambda x: (lambda s, c: s * s * c)(*SinCos.apply(x)), lambda x: cp.sin(x) ** 2 * cp.cos(x), id="two outputs"),
+    pytest.param(
+        lambda x: (lambda s, c: s * s * c)(*SinCos.apply(x)), lambda x: cp.sin(x) ** 2 * cp.cos(x), id="two outputs"
+    ),
     pytest.param(lambda x: SinCos.apply(x)[1], cp.cos, id="one output of two"),
     pytest.param(lambda x: Scale.apply(x * x, 3.0, "name"), lambda x: x * x * 3.0, id="arguments that are no tensors"),
     pytest.param(lambda x: Exp.apply(Exp.apply(x) * 0.1), lambda x: cp.exp(cp.exp(x) * 0.1), id="nested"),
@@ -206,6 +208,26 @@ def test_one_node_stands_for_all_that_forward_did() -> None:
     assert graph.residual_bytes() == 0
 
 
+def test_what_was_computed_in_between_is_a_constant_to_second_derivatives() -> None:
+    """A cache of something in between gives right gradients; for gradients of gradients save the inputs."""
+
+    class Cached(cp.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            square = x * x
+            ctx.save_for_backward(square)
+            return square * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            (square,) = ctx.saved_tensors
+            return 3.0 * g * square
+
+    cp.check_gradients(Cached.apply, X)
+    with pytest.raises(cp.GradientError, match="backward gives 0"):
+        cp.check_gradients(Cached.apply, X, order=2)
+
+
 def test_without_gradients_nothing_is_recorded() -> None:
     assert not Multiply.apply(f64(1.0), f64(2.0)).requires_grad
     x = cp.tensor(1.0, requires_grad=True)
@@ -228,7 +250,7 @@ def test_a_gradient_that_is_not_the_derivative() -> None:
     close(cp.grad(lambda x: (StraightThrough.apply(x) ** 2).sum())(f64([0.6, 2.2])), [2.0, 4.0])
 
 
-# Wrong rules -----------------------------------------------------------------------------------------------------------
+# Wrong rules ----------------------------------------------------------------------------------------------------------
 
 
 def function_with(backward: Any) -> Any:

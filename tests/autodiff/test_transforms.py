@@ -38,7 +38,7 @@ def scalar(x: Any) -> Any:
     return cp.sin(vector(x)).sum()
 
 
-# One at a time ---------------------------------------------------------------------------------------------------------
+# One at a time --------------------------------------------------------------------------------------------------------
 
 
 def test_grad_of_a_parabola() -> None:
@@ -140,7 +140,7 @@ def test_no_grad_around_a_transformation() -> None:
         assert cp.grad(lambda x: x * x)(f64(3.0)).item() == 6.0
 
 
-# Jacobians and Hessians ------------------------------------------------------------------------------------------------
+# Jacobians and Hessians -----------------------------------------------------------------------------------------------
 
 
 def test_jacobian_of_a_linear_map_in_both_layouts() -> None:
@@ -218,7 +218,7 @@ def test_a_jacobian_takes_one_pass_for_all_directions(mode: Any, passes: str, mo
     assert calls == 1
 
 
-# One inside another ----------------------------------------------------------------------------------------------------
+# One inside another ---------------------------------------------------------------------------------------------------
 
 QUARTIC = {1: 4 * 2.0**3, 2: 12 * 2.0**2, 3: 24 * 2.0, 4: 24.0, 5: 0.0}
 
@@ -307,7 +307,7 @@ def test_pullback_of_a_recorded_gradient_can_be_differentiated() -> None:
     close(cp.jacobian(lambda u: pullback(u)[0])(u), cp.jacobian(vector)(X).numpy().T)
 
 
-# Closures --------------------------------------------------------------------------------------------------------------
+# Closures -------------------------------------------------------------------------------------------------------------
 
 
 def test_gradient_penalty() -> None:
@@ -348,7 +348,7 @@ def test_leaves_made_inside() -> None:
     assert cp.grad(f)(f64(2.0)).item() == 9.0
 
 
-# Trees -----------------------------------------------------------------------------------------------------------------
+# Trees ----------------------------------------------------------------------------------------------------------------
 
 
 class Pair(NamedTuple):
@@ -380,7 +380,7 @@ def test_gradients_are_nested_like_their_arguments(tree: Any) -> None:
     assert [g.item() for g in cp.autodiff.tree.flatten(gradient)] == [25.0, 20.0]
 
 
-# What cannot be --------------------------------------------------------------------------------------------------------
+# What cannot be -------------------------------------------------------------------------------------------------------
 
 
 def test_grad_of_several_outputs() -> None:

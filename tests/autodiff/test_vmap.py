@@ -28,7 +28,7 @@ def loss(w: Any, x: Any) -> Any:
     return cp.tanh(w * x).sum() * x[0]
 
 
-# Axes ------------------------------------------------------------------------------------------------------------------
+# Axes -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_function_of_one_example() -> None:
@@ -103,7 +103,7 @@ def test_empty_batch() -> None:
     assert cp.vmap(cp.grad(loss), in_axes=(None, 0))(W, cp.zeros((0, 3), dtype=cp.float64)).shape == (0, 3)
 
 
-# Everything that a user may call inside --------------------------------------------------------------------------------
+# Everything that a user may call inside -------------------------------------------------------------------------------
 
 SQUARE = normal(5, 3, 3)
 INDEX = cp.tensor(RANDOM.integers(0, 3, (5, 2)))
@@ -138,14 +138,16 @@ def test_against_a_loop(f: Any) -> None:
 
 
 def test_batched_indices() -> None:
-    close(cp.vmap(lambda x, i: x[i])(XS, INDEX), np.stack([x[i] for x, i in zip(XS.numpy(), INDEX.numpy(), strict=True)]))
+    close(
+        cp.vmap(lambda x, i: x[i])(XS, INDEX), np.stack([x[i] for x, i in zip(XS.numpy(), INDEX.numpy(), strict=True)])
+    )
     table = normal(3, 4)
     close(cp.vmap(lambda i: table[i])(INDEX), table.numpy()[INDEX.numpy()])
     gradient = cp.grad(lambda t: cp.sin(cp.vmap(lambda i: t[i])(INDEX)).sum())(table)
     close(gradient, cp.grad(lambda t: cp.sin(t[INDEX]).sum())(table))
 
 
-# Composed --------------------------------------------------------------------------------------------------------------
+# Composed -------------------------------------------------------------------------------------------------------------
 
 
 def test_gradients_of_each_example() -> None:
@@ -220,7 +222,7 @@ def test_random_numbers_differ_between_examples_and_repeat_with_the_seed() -> No
     assert len(np.unique(first)) == 8
 
 
-# What cannot be --------------------------------------------------------------------------------------------------------
+# What cannot be -------------------------------------------------------------------------------------------------------
 
 
 def test_batch_sizes_that_differ() -> None:

@@ -97,7 +97,7 @@ def test_shared_parts_count_once() -> None:
 
 def test_a_module_may_know_its_parent() -> None:
     parent = nn.Sequential(nn.Linear(2, 2))
-    parent[0].parent = parent  # type: ignore[attr-defined]
+    parent[0].parent = parent
     assert [name for name, _ in parent.named_modules()] == ["", "0"]
     assert "parent" in repr(parent)
 
@@ -140,7 +140,7 @@ def test_apply_visits_children_first() -> None:
 
 def test_to_another_dtype() -> None:
     net = Net()
-    net.counter = nn.Buffer(0)  # type: ignore[attr-defined]
+    net.counter = nn.Buffer(0)
     net(cp.ones((1, 4))).sum().backward()
     cells = list(net.parameters())
     assert net.to(cp.float64) is net

@@ -92,14 +92,14 @@ def test_old_graphs_keep_the_old_value() -> None:
     p.grad = None
     before.backward(cp.ones(1))
     assert before.item() == 6.0
-    assert p.grad.item() == 3.0  # type: ignore[attr-defined]
+    assert p.grad.item() == 3.0
 
 
 def test_zero_grad() -> None:
     p = parameter(1.0)
     optimizer = optim.SGD([p], lr=1.0)
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad.tolist() == [0.0]  # type: ignore[union-attr]
+    assert p.grad.tolist() == [0.0]
     optimizer.zero_grad()
     assert p.grad is None
 

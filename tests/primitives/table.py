@@ -79,7 +79,7 @@ def declare(name: str, cases: Sequence[Case], reference: Callable[..., Array], *
     TABLE[name] = Declaration(name, tuple(cases), reference, **facts)
 
 
-# Costs -----------------------------------------------------------------------------------------------------------------
+# Costs ----------------------------------------------------------------------------------------------------------------
 
 
 def moves_only(output: Array, *inputs: Array) -> int:
@@ -94,7 +94,7 @@ def per_input(count: int) -> Callable[..., int]:
     return lambda output, *inputs: count * inputs[0].size
 
 
-# Samples ---------------------------------------------------------------------------------------------------------------
+# Samples --------------------------------------------------------------------------------------------------------------
 
 
 def numbers(low: float, high: float) -> Callable[[Random, tuple[int, ...]], Array]:
@@ -139,7 +139,7 @@ def b(*shape: int) -> tuple[tuple[int, ...], str]:
     return shape, "bool"
 
 
-# Element by element ----------------------------------------------------------------------------------------------------
+# Element by element ---------------------------------------------------------------------------------------------------
 
 
 def each(function: Callable[..., Any], dtype: Any = np.float64) -> Callable[..., Array]:
@@ -281,7 +281,7 @@ declare(
 )
 
 
-# Shapes and places -----------------------------------------------------------------------------------------------------
+# Shapes and places ----------------------------------------------------------------------------------------------------
 
 declare(
     "reshape",
@@ -420,7 +420,7 @@ declare(
 )
 
 
-# Reductions ------------------------------------------------------------------------------------------------------------
+# Reductions -----------------------------------------------------------------------------------------------------------
 
 
 def along(function: Callable[[Sequence[Any]], Any], dtype: Any = np.float64) -> Callable[..., Array]:
@@ -510,7 +510,7 @@ declare(
 )
 
 
-# Contraction -----------------------------------------------------------------------------------------------------------
+# Contraction ----------------------------------------------------------------------------------------------------------
 
 
 def product_case(label: str, x: tuple[int, ...], y: tuple[int, ...]) -> Case:
@@ -541,7 +541,7 @@ declare(
 )
 
 
-# Reading and writing at positions --------------------------------------------------------------------------------------
+# Reading and writing at positions -------------------------------------------------------------------------------------
 
 
 def positions(random: Random, length: int, shape: tuple[int, ...]) -> Array:
@@ -625,7 +625,8 @@ def set_case(label: str, length: int, count: int) -> Case:
     return Case(
         label,
         lambda random: [
-            random.uniform(-2.0, 2.0, length), random.uniform(-2.0, 2.0, count), positions(random, max(length, 1), (count,))
+            random.uniform(-2.0, 2.0, length), random.uniform(-2.0, 2.0, count), positions(random, max(length, 1),
+            (count,))
         ],
     )  # fmt: skip
 
@@ -708,7 +709,7 @@ declare(
 )
 
 
-# Random bits -----------------------------------------------------------------------------------------------------------
+# Random bits ----------------------------------------------------------------------------------------------------------
 
 
 def philox_words(key: Array, counter: Array, shape: tuple[int, ...]) -> Array:

@@ -26,7 +26,7 @@ def derivative(f: Callable[..., Any], x: float, order: int = 1) -> float:
     return float(f(f64(x)).item())
 
 
-# Kinks -----------------------------------------------------------------------------------------------------------------
+# Kinks ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("f", [cp.abs, primitives.relu])
@@ -51,7 +51,7 @@ def test_clip_passes_gradients_inside_and_on_the_bounds() -> None:
     np.testing.assert_array_equal(gradient.numpy(), [0, 1, 1, 1, 0])
 
 
-# NaN and infinity ------------------------------------------------------------------------------------------------------
+# NaN and infinity -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("f", [cp.maximum, cp.minimum])
@@ -113,7 +113,7 @@ def test_logaddexp_does_not_overflow() -> None:
     assert [g.item() for g in gradients] == [1.0, 0.0]
 
 
-# Powers ----------------------------------------------------------------------------------------------------------------
+# Powers ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4])
@@ -146,7 +146,7 @@ def test_negative_base() -> None:
     assert math.isnan(derivative(lambda x: x**2.5, -2.0))
 
 
-# Products with zeros ---------------------------------------------------------------------------------------------------
+# Products with zeros --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,9 @@ def test_products_with_zeros(x: list[float], gradient: list[float]) -> None:
 def test_second_derivatives_of_products_with_zeros() -> None:
     """d²/dx_i dx_j is the product of all others, also where two factors are zero."""
     x = [0.0, 3.0, 0.0, 5.0]
-    expected = [[0.0 if i == j else math.prod(x[k] for k in range(4) if k not in (i, j)) for j in range(4)] for i in range(4)]
+    expected = [
+        [0.0 if i == j else math.prod(x[k] for k in range(4) if k not in (i, j)) for j in range(4)] for i in range(4)
+    ]
     np.testing.assert_array_equal(cp.hessian(cp.prod)(f64(x)).numpy(), expected)
 
 
@@ -189,7 +191,7 @@ def test_gradient_of_a_product_takes_a_linear_number_of_multiplications() -> Non
     assert count <= 5 * n
 
 
-# Positions that repeat -------------------------------------------------------------------------------------------------
+# Positions that repeat ------------------------------------------------------------------------------------------------
 
 
 def test_reading_twice_adds_gradients() -> None:
@@ -224,7 +226,7 @@ def test_writing_outside(write: Any) -> None:
         write(f64([1.0, 2.0]), cp.tensor([0, 3]))
 
 
-# Half precision --------------------------------------------------------------------------------------------------------
+# Half precision -------------------------------------------------------------------------------------------------------
 
 
 def test_half_precision_stays_half_precision() -> None:

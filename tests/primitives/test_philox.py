@@ -1,4 +1,4 @@
-"""Random bits: Philox4x32-10 against the vectors published with it (Random123, kat_vectors), and the order of its words."""
+"""Random bits: Philox4x32-10 against its published vectors (Random123, kat_vectors), and the order of its words."""
 
 from __future__ import annotations
 

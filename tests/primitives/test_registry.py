@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.primitives.table import TABLE
 
 from clearprop.primitive import PRIMITIVES, Primitive, missing_lowerings, register
 from clearprop.primitives.families import Elementwise
-from tests.primitives.table import TABLE
 
 APART = {"custom", "item"}
 """Primitives whose rules come from the user: `tests/autodiff/test_custom.py`."""

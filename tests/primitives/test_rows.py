@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.primitives.table import TABLE, Array, Case, Declaration, Wrong
 
 import clearprop as cp
 from clearprop.errors import DTypeError
 from clearprop.primitive import PRIMITIVES, Primitive, Spec, spec_of
 from clearprop.tensor import Tensor
-from tests.primitives.table import TABLE, Array, Case, Declaration, Wrong
 
 EXAMPLES = 3
 """Examples in a batch, when a batch rule is compared with a loop."""
@@ -75,7 +75,7 @@ class OfFloats:
         return self.primitive(*full, **self.attributes)
 
 
-# Values ----------------------------------------------------------------------------------------------------------------
+# Values ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("declaration", "case"), CASES)
@@ -117,7 +117,7 @@ def test_single_precision(declaration: Declaration, case: Case) -> None:
     np.testing.assert_allclose(found, expected.astype(found.dtype), rtol=2e-6, atol=1e-6)
 
 
-# Gradients -------------------------------------------------------------------------------------------------------------
+# Gradients ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("declaration", "case"), DIFFERENTIABLE)
@@ -169,7 +169,7 @@ def test_no_gradient_flows_through_what_is_not_differentiable(declaration: Decla
         assert not primitive_of(declaration)(*map(cp.as_tensor, leaves), **case.attributes).requires_grad
 
 
-# Batches ---------------------------------------------------------------------------------------------------------------
+# Batches --------------------------------------------------------------------------------------------------------------
 
 
 def batch_of(case: Case, mapped: Sequence[bool]) -> tuple[list[Array], list[list[Array]]]:
@@ -230,7 +230,7 @@ def test_gradient_of_a_batch_against_a_loop(declaration: Declaration, case: Case
 
     for mapped in combinations(case):
         stacked, examples = batch_of(case, mapped)
-        if not output(*examples[0]).dtype.kind == "f":
+        if output(*examples[0]).dtype.kind != "f":
             return
 
         def of_batch(*xs: Any, mapped: Sequence[bool] = mapped) -> Any:
@@ -243,7 +243,7 @@ def test_gradient_of_a_batch_against_a_loop(declaration: Declaration, case: Case
             close(found[i], alone if mapped[place] else alone.sum(0), rtol=1e-11, atol=1e-13)
 
 
-# What does not fit -----------------------------------------------------------------------------------------------------
+# What does not fit ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("declaration", "wrong"), WRONG)
@@ -270,7 +270,7 @@ def test_kinds_of_dtypes(declaration: Declaration) -> None:
         assert "astype" in caught.value.hint
 
 
-# Memory and cost -------------------------------------------------------------------------------------------------------
+# Memory and cost ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("declaration", [param for param in DECLARATIONS if param.values[0].differentiable])

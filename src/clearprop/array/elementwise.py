@@ -1,7 +1,7 @@
 """The elementwise functions of the array namespace, under the names of the Python array API standard.
 
-All take tensors, parameters, NumPy arrays, numbers or nested lists, and return tensors. Two arguments are promoted to one dtype
-and broadcast to one shape. Functions that need real numbers cast integers to float32.
+All take tensors, parameters, NumPy arrays, numbers or nested lists, and return tensors. Two arguments are promoted to
+one dtype and broadcast to one shape. Functions that need real numbers cast integers to float32.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from clearprop.array.promotion import (
     common_shape,
     expand,
     promoted,
+    python_number,
     unary,
     unary_float,
 )
@@ -100,7 +101,7 @@ def round(x: ArrayLike) -> Tensor:
 
 
 def _rounded(primitive: Elementwise, x: ArrayLike) -> Tensor:
-    """Integers are round already. (NumPy 2.0 would make them float64.)"""
+    """Round; integers, which NumPy 2.0 would make float64, are round already."""
     tensor = as_tensor(x)
     return tensor if numpy_dtype(tensor).kind in "iu" else unary(primitive, tensor)
 
@@ -546,7 +547,7 @@ def reciprocal(x: ArrayLike) -> Tensor:
 
 
 def square(x: ArrayLike) -> Tensor:
-    """x * x: in the graph a multiplication whose two inputs are the same node, so that contributions add at the fan-out.
+    """x * x: in the graph a multiplication whose two inputs are one node, so that contributions add at the fan-out.
 
     >>> import clearprop as cp
     >>> cp.square([2.0, 3.0])
@@ -616,7 +617,7 @@ def clip(x: ArrayLike, min: ArrayLike | None = None, max: ArrayLike | None = Non
         return lower if max is None else where(greater(lower, max), max, lower)
     if any(isinstance(bound, float) for bound in bounds):
         tensor = as_float(tensor)
-    return primitives.clip(tensor, low=min, high=max) if bounds else tensor  # type: ignore[no-any-return]
+    return primitives.clip(tensor, low=python_number(min), high=python_number(max)) if bounds else tensor
 
 
 def stop_gradient(x: ArrayLike) -> Tensor:

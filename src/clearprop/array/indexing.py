@@ -38,7 +38,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def _entries(index: Any, shape: tuple[int, ...]) -> list[Any]:
     """One entry for each axis of x, and None in between for each new axis; masks replaced by positions."""
-    given = list(index) if isinstance(index, tuple) else [index]
+    given = [
+        entry.value if isinstance(entry, Cell) else entry for entry in (index if isinstance(index, tuple) else (index,))
+    ]
     used = sum(_axes_used(entry) for entry in given)
     if used > len(shape):
         raise RangeError(f"{used} indices for a tensor of shape {shape}", hint="one index for each axis")
@@ -61,7 +63,7 @@ def _axes_used(entry: Any) -> int:
     """For how many axes of the tensor an entry stands: a mask for as many as it has."""
     if entry is None or entry is Ellipsis:
         return 0
-    array = entry if isinstance(entry, (Tensor, Cell, slice)) else np.asarray(entry)
+    array = entry if isinstance(entry, (Tensor, slice)) else np.asarray(entry)
     return array.ndim if not isinstance(array, slice) and numpy_dtype(array).kind == "b" else 1
 
 
@@ -75,7 +77,7 @@ def _expand_entry(entry: Any, lengths: tuple[int, ...]) -> list[Any]:
         return [entry]
     if isinstance(entry, (int, np.integer)) and not isinstance(entry, bool):
         return [int(entry)]
-    array = entry if isinstance(entry, (Tensor, Cell)) else np.asarray(entry)
+    array = entry if isinstance(entry, Tensor) else np.asarray(entry)
     if isinstance(array, np.ndarray) and array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)  # an empty list
     kind = numpy_dtype(array).kind
@@ -86,8 +88,6 @@ def _expand_entry(entry: Any, lengths: tuple[int, ...]) -> list[Any]:
             f"an index must be integers, a range, booleans, None or '...'; this one is {entry!r}"[:200],
             hint="x[index.astype(cp.int64)]",
         )
-    if isinstance(array, Cell):
-        return [array.value]
     if array.ndim == 0 and type(array) in (np.ndarray, Tensor):
         return [int(np.asarray(array))]
     return [array]

@@ -16,8 +16,8 @@ from clearprop.tensor import Tensor
 def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:
     """The matrix product over the last two axes; also ``x @ y``.
 
-    The axes before the last two are a batch, and broadcast: (…, M, K) @ (…, K, N) -> (…, M, N). A vector as x is taken as a
-    row, as y as a column, and the axis added for it is dropped again.
+    The axes before the last two are a batch, and broadcast: (…, M, K) @ (…, K, N) -> (…, M, N). A vector as x is taken
+    as a row, as y as a column, and the axis added for it is dropped again.
 
     Raises:
         ShapeError: if the inner axes differ; it names the transpose that would fit.
@@ -61,4 +61,6 @@ def _batch(a: Tensor, b: Tensor) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise ShapeError(f"matmul: x has shape {a.shape}, y has shape {b.shape}: the batch axes do not broadcast") from None
+        raise ShapeError(
+            f"matmul: x has shape {a.shape}, y has shape {b.shape}: the batch axes do not broadcast"
+        ) from None

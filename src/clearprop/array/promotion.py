@@ -1,7 +1,7 @@
 """From what users write to what primitives take: conversion, type promotion, broadcasting.
 
-Primitives are strict: the inputs of a binary one have equal shapes and dtypes. Here unequal ones are made equal, by primitives
-(``cast``, ``broadcast``), so that the graph shows it and the gradient undoes it.
+Primitives are strict: the inputs of a binary one have equal shapes and dtypes. Here unequal ones are made equal, by
+primitives (``cast``, ``broadcast``), so that the graph shows it and the gradient undoes it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def unary(primitive: Elementwise, x: ArrayLike) -> Tensor:
 
 
 def _accepted(primitive: Elementwise, x: Tensor) -> Tensor:
-    """The tensor, if the operation takes its dtype. NumPy is not strict enough: it adds booleans as if they were sets."""
+    """The tensor, if the operation takes its dtype. NumPy is less strict: it adds booleans as if they were sets."""
     if numpy_dtype(x).kind not in primitive.accepts:
         check_kind(primitive.name, primitive.accepts, x=spec_of(x))
     return x
@@ -83,9 +83,9 @@ def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
 def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Apply to two tensors after promotion and broadcasting; a Python number takes the other's dtype."""
     if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
-        return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), _plain(y))  # type: ignore[no-any-return]
+        return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), python_number(y))  # type: ignore[no-any-return]
     if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
-        return primitive(_plain(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
+        return primitive(python_number(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
     a, b = same_dtype(as_tensor(x), as_tensor(y))
     _accepted(primitive, a)
     first, second = a.shape, b.shape
@@ -98,9 +98,9 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     return primitive(a, b)  # type: ignore[no-any-return]
 
 
-def _plain(number: float) -> float:
-    """A Python number also of NumPy's float64, which is a `float` too but would not be weak in NumPy's own arithmetic."""
-    return number.item() if isinstance(number, np.generic) else number  # type: ignore[no-any-return]
+def python_number(number: Any) -> Any:
+    """A Python number also of NumPy's float64, which is a `float` too, but not weak in NumPy's own arithmetic."""
+    return number.item() if isinstance(number, np.generic) else number
 
 
 def binary_float(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
@@ -112,7 +112,7 @@ def binary_float(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     return binary(primitive, x, y)
 
 
-def _fit_number(x: Tensor, number: float) -> Tensor:
+def _fit_number(x: Tensor, number: int | float) -> Tensor:
     """The tensor, cast if its type cannot hold numbers of this kind at all: a fraction needs a floating-point type."""
     kind = numpy_dtype(x).kind
     if kind == "f" or isinstance(number, bool):
@@ -151,7 +151,9 @@ def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def normalize_axis(axis: int, ndim: int, name: str) -> int:
     """An axis counted from the front; ShapeError if there is none such."""
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}")
+        raise ShapeError(
+            f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}"
+        )
     return axis % ndim
 
 

@@ -132,14 +132,12 @@ def backward(output: Tensor, g: Any = None, *, retain_graph: bool = False, creat
     if node is None:
         raise GradientError(
             "backward() on a tensor to which no gradient flows: it depends on no tensor that requires gradients",
-            hint="cp.tensor(..., requires_grad=True), a Parameter, and no no_grad() or detach() between it and the loss",
+            hint="cp.tensor(..., requires_grad=True) or a Parameter, and no no_grad() or detach() before the loss",
         )
     start = _first_gradient(output, g)
     with grad_mode(True):
         upstream: dict[Node, Value] = {node: Tensor(start) if create_graph else start}
-        backpropagate(
-            topological([node]), upstream, record=create_graph, release=not (retain_graph or create_graph)
-        )
+        backpropagate(topological([node]), upstream, record=create_graph, release=not (retain_graph or create_graph))
 
 
 def _first_gradient(output: Tensor, g: Any) -> Any:
@@ -147,7 +145,7 @@ def _first_gradient(output: Tensor, g: Any) -> Any:
         if output.shape:
             raise GradientError(
                 f"backward() needs a scalar loss; this tensor has shape {output.shape}",
-                hint=f"loss.mean().backward(), or pass the upstream gradient: backward(g) with g of shape {output.shape}",
+                hint=f"loss.mean().backward(), or pass the upstream gradient: backward(g), g of shape {output.shape}",
             )
         return np.array(1, output.array.dtype)
     array = to_array(g, output.array.dtype)
@@ -198,4 +196,4 @@ def enable_grad() -> grad_mode:
     return grad_mode(True)
 
 
-Tensor.backward = backward  # type: ignore[method-assign]
+Tensor.backward = backward  # type: ignore[method-assign, assignment]

@@ -1,8 +1,8 @@
 """Tensors with a hidden batch axis: how one function of one example runs on a whole batch at once.
 
-Inside ``vmap`` a function sees a `Batched` tensor: it has the shape of one example, and holds, as its first axis, all of them.
-A primitive applied to it asks its `batch` rule, which applies primitives to the tensors inside. The graph therefore knows
-nothing of batching: it is recorded, and differentiated, on the tensors inside.
+Inside ``vmap`` a function sees a `Batched` tensor: it has the shape of one example, and holds, as its first axis, all
+of them. A primitive applied to it asks its `batch` rule, which applies primitives to the tensors inside. The graph
+therefore knows nothing of batching: it is recorded, and differentiated, on the tensors inside.
 
 Calls of vmap may be nested. Each has a level; the one entered last has the highest and is the outermost wrapper.
 """
@@ -61,7 +61,7 @@ class Batched(Tensor):
         return self.value.node
 
     @property
-    def array(self) -> Any:  # type: ignore[override]
+    def array(self) -> Any:
         """There is no single value inside vmap."""
         raise GradientError(
             "inside vmap a tensor stands for a whole batch and has no single value: no if, float() or numpy() on it",
@@ -143,8 +143,8 @@ class running:
 class Physical:
     """Which batch axes a tensor hides, so that other values can be brought to the same form and back.
 
-    Backpropagation runs on the tensors inside; what goes into it (upstream gradients, tangents) and what comes out has to
-    be translated. Values may hide further axes, of calls of vmap entered later; those stay.
+    Backpropagation runs on the tensors inside; what goes into it (upstream gradients, tangents) and what comes out has
+    to be translated. Values may hide further axes, of calls of vmap entered later; those stay.
     """
 
     def __init__(self, tensor: Tensor) -> None:
@@ -169,8 +169,8 @@ class Physical:
 def fresh(x: Tensor) -> Tensor:
     """The same value behind a new node of its own, at which a gradient can be asked for.
 
-    If a gradient flows to x already, the new node is an identity on top of it; otherwise it is a leaf. Inside vmap, values
-    that are the same for the whole batch become batched, so that each example gets a gradient of its own.
+    If a gradient flows to x already, the new node is an identity on top of it; otherwise it is a leaf. Inside vmap,
+    values that are the same for the whole batch become batched, so that each example gets a gradient of its own.
     """
     present = levels_of(x)
     for level, size in active_levels():

@@ -1,8 +1,8 @@
-"""Gradients against central differences: is the backward pass right?
+"""Gradients against central differences: to see whether the backward pass is right.
 
-(f(x + εv) - f(x - εv)) / 2ε is compared with the derivative along v that backpropagation gives, in float64, where a step of
-1e-6 leaves some 10 correct digits. One random direction for each input finds nearly every mistake at the cost of two
-evaluations; only where it fails is the difference taken element by element.
+(f(x + εv) - f(x - εv)) / 2ε is compared with the derivative along v that backpropagation gives, in float64, where a
+step of 1e-6 leaves some 10 correct digits. One random direction for each input finds nearly every mistake at the cost
+of two evaluations; only where it fails is the difference taken element by element.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class _Comparison:
         """Along a random direction, forward mode included; element by element where that fails."""
         if gradient.size == 0:
             return
-        direction = random.standard_normal(gradient.shape)
+        direction = np.asarray(random.standard_normal(gradient.shape))
         expected = self._difference(i, direction)
         found = float(np.sum(gradient * direction))
         if not self._close(found, expected):
@@ -153,7 +153,9 @@ class _Comparison:
             index = tuple(int(k) for k in np.unravel_index(flat, gradient.shape))
             got, expected = gradient[index], differences[index]
             ratio = f", {got / expected:.4g} times as much" if expected else ""
-            lines.append(f"  [{', '.join(map(str, index))}]: backward gives {got:.8g}, differences {expected:.8g}{ratio}")
+            lines.append(
+                f"  [{', '.join(map(str, index))}]: backward gives {got:.8g}, differences {expected:.8g}{ratio}"
+            )
         raise GradientError(
             f"check_gradients: the gradient by input {i} (shape {gradient.shape}) is wrong in {int(wrong.sum())} of "
             f"{gradient.size} elements; the worst:\n" + "\n".join(lines),

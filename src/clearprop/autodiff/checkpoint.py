@@ -2,10 +2,10 @@
 
 T. Chen, B. Xu, C. Zhang, C. Guestrin, "Training deep nets with sublinear memory cost", 2016.
 
-The part is run once as usual, to see which tensors from outside it uses (parameters, closures) and which cells it reads and
-assigns; then its graph is dropped, and one node stands for all of it. In the backward pass it is run again with the cells as
-they were, among them the counter of the random generator, so that dropout drops the same elements; what it assigns to cells
-the second time is taken back.
+The part is run once as usual, to see which tensors from outside it uses (parameters, closures) and which cells it reads
+and assigns; then its graph is dropped, and one node stands for all of it. In the backward pass it is run again with the
+cells as they were, among them the counter of the random generator, so that dropout drops the same elements; what it
+assigns to cells the second time is taken back.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ class _cells_as_they_were:
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that computes what ``f`` does and keeps nothing of it but its inputs; the backward pass computes it again.
+    """A function that does what ``f`` does and keeps nothing of it but its inputs; the backward pass computes it again.
 
-    Memory for residuals is traded against one more forward pass of ``f``. Values, gradients and random numbers are the same.
+    Memory for residuals is traded against one more forward pass of ``f``. Values, gradients and random numbers are the
+    same.
 
     >>> import clearprop as cp
     >>> x = cp.tensor(2.0, requires_grad=True)
@@ -97,7 +98,9 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*rebuild(list(args), [next(tensors) if _is_array(x) else x for x in leaves]), **kwargs)
 
         number = last_number()
-        arguments = [identity(x) if x.requires_grad else x for x in given]  # told apart from the same tensor in a closure
+        arguments = [
+            identity(x) if x.requires_grad else x for x in given
+        ]  # told apart from the same tensor in a closure
         with _watching() as cells:
             result = of_tensors(arguments)
         outputs = [as_tensor(y) for y in flatten(result)]

@@ -1,8 +1,8 @@
 """Rules of your own, as the lecture notes write them: ``forward`` keeps a cache, ``backward`` uses it.
 
-A custom rule is a primitive whose rules come from the user. Its node keeps the context with the saved tensors; `vjp` calls the
-user's ``backward``; the JVP is found by differentiating ``backward``, which is linear in the upstream gradient; under ``vmap``
-the user's functions run on batched tensors, so that they can be written for one example.
+A custom rule is a primitive whose rules come from the user. Its node keeps the context with the saved tensors; `vjp`
+calls the user's ``backward``; the JVP is found by differentiating ``backward``, which is linear in the upstream
+gradient; under ``vmap`` the user's functions run on batched tensors, so that they can be written for one example.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ class Context:
         self._node: Node | None = None
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for ``backward``: inputs, outputs, or anything in between."""
+        """Keep tensors for ``backward``: inputs, outputs, or anything in between.
+
+        Gradients of gradients flow through saved inputs and outputs. What was computed in between is a constant to them;
+        where second derivatives are wanted, save the inputs and compute it again in ``backward``.
+        """
         self._saved = tuple(as_tensor(tensor) for tensor in tensors)
 
     @property
@@ -77,8 +81,8 @@ class Function:
     """Base class for an operation with a backward pass of your own.
 
     ``forward(ctx, *args)`` computes with tensors and may call ``ctx.save_for_backward``; nothing it does is recorded.
-    ``backward(ctx, *upstream)`` gets one upstream gradient for each output and returns one gradient for each argument of
-    ``forward`` (None for those that have none). Call the operation with ``apply``.
+    ``backward(ctx, *upstream)`` gets one upstream gradient for each output and returns one gradient for each argument
+    of ``forward`` (None for those that have none). Call the operation with ``apply``.
 
     >>> import clearprop as cp
     >>> class Multiply(cp.Function):
@@ -270,8 +274,8 @@ def _total(g: Tensor, level: int, size: int) -> Tensor:
 class custom_vjp:
     """A function with a backward pass of your own, in JAX's style; see `Function` for PyTorch's.
 
-    ``forward(*args)`` returns the output and the residuals; ``backward(residuals, g)`` a tuple with one gradient for each
-    argument.
+    ``forward(*args)`` returns the output and the residuals; ``backward(residuals, g)`` a tuple with one gradient for
+    each argument.
 
     >>> import clearprop as cp
     >>> @cp.custom_vjp
@@ -309,4 +313,3 @@ class custom_vjp:
                 hint=f"{self._function.__name__}.defvjp(forward, backward)",
             )
         return apply_custom(self._function.__name__, *self._rules, args)
-

@@ -1,8 +1,8 @@
 """Transformations: from a function to its gradient, its Jacobian, its Hessian, its batched form.
 
-Functions take and return tensors, or nested dicts, lists and tuples of them. No transformation touches ``.grad``. They can be
-put into one another in any order, because each works on the graph that the function leaves behind, and what it computes is
-itself recorded if somebody outside needs it.
+Functions take and return tensors, or nested dicts, lists and tuples of them. No transformation touches ``.grad``. They
+can be put into one another in any order, because each works on the graph that the function leaves behind, and what it
+computes is itself recorded if somebody outside needs it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,12 @@ class Linearization:
                 shown = shown if record or isinstance(shown, Batched) else shown.array
                 upstream[y.node] = add(upstream[y.node], shown) if y.node in upstream else shown
             found = backpropagate(
-                self.order, upstream, targets=self.targets, needed=self.needed, record=record, release=not (again or record)
+                self.order,
+                upstream,
+                targets=self.targets,
+                needed=self.needed,
+                record=record,
+                release=not (again or record),
             )
             gradients = [self._gradient(x, found.get(_node(x))) for x in self.inputs]
             return gradients + [_as_gradient(node, found.get(node)) for node in self.also]
@@ -228,8 +233,8 @@ def vjp(f: Function, *xs: Any) -> tuple[Any, Function]:
     """The value of ``f`` at ``xs``, and a function that pulls upstream gradients back to ``xs``.
 
     Returns:
-        ``(y, pullback)``; ``pullback(g)``, with ``g`` nested and shaped like ``y``, returns a tuple with the vector-Jacobian
-        product by each argument, and can be called as often as wanted.
+        ``(y, pullback)``; ``pullback(g)``, with ``g`` nested and shaped like ``y``, returns a tuple with the
+        vector-Jacobian product by each argument, and can be called as often as wanted.
 
     >>> import clearprop as cp
     >>> y, pullback = cp.vjp(lambda x: x * x, cp.tensor([1.0, 2.0]))
@@ -304,8 +309,8 @@ def jacobian(
             ``(*input, *output)``, its transpose, in which the gradient of a scalar has the shape of its input.
 
     Returns:
-        A function of the same arguments whose result is nested like the argument (for several argnums a tuple), and in the
-        place of each of its tensors, like the output of ``f``.
+        A function of the same arguments whose result is nested like the argument (for several argnums a tuple), and in
+        the place of each of its tensors, like the output of ``f``.
 
     >>> import clearprop as cp
     >>> A = cp.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -388,8 +393,8 @@ def hessian(f: Function, argnums: int = 0) -> Function:
     """A function that returns the matrix of second derivatives of a scalar ``f``, forward over reverse.
 
     Returns:
-        A function whose result has shape ``(*input, *input)``; for a nested argument, nested like it, and inside like it
-        again: ``h["w"]["b"]``.
+        A function whose result has shape ``(*input, *input)``; for a nested argument, nested like it, and inside like
+        it again: ``h["w"]["b"]``.
 
     >>> import clearprop as cp
     >>> cp.hessian(lambda x: x[0] * x[0] * x[1])(cp.tensor([3.0, 5.0]))
@@ -403,7 +408,8 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """A function that applies ``f``, written for one example, to a whole batch at once.
 
     Args:
-        in_axes: for each argument, which axis is the batch, or None if it is the same for all examples; one number for all,
+        in_axes: for each argument, which axis is the batch, or None if it is the same for all examples; one number for
+        all,
             or a tuple. For a nested argument one number for all its tensors, or numbers nested like it.
         out_axes: where the batch axis goes in each result; None for one that does not depend on the example.
 
@@ -421,9 +427,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
         axes = _axes_of_leaves(in_axes, list(args), "in_axes")
-        xs = [
-            x if axis is None else as_tensor(x) for x, axis in zip(flatten(list(args)), axes, strict=True)
-        ]
+        xs = [x if axis is None else as_tensor(x) for x, axis in zip(flatten(list(args)), axes, strict=True)]
         level, size = new_level(), _batch_size(xs, axes)
         batched = [x if axis is None else _hide_axis(x, axis, level) for x, axis in zip(xs, axes, strict=True)]
         with running(level, size):
@@ -436,7 +440,7 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
 
 def _axes_of_leaves(axes: Any, tree: Any, name: str) -> list[int | None]:
-    """One axis for each leaf of a tree. Axes are nested like the tree; a number, or None, stands for all that is below it."""
+    """One axis for each leaf of a tree. Axes are nested like the tree; a number, or None, stands for all below it."""
     if axes is None or isinstance(axes, int):
         return [axes] * len(flatten(tree))
     if is_leaf(tree) or is_leaf(axes) or isinstance(tree, dict) != isinstance(axes, dict) or len(tree) != len(axes):
@@ -446,7 +450,7 @@ def _axes_of_leaves(axes: Any, tree: Any, name: str) -> list[int | None]:
 
 
 def _batch_size(xs: Sequence[Any], axes: Sequence[int | None]) -> int:
-    sizes = set()
+    sizes = set[int]()
     for x, axis in zip(xs, axes, strict=True):
         if axis is None:
             continue

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import clearprop
 from clearprop.cli.command import Command
 from clearprop.cli.explain import COMMAND as EXPLAIN
+from clearprop.cli.predict import COMMAND as PREDICT
+from clearprop.cli.train import COMMAND as TRAIN
 from clearprop.errors import ClearpropError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -30,7 +32,7 @@ Exit codes: 0 done, 1 an error of clearprop itself, 2 bad input (the message say
 
 def commands() -> list[Command]:
     """All commands, in the order in which the help lists them."""
-    return [EXPLAIN]
+    return [TRAIN, PREDICT, EXPLAIN]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -92,7 +92,7 @@ def prelu(x: ArrayLike, weight: ArrayLike) -> Tensor:
     return where(greater(x, 0.0), x, multiply(x, slopes))
 
 
-def maxout(x: ArrayLike, pieces: int, axis: int = -1) -> Tensor:
+def maxout(x: ArrayLike, pieces: int, dim: int = -1) -> Tensor:
     """The largest of each group of ``pieces`` neighbours along an axis (Goodfellow et al. 2013, equation 1).
 
     (…, K * pieces, …) -> (…, K, …). Of linear functions of the input it makes a convex, piecewise linear one.
@@ -106,7 +106,7 @@ def maxout(x: ArrayLike, pieces: int, axis: int = -1) -> Tensor:
     Tensor([ 5., -2.], dtype=float32)
     """
     x = as_float(x)
-    at = normalize_axis(axis, x.ndim, "maxout")
+    at = normalize_axis(dim, x.ndim, "maxout")
     if pieces < 1 or x.shape[at] % pieces:
         raise ShapeError(
             f"maxout: axis {at} of x (shape {x.shape}) cannot be divided into groups of {pieces}",
@@ -180,7 +180,7 @@ def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor
     return where(greater(scaled, float(threshold)), x, smooth)
 
 
-def softmax(x: ArrayLike, axis: int = -1) -> Tensor:
+def softmax(x: ArrayLike, dim: int = -1) -> Tensor:
     """e^x divided by its sum along an axis: positive numbers whose sum is 1.
 
     The largest element is subtracted first: e^x cannot overflow, and the result is the same for any constant that is
@@ -191,13 +191,13 @@ def softmax(x: ArrayLike, axis: int = -1) -> Tensor:
     Tensor([0.09003, 0.24473, 0.66524], dtype=float32)
     """
     x = as_float(x)
-    at = normalize_axis(axis, x.ndim, "softmax")
+    at = normalize_axis(dim, x.ndim, "softmax")
     exponentials = exp(_below_largest(x, at))
     total = sum(exponentials, axis=at)
     return primitives.divide(exponentials, primitives.broadcast(total, shape=x.shape, axes=(at,)))  # type: ignore[no-any-return]
 
 
-def log_softmax(x: ArrayLike, axis: int = -1) -> Tensor:
+def log_softmax(x: ArrayLike, dim: int = -1) -> Tensor:
     """The logarithm of `softmax`, as x - logsumexp(x): finite where the softmax itself is too small for a number.
 
     >>> import clearprop.functional as F
@@ -205,7 +205,7 @@ def log_softmax(x: ArrayLike, axis: int = -1) -> Tensor:
     Tensor([-1000.,     0.], dtype=float32)
     """
     x = as_float(x)
-    at = normalize_axis(axis, x.ndim, "log_softmax")
+    at = normalize_axis(dim, x.ndim, "log_softmax")
     shifted = _below_largest(x, at)  # else log_softmax([1000, 999]) would keep the rounding error of the number 1000
     total = logsumexp(shifted, axis=at)
     return primitives.subtract(shifted, primitives.broadcast(total, shape=x.shape, axes=(at,)))  # type: ignore[no-any-return]

@@ -182,7 +182,7 @@ def _of_probabilities(x: Tensor, t: Tensor, factors: Tensor | None, reduction: s
         t = add(multiply(t, 1.0 - label_smoothing), label_smoothing / x.shape[axis])
     if factors is not None:
         t = multiply(t, reshape(factors, (-1, *(1,) * (x.ndim - axis - 1))))
-    losses = negative(sum(multiply(t, log_softmax(x, axis=axis)), axis=axis))
+    losses = negative(sum(multiply(t, log_softmax(x, dim=axis)), axis=axis))
     return reduced(losses, reduction)
 
 

@@ -45,7 +45,7 @@ def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeErr
     if len(want) != 2:
         return ShapeError(f"linear: {label} has shape {want}; it must be a matrix (in, out)")
     if not have or have[-1] != want[0]:
-        hint = f"give x a last axis of {want[0]}"
+        hint = f"nn.Linear({have[-1] if have else 1}, {want[1]}), or an x with {want[0]} features"
         if len(have) > 2 and _size(have[1:]) == want[0]:
             hint = "nn.Flatten() in front of it"
         elif have and have[-1] == want[1]:

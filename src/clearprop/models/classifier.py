@@ -20,13 +20,13 @@ from clearprop.autodiff import no_grad
 from clearprop.errors import ClearpropError, DataError, FileError
 from clearprop.files.tensors import load_with_metadata, save
 from clearprop.functional import softmax
-from clearprop.models.mlp import mlp
+from clearprop.models.mlp import image_mlp
 from clearprop.nn import Module
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _KEY = "clearprop.image_classifier"
-_BUILDERS: Mapping[str, Callable[..., Module]] = {"mlp": mlp}
+_BUILDERS: Mapping[str, Callable[..., Module]] = {"image_mlp": image_mlp}
 _BATCH = 1000
 
 
@@ -35,7 +35,7 @@ class ImageClassifier:
     """A network that tells what is on an image, with all that is needed to ask it.
 
     Args:
-        architecture: the name of the function in this package that builds the network, such as ``"mlp"``.
+        architecture: the name of the function in this package that builds the network, such as ``"image_mlp"``.
         arguments: its arguments, which JSON can say.
         class_names: one for each output of the network.
         height, width: of the images, in pixels, each a brightness.
@@ -43,7 +43,8 @@ class ImageClassifier:
         dataset: what it was trained on.
 
     >>> import tempfile
-    >>> classifier = ImageClassifier("mlp", {"inputs": 64, "hidden": [16], "outputs": 10}, tuple("0123456789"), 8, 8, 16)
+    >>> arguments = {"image": [1, 8, 8], "hidden": [16], "outputs": 10}
+    >>> classifier = ImageClassifier("image_mlp", arguments, tuple("0123456789"), 8, 8, white=16)
     >>> path = tempfile.mkdtemp() + "/weights.safetensors"
     >>> classifier.save(path, classifier.build())
     >>> same, model = ImageClassifier.load(path)
@@ -86,7 +87,9 @@ class ImageClassifier:
             model.load_state_dict(weights)
         except (ClearpropError, ValueError, TypeError, KeyError) as error:
             reason = error.message if isinstance(error, ClearpropError) else f"{type(error).__name__}: {error}"
-            raise FileError(f"{path}: its network cannot be built: {reason}", hint="pip install -U clearprop") from error
+            raise FileError(
+                f"{path}: its network cannot be built: {reason}", hint="pip install -U clearprop"
+            ) from error
         return classifier, model.eval()
 
     def probabilities(self, model: Module, images: Array) -> Array:
@@ -109,7 +112,7 @@ class ImageClassifier:
             )
         batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
         with no_grad():
-            parts = [softmax(model(asarray(self._as_input(batch))), dim=1).numpy() for batch in batches]
+            parts = [softmax(model(asarray(self._as_input(batch)))).numpy() for batch in batches]
         return np.concatenate([np.empty((0, len(self.class_names)), np.float32), *parts])
 
     def names(self, labels: Sequence[int]) -> list[str]:

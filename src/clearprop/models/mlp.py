@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from clearprop import nn
 from clearprop.errors import UsageError
+from clearprop.models.shift import RandomShift
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Sequential:
@@ -23,15 +25,38 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) 
     >>> print(mlp(64, [32], 10, dropout=0.2))
     Sequential
     ├─ flatten: Flatten()
-    ├─ linear1: Linear(64, 32)   weight (64, 32)  bias (32,)  2,080
+    ├─ linear1: Linear(64, 32)    weight (64, 32)  bias (32,)  2,080
     ├─ relu1: ReLU()
     ├─ dropout1: Dropout(p=0.2)
-    └─ output: Linear(32, 10)    weight (32, 10)  bias (10,)    330
+    └─ output: Linear(32, 10)     weight (32, 10)  bias (10,)    330
     2,410 parameters
     """
+    return nn.Sequential({"flatten": nn.Flatten(), **_layers(inputs, hidden, outputs, dropout)})
+
+
+def image_mlp(
+    image: Sequence[int], hidden: Sequence[int], outputs: int, dropout: float = 0.0, shift: int = 0
+) -> nn.Sequential:
+    """The same for images, which are moved by a few pixels at random while the network is trained.
+
+    Args:
+        image: the shape of one, (channels, height, width).
+        shift: how many pixels it is moved at most, see `RandomShift`.
+
+    >>> import clearprop as cp
+    >>> image_mlp((1, 28, 28), [64], 10, shift=1)(cp.zeros((5, 1, 28, 28))).shape
+    (5, 10)
+    """
+    moved = {"shift": RandomShift(shift)} if shift else {}
+    return nn.Sequential({**moved, "flatten": nn.Flatten(), **_layers(math.prod(image), hidden, outputs, dropout)})
+
+
+def _layers(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> dict[str, nn.Module]:
     if any(width < 1 for width in (inputs, *hidden, outputs)):
-        raise UsageError(f"mlp: {inputs} inputs, hidden layers {list(hidden)}, {outputs} outputs", hint="widths from 1 on")
-    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+        raise UsageError(
+            f"mlp: {inputs} inputs, hidden layers {list(hidden)}, {outputs} outputs", hint="widths from 1 on"
+        )
+    layers: dict[str, nn.Module] = {}
     width = inputs
     for number, size in enumerate(hidden, start=1):
         layers[f"linear{number}"] = _linear(width, size, "relu")
@@ -40,7 +65,7 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) 
             layers[f"dropout{number}"] = nn.Dropout(dropout)
         width = size
     layers["output"] = _linear(width, outputs, "linear")
-    return nn.Sequential(layers)
+    return layers
 
 
 def _linear(inputs: int, outputs: int, nonlinearity: str) -> nn.Linear:

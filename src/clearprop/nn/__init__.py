@@ -24,7 +24,7 @@ from clearprop.nn.linear import Flatten, Identity, Linear, Maxout
 from clearprop.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from clearprop.nn.module import HookHandle, Module
 from clearprop.nn.stateless import functional_call
-from clearprop.nn.summary import Summary, SummaryRow, summary
+from clearprop.nn.summarizing import Summary, SummaryRow, summarize, summary
 from clearprop.tensor import Buffer, Parameter
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
+    "summarize",
     "summary",
     "utils",
 ]

@@ -105,8 +105,8 @@ class ModuleList(_Ordered):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        for module in modules:
-            self.append(module)
+        for i, module in enumerate(modules):
+            self._put(str(i), module)
 
     def append(self, module: Module) -> ModuleList:
         """Add a module at the end; returns this module."""

@@ -19,7 +19,7 @@ from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError
 from clearprop.graph import leaf, state
 from clearprop.nn import loading, printing
-from clearprop.nn.summary import Summary, summarize
+from clearprop.nn.summarizing import Summary, summarize
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor
 
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]

@@ -1,9 +1,9 @@
 """The rows: every primitive, by family. Read them in this order.
 
-    arithmetic, exponential, trigonometric, logic      element by element
-    shaping, reduction                                 other shapes; sums and their transpose, the broadcast
-    contraction, indexing                              matrix products; reading and writing at positions
-    random, control                                    random bits; steering the flow of gradients
+arithmetic, exponential, trigonometric, logic      element by element
+shaping, reduction                                 other shapes; sums and their transpose, the broadcast
+contraction, indexing                              matrix products; reading and writing at positions
+random, control                                    random bits; steering the flow of gradients
 """
 
 from clearprop.primitives.arithmetic import (

@@ -1,7 +1,7 @@
 """Arithmetic, element by element, and choosing between values.
 
-Here are the three patterns of gradient flow of the lecture notes: addition distributes the upstream gradient, multiplication
-switches (each input receives g times the *other* input), maximum selects.
+Here are the three patterns of gradient flow of the lecture notes: addition distributes the upstream gradient,
+multiplication switches (each input receives g times the *other* input), maximum selects.
 """
 
 from __future__ import annotations
@@ -175,10 +175,14 @@ def _share(g: Value, taken: Value, tie: Value) -> Value:
 
 
 class Clip(Unary):
-    """z = x, but not below ``low`` nor above ``high`` (attributes; None for no bound). Inside, and on the bounds, the gradient passes."""
+    """z = x, but not below ``low`` nor above ``high`` (attributes; None for no bound).
+
+    Inside, and on the bounds, the gradient passes.
+    """
 
     formula = Formula(
-        r"z = \min(\max(x, \mathit{low}), \mathit{high})", (r"\bar x = \bar z \odot [\mathit{low} \le x \le \mathit{high}]",)
+        r"z = \min(\max(x, \mathit{low}), \mathit{high})",
+        (r"\bar x = \bar z \odot [\mathit{low} \le x \le \mathit{high}]",),
     )
     flops_per_element = 2
 

@@ -14,7 +14,10 @@ from clearprop.primitives.shaping import transpose
 
 
 class Matmul(Primitive):
-    """z = x @ y over the last two axes; the axes before them (the batch B) are equal. (B, M, K) @ (B, K, N) -> (B, M, N)."""
+    """z = x @ y over the last two axes; the axes before them, the batch B, are equal.
+
+    (B, M, K) @ (B, K, N) -> (B, M, N).
+    """
 
     formula = Formula(r"Z = X Y", (r"\bar X = \bar Z Y^\top", r"\bar Y = X^\top \bar Z"))
 

@@ -66,8 +66,8 @@ def check_equal(name: str, **inputs: Spec) -> None:
     for label, spec in others:
         if spec.shape != one.shape:
             raise ShapeError(
-                f"{name}: {first} has shape {one.shape}, {label} has shape {spec.shape}; they must be equal or broadcast",
-                hint="reshape one of them, e.g. x.reshape(-1, 1), so that axes of unequal length are 1 or missing in front",
+                f"{name}: {first} has shape {one.shape}, {label} has shape {spec.shape}; they must be equal",
+                hint="reshape one of them, e.g. x.reshape(-1, 1): from the last axis on, lengths are equal or one is 1",
             )
         if spec.dtype != one.dtype:
             raise DTypeError(

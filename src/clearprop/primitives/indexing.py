@@ -103,7 +103,10 @@ class ScatterAdd(Primitive):
 
 
 class ScatterSet(Primitive):
-    """z = x with z[i] = y, for a vector x. Of several values for one place the last one counts, and gets the gradient."""
+    """z = x with z[i] = y, for a vector x and positions i >= 0.
+
+    Of several values for one place the last one counts, and gets the gradient.
+    """
 
     formula = Formula(r"z = x;\ z[i] = y", (r"\bar x = \bar z;\ \bar x[i] = 0", r"\bar y = \bar z[i]"))
 
@@ -182,7 +185,9 @@ class AddAlongAxis(Primitive):
         axis = attributes["axis"]
         check_along(self.name, x.shape, index, axis)
         if x.shape != index.shape:
-            raise ShapeError(f"add_along_axis: x has shape {x.shape}, index has shape {index.shape}; they must be equal")
+            raise ShapeError(
+                f"add_along_axis: x has shape {x.shape}, index has shape {index.shape}; they must be equal"
+            )
         return Spec((*x.shape[:axis], attributes["length"], *x.shape[axis + 1 :]), x.dtype)
 
     def compute(self, x: Value, index: Value, *, axis: int, length: int) -> Value:
@@ -199,9 +204,7 @@ class AddAlongAxis(Primitive):
         return add_along_axis(dx, index, axis=axis, length=length)
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
-        return add_along_axis(
-            *spread(values, mapped, size), axis=attributes["axis"] + 1, length=attributes["length"]
-        )
+        return add_along_axis(*spread(values, mapped, size), axis=attributes["axis"] + 1, length=attributes["length"])
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return inputs[0].size
@@ -222,4 +225,3 @@ scatter_add = register(ScatterAdd())
 scatter_set = register(ScatterSet())
 take_along_axis = register(TakeAlongAxis())
 add_along_axis = register(AddAlongAxis())
-

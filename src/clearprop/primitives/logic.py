@@ -174,7 +174,7 @@ class Round(Unary):
 
 
 class Cast(Elementwise):
-    """z = x as another dtype. Between floating-point types the gradient is cast back; integers and booleans have none."""
+    """z = x as another dtype. Between floating-point types the gradient is cast back; others have none."""
 
     formula = Formula(r"z = \operatorname{cast} x", (r"\bar x = \operatorname{cast} \bar z",))
     accepts = ANYTHING
@@ -186,9 +186,7 @@ class Cast(Elementwise):
     def compute(self, x: Value, *, dtype: np.dtype[Any]) -> Value:
         return x.astype(dtype)
 
-    def record(
-        self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int
-    ) -> Tensor:
+    def record(self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int) -> Tensor:
         if attributes["dtype"].kind != "f":
             return Tensor(self.compute(*arrays, **attributes))
         return super().record(arrays, parents, attributes, tracked)

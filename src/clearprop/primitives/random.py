@@ -1,8 +1,8 @@
 """Random bits from a counter: Philox4x32-10.
 
-J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11. A block of four 32-bit words
-is a function of a key (the seed) and a counter alone, so every executor, thread and host can compute its part, and a
-checkpoint needs to save nothing but the counter.
+J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11. A block of four 32-bit
+words is a function of a key (the seed) and a counter alone, so every executor, thread and host can compute its part,
+and a checkpoint needs to save nothing but the counter.
 """
 
 from __future__ import annotations

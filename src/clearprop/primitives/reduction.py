@@ -1,7 +1,7 @@
 """Reductions, and the broadcast, whose transpose is the sum.
 
-Broadcasting an array means using each of its elements several times: fan-out. At fan-out gradients add up. So the VJP of
-``broadcast`` is ``sum``, and the VJP of ``sum`` hands the upstream gradient to every summand: ``broadcast``.
+Broadcasting an array means using each of its elements several times: fan-out. At fan-out gradients add up. So the VJP
+of ``broadcast`` is ``sum``, and the VJP of ``sum`` hands the upstream gradient to every summand: ``broadcast``.
 
 A reduction drops the axes it runs over; ``axes`` are sorted and not negative.
 """
@@ -127,7 +127,11 @@ def _others_of_row(x: Value) -> Value:
     if n == 1:
         return filled(1, x.shape, numpy_dtype(x))
     half = n // 2
-    left, right, odd = take_range(x, axis, 0, half), take_range(x, axis, half, 2 * half), take_range(x, axis, 2 * half, n)
+    left, right, odd = (
+        take_range(x, axis, 0, half),
+        take_range(x, axis, half, 2 * half),
+        take_range(x, axis, 2 * half, n),
+    )
     outside = _others_of_row(concat(multiply(left, right), odd, axis=axis, lengths=(half, n - 2 * half)))
     of_pairs, of_odd = take_range(outside, axis, 0, half), take_range(outside, axis, half, n - half)
     parts = multiply(of_pairs, right), multiply(of_pairs, left), of_odd

@@ -1,8 +1,8 @@
 """Choosing between two NumPy arrays element by element, without branches.
 
-``np.where`` decides for each element anew; where the condition is as good as random, as behind a ReLU, the processor guesses
-wrong every other time and takes some fifteen times as long. Here the choice is made on the bits, which costs the same for
-every condition and gives the same result to the bit, whatever the numbers: NaN and infinity included.
+``np.where`` decides for each element anew; where the condition is as good as random, as behind a ReLU, the processor
+guesses wrong every other time and takes some fifteen times as long. Here the choice is made on the bits, which costs
+the same for every condition and gives the same result to the bit, whatever the numbers: NaN and infinity included.
 """
 
 from __future__ import annotations

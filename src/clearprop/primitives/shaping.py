@@ -133,9 +133,7 @@ class Pad(OneInput):
         padded[_places(lengths, before, after, between)] = x
         return padded
 
-    def vjp_x(
-        self, g: Value, before: tuple[int, ...], after: tuple[int, ...], between: tuple[int, ...]
-    ) -> Value:
+    def vjp_x(self, g: Value, before: tuple[int, ...], after: tuple[int, ...], between: tuple[int, ...]) -> Value:
         stop = tuple(length - behind for length, behind in zip(g.shape, after, strict=True))
         return slice_(g, start=before, stop=stop, step=tuple(gap + 1 for gap in between))
 
@@ -143,7 +141,9 @@ class Pad(OneInput):
         return {name: (0, *value) for name, value in attributes.items()}
 
 
-def _padded(shape: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]) -> tuple[int, ...]:
+def _padded(
+    shape: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]
+) -> tuple[int, ...]:
     return tuple(
         low + length + max(0, length - 1) * gap + high
         for length, low, high, gap in zip(shape, before, after, between, strict=True)

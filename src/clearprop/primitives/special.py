@@ -1,7 +1,7 @@
 """The error function of a NumPy array, which NumPy itself does not have.
 
-Rational Chebyshev approximations of W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of
-Computation 23 (1969): three ranges, in float64, with a relative error of some 1e-16.
+Rational Chebyshev approximations of W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics
+of Computation 23 (1969): three ranges, in float64, with a relative error of some 1e-16.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 # Coefficients of the paper, highest power first. Range 1: |x| <= 0.5, in x**2.
-_SMALL_P = (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
+_SMALL_P = (
+    1.85777706184603153e-1,
+    3.16112374387056560,
+    1.13864154151050156e2,
+    3.77485237685302021e2,
+    3.20937758913846947e3,
+)
 _SMALL_Q = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
 # Range 2: 0.5 < |x| <= 4, erfc in |x|.
 _MIDDLE_P = (
@@ -30,7 +36,8 @@ _LARGE_P = (
     1.60837851487422766e-2, 6.58749161529837803e-4,
 )  # fmt: skip
 _LARGE_Q = (
-    1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3,
+    1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
+    2.33520497626869185e-3,
 )  # fmt: skip
 
 _ERF_IS_ONE = 6.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
 from clearprop.nn import Module
-from clearprop.nn.summary import summarize
+from clearprop.nn.summarizing import summarize
 from clearprop.nn.utils import clip_grad_norm_
 from clearprop.optim import Optimizer
 from clearprop.optim.lr_scheduler import LRScheduler
