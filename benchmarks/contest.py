@@ -32,7 +32,8 @@ class Worker:
         self.losses: list[float] = ready["losses"]
 
     def _answer(self) -> str:
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
             raise ContestError(f"{self.contestant} stopped:\n{self._process.stderr.read()[-2000:]}")

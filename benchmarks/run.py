@@ -1,6 +1,6 @@
 """``make bench``: every workload, every contestant, one table.
 
-Progress goes to standard error, the table to standard output; ``--save`` keeps it, with the machine's name, for the README.
+Progress goes to standard error, the table to standard output; ``--save`` keeps it, with the machine's name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The process of one contestant on one workload.
 
-It gets ready (import, build, first step), says so with one line of JSON, and then obeys: a number on standard input means so
-many steps of training, answered by the seconds they took; an empty line or the end of the input means to stop, answered by the
-peak memory of the process.
+It gets ready (import, build, first step), says so with one line of JSON, and then obeys: a number on standard input
+means so many steps of training, answered by the seconds they took; an empty line or the end of the input means to stop,
+answered by the peak memory of the process.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ settings.load_profile("fixed")
 
 @pytest.fixture(autouse=True)
 def _ieee_arithmetic() -> None:
-    """In tests warnings are errors; but log(0) and overflow are ordinary, as `clearprop` itself says when it is imported."""
+    """In tests warnings are errors; but log(0) and overflow are ordinary, as `clearprop` says when it is imported."""
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 
 

@@ -13,7 +13,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from clearprop import autodiff, errors, primitives, random
+from clearprop import array, autodiff, errors, primitives, random
 from clearprop.array import *
 from clearprop.autodiff import (
     Function,
@@ -56,13 +56,70 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.
 
 __version__ = "0.1.0"
 
-if _TYPE_CHECKING:
-    from clearprop import data, files, functional, lens, nn, optim, train
-    from clearprop.files.tensors import load_tensors as load
-    from clearprop.files.tensors import save
-    from clearprop.lens import record
+__all__ = [
+    "Buffer",
+    "Cell",
+    "ClearpropError",
+    "DType",
+    "DTypeError",
+    "DataError",
+    "FileError",
+    "Function",
+    "GradientError",
+    "Graph",
+    "Node",
+    "Parameter",
+    "RangeError",
+    "ShapeError",
+    "Tensor",
+    "array",
+    "autodiff",
+    "bool",
+    "check_gradients",
+    "checkpoint",
+    "custom_vjp",
+    "enable_grad",
+    "errors",
+    "float16",
+    "float32",
+    "float64",
+    "grad",
+    "hessian",
+    "hvp",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "jacobian",
+    "jvp",
+    "no_grad",
+    "primitives",
+    "random",
+    "tensor",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
+__all__ += array.__all__
 
-_ROOMS = ("data", "files", "functional", "lens", "nn", "optim", "train")
+if _TYPE_CHECKING:
+    from clearprop import data as data
+    from clearprop import files as files
+    from clearprop import functional as functional
+    from clearprop import lens as lens
+    from clearprop import models as models
+    from clearprop import nn as nn
+    from clearprop import optim as optim
+    from clearprop import train as train
+    from clearprop.files.tensors import load_tensors as load
+    from clearprop.files.tensors import save as save
+    from clearprop.lens import record as record
+
+_ROOMS = ("data", "files", "functional", "lens", "models", "nn", "optim", "train")
 _ELSEWHERE = {
     "record": ("clearprop.lens", "record"),
     "save": ("clearprop.files.tensors", "save"),

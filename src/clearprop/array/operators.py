@@ -8,7 +8,7 @@ from typing import Any
 from clearprop.array import elementwise, indexing, linear_algebra, reductions, shapes
 from clearprop.array.promotion import as_tensor
 from clearprop.errors import ShapeError
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Operators, Tensor
 
 _BINARY = {
     "add": elementwise.add,
@@ -68,22 +68,25 @@ def _at(self: Any) -> indexing.At:
     return indexing.At(as_tensor(self))
 
 
-def _install(cls: Any) -> None:
+def _install() -> None:
     for name, function in _BINARY.items():
-        setattr(cls, f"__{name}__", function)
-        setattr(cls, f"__r{name}__", _reflected(function))
+        setattr(Operators, f"__{name}__", function)
+        setattr(Operators, f"__r{name}__", _reflected(function))
     for name, comparison in _COMPARISON.items():
-        setattr(cls, f"__{name}__", comparison)
+        setattr(Operators, f"__{name}__", comparison)
     for name, operation in _UNARY.items():
-        setattr(cls, f"__{name}__", operation)
+        setattr(Operators, f"__{name}__", operation)
     for method in _METHODS:
-        setattr(cls, method.__name__, method)
-    cls.__getitem__ = _getitem
-    cls.reshape = _reshape
-    cls.T = property(_transposed)
-    cls.mT = property(shapes.matrix_transpose, doc="The last two axes exchanged.")
-    cls.at = property(_at)
+        setattr(Operators, method.__name__, method)
+    attributes: dict[str, Any] = {
+        "__getitem__": _getitem,
+        "reshape": _reshape,
+        "T": property(_transposed),
+        "mT": property(shapes.matrix_transpose, doc="The last two axes exchanged."),
+        "at": property(_at),
+    }
+    for name, attribute in attributes.items():
+        setattr(Operators, name, attribute)
 
 
-_install(Tensor)
-_install(Cell)
+_install()

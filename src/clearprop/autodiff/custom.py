@@ -37,7 +37,7 @@ class Context:
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors for ``backward``: inputs, outputs, or anything in between.
 
-        Gradients of gradients flow through saved inputs and outputs. What was computed in between is a constant to them;
+        Gradients of gradients flow through saved inputs and outputs. What was computed in between is constant to them;
         where second derivatives are wanted, save the inputs and compute it again in ``backward``.
         """
         self._saved = tuple(as_tensor(tensor) for tensor in tensors)

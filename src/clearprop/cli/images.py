@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data import check_finite, read_idx
+from clearprop.data import check_finite, check_labels, read_idx
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
 
@@ -49,8 +49,6 @@ def read_labels(path: str, images: Sequence[Image], classes: int) -> list[Image]
     if labels.shape != (len(images),):
         raise DataError(f"{path} has labels of shape {labels.shape}, and there are {len(images)} images",
                         hint="the file of labels that belongs to the file of images")  # fmt: skip
-    from clearprop.data import check_labels
-
     check_labels(labels, classes)
     return [Image(one.source, one.pixels, int(label)) for one, label in zip(images, labels, strict=True)]
 
@@ -92,8 +90,6 @@ def _brightness(array: Array, path: str, white: float) -> Array:
 
 
 def _read_npy(path: str) -> Array:
-    import io
-
     try:
         return np.asarray(np.load(io.BytesIO(read_bytes(path)), allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:
@@ -112,8 +108,6 @@ def _read_picture(path: str) -> Array:
             f"{path}: reading pictures needs Pillow, which is not installed",
             hint="pip install pillow; or an IDX or .npy file",
         ) from None
-    import io
-
     content = read_bytes(path)
     try:
         with Pillow.open(io.BytesIO(content)) as picture:
@@ -124,4 +118,4 @@ def _read_picture(path: str) -> Array:
 
 def file_of_run(path: str, name: str) -> Path:
     """The file of that name if path is the folder of a run, else path itself."""
-    return Path(path) / name if os.path.isdir(path) else Path(path)
+    return Path(path) / name if Path(path).is_dir() else Path(path)

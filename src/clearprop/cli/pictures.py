@@ -1,4 +1,4 @@
-"""Small pictures of images in the terminal, from block characters: two pixels, one above the other, in each character."""
+"""Small pictures of images in the terminal: each character is a block of two pixels, one above the other."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def picture(image: Array) -> list[str]:
 def gallery(images: Sequence[Array], captions: Sequence[str], width: int) -> list[str]:
     """Images side by side, each with its caption below, in rows that fit into a width.
 
-    >>> one = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 1, 1, 1]])
+    >>> one = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 0], [1, 1, 1]])
     >>> for line in gallery([one, one], ["1", "also 1"], width=40):
     ...     print(line)
-     ▀█      ▀█
-     ▄█▄     ▄█▄
-    1       also 1
+    ▀█       ▀█
+    ▄█▄      ▄█▄
+    1        also 1
     """
     pictures = [picture(image) for image in images]
     column = max((len(text) for lines in pictures for text in lines[:1]), default=0)

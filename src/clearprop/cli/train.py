@@ -1,4 +1,4 @@
-"""``clearprop train digits``: train a network on real handwritten digits, and leave a folder with all that came of it."""
+"""``clearprop train digits``: train a network on handwritten digits, and leave a folder with all that came of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ from clearprop.cli.recipes import OPTIMIZERS, RECIPES, Recipe, Settings, make_op
 from clearprop.data import DataLoader, split
 from clearprop.errors import FileError, UsageError
 from clearprop.files.atomic import write_error
-from clearprop.nn import Module
 from clearprop.optim.lr_scheduler import CosineAnnealingLR
-from clearprop.train import EarlyStopping, History, TrainingInterrupted, accuracy, evaluate, fit
-from clearprop.train import print_summary, write_report
+from clearprop.train import (
+    EarlyStopping,
+    History,
+    TrainingInterrupted,
+    accuracy,
+    evaluate,
+    fit,
+    print_summary,
+    write_report,
+)
 from clearprop.train.checkpoint import read_state
 
 CHECKPOINT, WEIGHTS, HISTORY, REPORT = "checkpoint.safetensors", "weights.safetensors", "history.json", "report.html"

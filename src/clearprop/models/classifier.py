@@ -1,8 +1,8 @@
 """A classifier of images in one file: the weights, and in the metadata all that using them needs.
 
-The file is an ordinary safetensors file. Its metadata say how to build the network again (the name of a function of this
-package and its arguments, so that loading a file never runs code of whoever wrote it), the names of the classes, and
-what images it takes.
+The file is an ordinary safetensors file. Its metadata say how to build the network again (the name of a function of
+this package and its arguments, so that loading a file never runs code of whoever wrote it), the names of the classes,
+and what images it takes.
 """
 
 from __future__ import annotations

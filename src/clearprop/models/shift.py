@@ -24,10 +24,10 @@ class RandomShift(Module):
         generator: of the random numbers; by default the one that `clearprop.random.seed` seeds.
 
     >>> import clearprop as cp
-    >>> shift = RandomShift(1, generator=cp.random.Generator(3))
+    >>> shift = RandomShift(1, generator=cp.random.Generator(5))
     >>> image = cp.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     >>> shift(image).tolist(), shift.eval()(image).tolist()
-    ([[[[2.0, 0.0], [4.0, 0.0]]]], [[[[1.0, 2.0], [3.0, 4.0]]]])
+    ([[[[0.0, 3.0], [0.0, 0.0]]]], [[[[1.0, 2.0], [3.0, 4.0]]]])
     """
 
     def __init__(self, pixels: int = 1, *, generator: Generator | None = None) -> None:
