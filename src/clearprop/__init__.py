@@ -115,9 +115,11 @@ if _TYPE_CHECKING:
     from clearprop import nn as nn
     from clearprop import optim as optim
     from clearprop import train as train
-    from clearprop.files.tensors import load_tensors as load
+    from clearprop.files.tensors import load_tensors as _load_tensors
     from clearprop.files.tensors import save as save
     from clearprop.lens import record as record
+
+    load = _load_tensors
 
 _ROOMS = ("data", "files", "functional", "lens", "models", "nn", "optim", "train")
 _ELSEWHERE = {

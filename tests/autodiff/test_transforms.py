@@ -338,6 +338,16 @@ def test_results_have_no_history_unless_somebody_needs_it() -> None:
     assert cp.grad(lambda x: x * x * w)(f64(1.0)).requires_grad
 
 
+def test_a_result_that_comes_from_outside_keeps_its_history() -> None:
+    y = cp.tensor(np.array(3.0), requires_grad=True)
+    outside = y * y
+    value, gradient = cp.value_and_grad(lambda x: outside)(f64(5.0))
+    assert gradient.item() == 0.0
+    value.backward()
+    assert y.grad is not None
+    assert y.grad.item() == 6.0
+
+
 def test_leaves_made_inside() -> None:
     def f(x: Any) -> Any:
         w = cp.tensor(np.array(3.0), requires_grad=True)

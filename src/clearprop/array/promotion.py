@@ -89,13 +89,17 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     a, b = same_dtype(as_tensor(x), as_tensor(y))
     _accepted(primitive, a)
     first, second = a.shape, b.shape
-    constant = type(a) is type(b) is Tensor and a.node is b.node is None  # plain arrays NumPy broadcasts by itself
-    if first != second and not constant:
+    if first != second and not _are_constants(a, b):
         if first[len(first) - len(second) :] == second:  # most often: a bias, the same for each row of a batch
             return primitive(a, expand(b, first))  # type: ignore[no-any-return]
         shape = common_shape(primitive.name, a, b)
         a, b = expand(a, shape), expand(b, shape)
     return primitive(a, b)  # type: ignore[no-any-return]
+
+
+def _are_constants(a: Tensor, b: Tensor) -> bool:
+    """Whether NumPy may broadcast them by itself: nothing is recorded, and neither has a hidden batch axis."""
+    return type(a) is type(b) is Tensor and a.node is b.node is None
 
 
 def python_number(number: Any) -> Any:

@@ -39,6 +39,8 @@ def check_classes(data: Any, output: Any, target: Any, ignored: int | None) -> N
 
 def check_loader(data: Any, name: str) -> None:
     """Raise an error if something is not a source of batches that can be gone through again and again."""
+    if isinstance(data, ArrayDataset):
+        raise UsageError(f"fit: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
     if not isinstance(data, Iterable):
         raise UsageError(
             f"fit: {name} is a {type(data).__name__}, which gives no batches",
@@ -49,8 +51,6 @@ def check_loader(data: Any, name: str) -> None:
             f"fit: {name} is a {type(data).__name__}, which can be gone through only once",
             hint="DataLoader(dataset, batch_size=64), or a list of batches",
         )
-    if isinstance(data, ArrayDataset):
-        raise UsageError(f"fit: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
     if isinstance(data, Sized) and len(data) == 0:
         raise no_batches(name)
 
