@@ -15,11 +15,13 @@ from typing import Any
 from clearprop import nn, random
 from clearprop.cli.command import Command
 from clearprop.cli.recipes import OPTIMIZERS, RECIPES, Recipe, Settings, make_optimizer, take_data_from
+from clearprop.cli.threads import blas_threads
 from clearprop.data import DataLoader, split
 from clearprop.errors import FileError, UsageError
 from clearprop.files.atomic import write_error
 from clearprop.optim.lr_scheduler import CosineAnnealingLR
 from clearprop.train import (
+    Checkpoint,
     EarlyStopping,
     History,
     TrainingInterrupted,
@@ -33,6 +35,7 @@ from clearprop.train.checkpoint import read_state
 
 CHECKPOINT, WEIGHTS, HISTORY, REPORT = "checkpoint.safetensors", "weights.safetensors", "history.json", "report.html"
 _EVALUATION_BATCH = 500
+_SAVE_EVERY_SECONDS = 2.0  # by the clock: an epoch may take a twentieth of a second, and a disk as long for one file
 
 _DESCRIPTION = """\
 Train a network (a multilayer perceptron) on handwritten digits, test it on images that it has not
@@ -47,6 +50,10 @@ _EXAMPLES = (
 )
 
 
+_ABOUT_SETTINGS = "What is computed. The defaults are well tried:\n"
+_THREADS = "of the matrix products (default: 1; more help networks with thousands of units on idle cores)"
+
+
 def _configure(parser: argparse.ArgumentParser) -> None:
     about = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
     parser.add_argument("dataset", nargs="?", choices=list(RECIPES), help=about)
@@ -57,8 +64,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="FOLDER", help="where the MNIST files are (default: $CLEARPROP_DATA, or downloaded)"
     )
     run.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    about_settings = "what is computed; the defaults are well tried: " + ", ".join(map(_defaults, RECIPES.values()))
-    settings = parser.add_argument_group("settings", about_settings)
+    run.add_argument("--threads", type=_whole(1), default=1, metavar="N", help=_THREADS)
+    settings = parser.add_argument_group("settings", _ABOUT_SETTINGS + "\n".join(map(_defaults, RECIPES.values())))
     settings.add_argument("--epochs", type=_whole(1), metavar="N", help="times to go through the training images")
     settings.add_argument("--batch-size", type=_whole(1), metavar="N", help="images for each update of the weights")
     settings.add_argument("--lr", type=_number(0.0, math.inf), metavar="RATE", help="learning rate, at its highest")
@@ -81,8 +88,8 @@ def _defaults(recipe: Recipe) -> str:
     own = recipe.settings
     hidden = ",".join(map(str, own.hidden))
     return (
-        f"{own.dataset}: --epochs {own.epochs} --batch-size {own.batch_size} --lr {own.lr:g} --hidden {hidden} "
-        f"--dropout {own.dropout:g} --shift {own.shift}"
+        f"  {own.dataset + ':':8}--epochs {own.epochs} --batch-size {own.batch_size} --lr {own.lr:g} "
+        f"--hidden {hidden} --dropout {own.dropout:g} --shift {own.shift}"
     )
 
 
@@ -90,7 +97,8 @@ def _run(options: argparse.Namespace) -> None:
     take_data_from(options.data)
     settings, folder = _resumed(options) if options.resume else _new(options)
     try:
-        history = train(settings, folder, resume=bool(options.resume), progress=not options.quiet)
+        with blas_threads(options.threads):
+            history = train(settings, folder, resume=bool(options.resume), progress=not options.quiet)
     except TrainingInterrupted as interruption:
         what = str(interruption).splitlines()[0]
         sys.stderr.write(f"{what}\nTo go on: clearprop train --resume {shlex.quote(str(folder))}\n")
@@ -120,7 +128,7 @@ def train(settings: Settings, folder: Path, *, resume: bool = False, progress: b
         callbacks=[EarlyStopping(patience=settings.patience)] if settings.patience else [],
         scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * len(batches)),
         schedule="step",
-        checkpoint=folder / CHECKPOINT,
+        checkpoint=Checkpoint(folder / CHECKPOINT, every_epochs=None, every_seconds=_SAVE_EVERY_SECONDS),
         resume=folder / CHECKPOINT if resume else None,
         history=history,
         progress=progress,
