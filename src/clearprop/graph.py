@@ -32,6 +32,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.grad_enabled = True
         self.module = ""
+        self.position: Position | None = None  # the user's line that called one of our modules, while that runs
         self.observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
         self.cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, the compiler)
         self.batches: list[tuple[int, int]] = []  # level and batch size of each vmap that is running

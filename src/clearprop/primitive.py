@@ -35,6 +35,9 @@ Value: TypeAlias = Any
 NOTHING: dict[str, Any] = {}
 """What nodes keep that need to keep nothing; one for all of them. Never written to."""
 
+_FRAMES_OF_A_CALL = 4
+"""`caller`, `record`, `_apply` and `__call__` stand between a node and whoever applied the primitive."""
+
 OUTPUT = "z"
 """The name under which rules ask for the output."""
 
@@ -106,22 +109,20 @@ class Rule:
         Rules run for every edge of every backward pass; the common forms, which ask for no or one residual, get
         functions of their own that do nothing else.
         """
-        function, residual_names = self.function, self.residuals
-        if self.facts or self.attributes:
-            return self._apply_in_full
-        if not residual_names:
+        function, kept, facts, attributes = self.function, self.residuals, self.facts, self.attributes
+        if not kept and not facts and not attributes:
             return lambda g, residuals, node, parent: function(g)
-        if len(residual_names) == 1:
-            (name,) = residual_names
+        if len(kept) == 1 and not facts and not attributes:
+            (name,) = kept
             return lambda g, residuals, node, parent: function(g, residuals[name])
-        return lambda g, residuals, node, parent: function(g, *[residuals[name] for name in residual_names])
-
-    def _apply_in_full(self, g: Value, residuals: dict[str, Value], node: Node, parent: Node) -> Value:
-        return self.function(
+        if len(attributes) == 1 and not kept and not facts:
+            (attribute,) = attributes
+            return lambda g, residuals, node, parent: function(g, node.attributes[attribute])
+        return lambda g, residuals, node, parent: function(
             g,
-            *[residuals[name] for name in self.residuals],
-            *[getattr(parent, fact) for fact in self.facts],
-            *[node.attributes[name] for name in self.attributes],
+            *[residuals[name] for name in kept],
+            *[getattr(parent, fact) for fact in facts],
+            *[node.attributes[name] for name in attributes],
         )
 
 
@@ -264,7 +265,8 @@ class Primitive:
             residuals[name] = output if i < 0 else arrays[i]
         if self.variadic and self.inputs[-1] in residuals:
             residuals[self.inputs[-1]] = tuple(arrays[len(self.inputs) - 1 :])
-        node = Node(self, tuple(parents), attributes, output.shape, output.dtype, residuals, caller(), state.module)
+        position = state.position or caller(_FRAMES_OF_A_CALL)
+        node = Node(self, tuple(parents), attributes, output.shape, output.dtype, residuals, position, state.module)
         if state.observer is not None:
             state.observer.forward(node, arrays, output)
         return Tensor(output, node)

@@ -34,9 +34,13 @@ class _OwnFiles(dict[str, bool]):
 _is_own = _OwnFiles()
 
 
-def caller() -> Position | None:
-    """The innermost place on the call stack that is not inside clearprop, or None if there is none."""
-    frame = sys._getframe(1)
+def caller(skip: int = 1) -> Position | None:
+    """The innermost place on the call stack that is not inside clearprop, or None if there is none.
+
+    Args:
+        skip: how many frames are known to be ours. It saves time: every frame that is looked at must be made an object.
+    """
+    frame = sys._getframe(skip)
     while _is_own[frame.f_code.co_filename]:
         if frame.f_back is None:
             return None

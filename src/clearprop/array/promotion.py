@@ -82,19 +82,23 @@ def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
 
 def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Apply to two tensors after promotion and broadcasting; a Python number takes the other's dtype."""
-    if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
-        return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), python_number(y))  # type: ignore[no-any-return]
-    if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
-        return primitive(python_number(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
-    a, b = same_dtype(as_tensor(x), as_tensor(y))
-    _accepted(primitive, a)
-    first, second = a.shape, b.shape
-    if first != second and not _are_constants(a, b):
-        if first[len(first) - len(second) :] == second:  # most often: a bias, the same for each row of a batch
-            return primitive(a, expand(b, first))  # type: ignore[no-any-return]
-        shape = common_shape(primitive.name, a, b)
-        a, b = expand(a, shape), expand(b, shape)
-    return primitive(a, b)  # type: ignore[no-any-return]
+    if type(x) is not Tensor or type(y) is not Tensor:
+        if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
+            return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), python_number(y))  # type: ignore[no-any-return]
+        if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
+            return primitive(python_number(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
+        x, y = as_tensor(x), as_tensor(y)
+    if numpy_dtype(x) != numpy_dtype(y):
+        x, y = same_dtype(x, y)
+    _accepted(primitive, x)
+    first, second = x.shape, y.shape
+    if first != second and not _are_constants(x, y):
+        missing = len(first) - len(second)
+        if first[missing:] == second:  # most often: a bias, the same for each row of a batch
+            return primitive(x, primitives.broadcast(y, shape=first, axes=tuple(range(missing))))  # type: ignore[no-any-return]
+        shape = common_shape(primitive.name, x, y)
+        x, y = expand(x, shape), expand(y, shape)
+    return primitive(x, y)  # type: ignore[no-any-return]
 
 
 def _are_constants(a: Tensor, b: Tensor) -> bool:

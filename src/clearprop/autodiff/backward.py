@@ -53,31 +53,32 @@ def backpropagate(
             continue
         if node.hooks:
             g = _run_hooks(node, g)
-        if node in wanted:
-            found[node] = g
-            continue
-        if node.cell is not None and not wanted:
+        if wanted:
+            if node in wanted:
+                found[node] = g
+                continue
+        elif node.cell is not None:
             _add_into_grad(node, g)
-        if node.primitive is None:
+        primitive, parents = node.primitive, node.parents
+        if primitive is None:
             if observer is not None:
                 observer.arrived(node, g)
             continue
-        parents = node.parents
         if needed is not None:
             parents = tuple(parent if parent in needed else None for parent in parents)
         residuals = wrap_residuals(node) if record else node_residuals(node)
         try:
-            contributions = node.primitive.vjp(node, g, residuals, parents)
+            contributions = primitive.vjp(node, g, residuals, parents)
         except ClearpropError as error:
             message = f"in the backward pass of {node.name}: {error.message}"
             raise GradientError(message, error.hint, node.position) from error
         if observer is not None:
             observer.backward(node, g, contributions)
         for parent, contribution in zip(parents, contributions, strict=True):
-            if parent is None or contribution is None:
-                continue
-            so_far = upstream.get(parent)
-            upstream[parent] = contribution if so_far is None else accumulate(so_far, contribution)
+            if parent is not None and contribution is not None:
+                if parent in upstream:
+                    contribution = accumulate(upstream[parent], contribution)
+                upstream[parent] = contribution
         if release:
             node.residuals = RELEASED
     return found
@@ -135,9 +136,11 @@ def backward(output: Tensor, g: Any = None, *, retain_graph: bool = False, creat
             hint="cp.tensor(..., requires_grad=True) or a Parameter, and no no_grad() or detach() before the loss",
         )
     start = _first_gradient(output, g)
+    if not create_graph:
+        backpropagate(topological([node]), {node: start}, release=not retain_graph)
+        return
     with grad_mode(True):
-        upstream: dict[Node, Value] = {node: Tensor(start) if create_graph else start}
-        backpropagate(topological([node]), upstream, record=create_graph, release=not (retain_graph or create_graph))
+        backpropagate(topological([node]), {node: Tensor(start)}, record=True, release=False)
 
 
 def _first_gradient(output: Tensor, g: Any) -> Any:

@@ -11,7 +11,7 @@ names. In graphs and errors it goes by the name that it was given last.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from clearprop.errors import DTypeError
 from clearprop.graph import leaf, state
 from clearprop.nn import loading, printing
 from clearprop.nn.summarizing import Summary, summarize
+from clearprop.source import caller
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor
 
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
@@ -53,19 +54,32 @@ class Module:
     training: bool = True
     _path: str = ""
     _forward_hooks: tuple[ForwardHook, ...] = ()
+    _is_ours: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._is_ours = cls.__module__.startswith("clearprop.")
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; a subclass says so."""
         raise NotImplementedError(f"{type(self).__name__} needs a method forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run ``forward``; the nodes that it records know the path of this module."""
-        outer = state.module
+        """Run ``forward``; the nodes that it records know the path of this module, and the user's line that called it.
+
+        Inside a module of ours the user's line is that of the outermost call, found once; one of the user's own has
+        lines of its own.
+        """
+        outer = state.module, state.position
         state.module = self._path
+        if not self._is_ours:
+            state.position = None
+        elif outer[1] is None:
+            state.position = caller()
         try:
             output = self.forward(*args, **kwargs)
         finally:
-            state.module = outer
+            state.module, state.position = outer
         for hook in self._forward_hooks:
             replaced = hook(self, args, output)
             output = output if replaced is None else replaced

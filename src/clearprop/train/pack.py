@@ -64,7 +64,7 @@ def _encode(value: Any, path: str, arrays: dict[str, Array]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {"dict": [[key, _encode(entry, _join(path, key), arrays)] for key, entry in value.items()]}
+        return {"dict": [[_encode(key, "", {}), _encode(one, _join(path, key), arrays)] for key, one in value.items()]}
     if isinstance(value, list | tuple):
         entries = [_encode(entry, _join(path, index), arrays) for index, entry in enumerate(value)]
         return entries if isinstance(value, list) else {"tuple": entries}
@@ -87,7 +87,7 @@ def _decode(value: Any, arrays: Mapping[str, Array]) -> Any:
     if kind == "tuple":
         return tuple(_decode(entry, arrays) for entry in content)
     if kind == "dict":
-        return {key: _decode(entry, arrays) for key, entry in content}
+        return {_decode(key, arrays): _decode(entry, arrays) for key, entry in content}
     raise ValueError(f"there is no kind {kind!r}")
 
 

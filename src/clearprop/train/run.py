@@ -130,7 +130,9 @@ class Run:
         return islice(self.data, self.position.batch, None)
 
     def figures(self) -> dict[str, float]:
-        """Loss and metrics of this epoch, up to now."""
+        """Loss and metrics of this epoch, up to now; nothing before its first batch."""
+        if not self.position.batch:
+            return {}
         return {metric.name: metric.compute() for metric in (self.mean_loss, *self.metrics)}
 
     def validation_figures(self) -> dict[str, float]:
