@@ -137,7 +137,9 @@ def test_pictures_without_pillow(
 
 def test_a_run_that_is_none(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot read" in complaint(capsys, tmp_path / "nowhere")
-    assert "cannot read" in complaint(capsys, tmp_path)
+    assert "holds no weights.safetensors" in complaint(capsys, tmp_path)
+    (tmp_path / "checkpoint.safetensors").touch()
+    assert f"Try: clearprop train --resume {tmp_path}" in complaint(capsys, tmp_path)
     save(tmp_path / "weights.safetensors", load(run / "weights.safetensors"))
     assert "does not say what network its weights are of" in complaint(capsys, tmp_path)
     weights, metadata = load_with_metadata(run / "weights.safetensors")

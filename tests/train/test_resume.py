@@ -107,6 +107,39 @@ def test_batches_in_a_list(tmp_path: Path) -> None:
     assert_same_weights(run(-1, resume=path), run(-1))
 
 
+class Script(train.Metric):
+    """A metric that says what a test has written."""
+
+    name = "score"
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def reset(self) -> None:
+        self.epoch += 1
+
+    def update(self, output: Any, target: Any) -> None:
+        pass
+
+    def compute(self) -> float:
+        return [2.0, 1.0, 3.0, 3.0, 0.0, 0.0][self.epoch - 1]
+
+
+def test_early_stopping_goes_on_waiting_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+
+    def run(stop: int, **more: Any) -> tuple[train.History, dict[str, Any]]:
+        arguments = make(epochs=6) | {"metrics": [Script()], "validation": None}
+        arguments["callbacks"] = [train.EarlyStopping("score", patience=2), StopAtStep(stop)]
+        return fit(arguments, **more), weights(arguments["model"])
+
+    with pytest.raises(ZeroDivisionError):
+        run(3 * STEPS + 5, checkpoint=path)
+    (resumed, its_weights), (whole, weights_of_whole) = run(-1, resume=path), run(-1)
+    assert (len(resumed.epochs), resumed.best_epoch) == (len(whole.epochs), whole.best_epoch) == (4, 2)
+    assert_same_weights(its_weights, weights_of_whole)
+
+
 class InterruptInValidation(nn.Module):
     """A loss that sends Ctrl-C in a validation."""
 

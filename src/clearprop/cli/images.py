@@ -114,8 +114,3 @@ def _read_picture(path: str) -> Array:
             return np.asarray(picture.convert("L"), dtype=np.float32) / 255
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         raise DataError(f"{path} is damaged, or not a picture", hint="open it in another program") from error
-
-
-def file_of_run(path: str, name: str) -> Path:
-    """The file of that name if path is the folder of a run, else path itself."""
-    return Path(path) / name if Path(path).is_dir() else Path(path)

@@ -6,18 +6,19 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
-from clearprop.cli.images import Image, file_of_run, read_images, read_labels
+from clearprop.cli.images import Image, read_images, read_labels
 from clearprop.cli.pictures import gallery
 from clearprop.cli.recipes import RECIPES, take_data_from
-from clearprop.cli.train import WEIGHTS
+from clearprop.cli.train import CHECKPOINT, WEIGHTS
 from clearprop.data.order import shuffled
-from clearprop.errors import DataError, UsageError
+from clearprop.errors import DataError, FileError, UsageError
 from clearprop.models import ImageClassifier
 from clearprop.train.figures import figure
 
@@ -51,7 +52,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    classifier, model = ImageClassifier.load(file_of_run(options.run, WEIGHTS))
+    classifier, model = ImageClassifier.load(_weights_of(Path(options.run)))
     images = _images(options, classifier)
     for image in images:
         if image.pixels.shape != (classifier.height, classifier.width):
@@ -61,6 +62,19 @@ def _run(options: argparse.Namespace) -> None:
         _print_json(classifier, images, probabilities)
     else:
         _print_answers(classifier, images, probabilities)
+
+
+def _weights_of(run: Path) -> Path:
+    """The file with the weights: of a folder the one in it."""
+    if not run.is_dir():
+        return run
+    if not (run / WEIGHTS).exists():
+        unfinished = (run / CHECKPOINT).exists()
+        raise FileError(
+            f"{run} holds no {WEIGHTS}" + (": its training has not come to its end" if unfinished else ""),
+            hint=f"clearprop train --resume {run}" if unfinished else "the folder of a run, such as runs/digits-…",
+        )
+    return run / WEIGHTS
 
 
 def _images(options: argparse.Namespace, classifier: ImageClassifier) -> list[Image]:
