@@ -16,7 +16,8 @@ endif
 VENV := .venv
 BENCH := .venv-bench
 TORCH ?= torch==2.13.0
-PYTEST = $(VENV)/bin/python -m pytest
+# One thread for matrix products: several test processes with several threads each would only wait for one another.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m pytest
 
 .PHONY: help demo test test-all check bench clean
 

@@ -158,7 +158,7 @@ def test_resume_of_a_run_that_is_done(run: Path, capsys: pytest.CaptureFixture[s
         (["train", "--resume", "nowhere"], "there is no folder nowhere"),
         (["train", "--resume", "."], "holds no checkpoint.safetensors"),
         (["train", "mnist", "--data", "nowhere"], "there is no folder nowhere"),
-        (["train", "mnist", "--data", "."], "holds no MNIST files"),
+        (["train", "mnist", "--data", "."], "holds no MNIST file"),
         (["train", "digits", "--output", "/dev/null/run"], "is not a folder"),
         (["train", "digits", "--output", "/proc/run"], "cannot write /proc/run"),
     ],

@@ -15,7 +15,7 @@ from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.images import Image, read_images, read_labels
 from clearprop.cli.pictures import gallery
-from clearprop.cli.recipes import RECIPES, take_data_from
+from clearprop.cli.recipes import RECIPES
 from clearprop.cli.train import CHECKPOINT, WEIGHTS
 from clearprop.data.order import shuffled
 from clearprop.errors import DataError, FileError, UsageError
@@ -87,8 +87,7 @@ def _images(options: argparse.Namespace, classifier: ImageClassifier) -> list[Im
         raise UsageError("--labels and --invert go with images of your own", hint="name the files of the images")
     if classifier.dataset not in RECIPES:
         raise UsageError(f"{options.run} does not say what it was tested with", hint="name files with images")
-    take_data_from(options.data)
-    test = RECIPES[classifier.dataset].load("test")
+    test = RECIPES[classifier.dataset].load("test", options.data)
     chosen = shuffled(len(test), options.seed)[: options.count or _EXAMPLES_SHOWN]
     pixels, labels = test[chosen]
     return [

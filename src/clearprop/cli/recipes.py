@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from clearprop.data import ArrayDataset, digits, mnist
-from clearprop.errors import FileError, UsageError
+from clearprop.data.datasets import Split
+from clearprop.errors import UsageError
 from clearprop.models import ImageClassifier
 from clearprop.nn import Module
 from clearprop.optim import SGD, Adam, AdamW, Optimizer
@@ -73,13 +72,13 @@ class Recipe:
 
     Args:
         about: what it is, in a few words.
-        load: gives one of its parts, "train" or "test".
+        load: gives one of its parts, "train" or "test", from the folder that the user has named, if any.
         height, width, white: see `ImageClassifier`.
         settings: the defaults.
     """
 
     about: str
-    load: Callable[[Any], ArrayDataset]
+    load: Callable[[Split, str | None], ArrayDataset]
     height: int
     width: int
     white: float
@@ -100,7 +99,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "digits": Recipe(
         about="1,797 handwritten digits of 8×8 pixels, which come with clearprop: a few seconds",
-        load=digits,
+        load=lambda part, folder: digits(part),
         height=8,
         width=8,
         white=16.0,
@@ -108,7 +107,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "mnist": Recipe(
         about="70,000 handwritten digits of 28×28 pixels, downloaded once: half a minute",
-        load=mnist,
+        load=lambda part, folder: mnist(part, folder=folder),
         height=28,
         width=28,
         white=255.0,
@@ -123,24 +122,3 @@ def make_optimizer(settings: Settings, model: Module) -> Optimizer:
     if settings.optimizer == "sgd":
         return SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay)
     return (AdamW if settings.optimizer == "adamw" else Adam)(parameters, lr=lr, weight_decay=decay)
-
-
-def take_data_from(folder: str | None) -> None:
-    """Look for data sets in this folder; nothing is downloaded where the user has named one."""
-    if folder is None:
-        return
-    if not Path(folder).is_dir():
-        raise FileError(
-            f"there is no folder {folder}", hint="the folder with train-images-idx3-ubyte.gz, or without --data"
-        )
-    places = (Path(folder), Path(folder) / "mnist")
-    if not any(
-        path.name.startswith("train-images-idx3-ubyte")
-        for place in places
-        if place.is_dir()
-        for path in place.iterdir()
-    ):
-        raise FileError(
-            f"{folder} holds no MNIST files", hint="train-images-idx3-ubyte.gz and the three others belong there"
-        )
-    os.environ["CLEARPROP_DATA"] = folder

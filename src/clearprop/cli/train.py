@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from clearprop import nn, random
 from clearprop.cli.command import Command
-from clearprop.cli.recipes import OPTIMIZERS, RECIPES, Recipe, Settings, make_optimizer, take_data_from
-from clearprop.cli.threads import blas_threads
+from clearprop.cli.recipes import OPTIMIZERS, RECIPES, Recipe, Settings, make_optimizer
 from clearprop.data import DataLoader, split
 from clearprop.errors import FileError, UsageError
 from clearprop.files.atomic import write_error
@@ -51,6 +52,9 @@ _EXAMPLES = (
 
 
 _ABOUT_SETTINGS = "What is computed. The defaults are well tried:\n"
+# OpenBLAS starts a thread for each core, and they wait for one another in loops that never sleep. For networks as small
+# as these that gains little on an idle machine (MNIST: 15 %) and loses much on a busy one: the digits, beside one other
+# program on 2 cores, took 37 s on two threads and 3 s on one.
 _THREADS = "of the matrix products (default: 1; more help networks with thousands of units on idle cores)"
 
 
@@ -94,11 +98,10 @@ def _defaults(recipe: Recipe) -> str:
 
 
 def _run(options: argparse.Namespace) -> None:
-    take_data_from(options.data)
     settings, folder = _resumed(options) if options.resume else _new(options)
     try:
-        with blas_threads(options.threads):
-            history = train(settings, folder, resume=bool(options.resume), progress=not options.quiet)
+        with threadpool_limits(options.threads, user_api="blas"):
+            history = train(settings, folder, options.data, resume=bool(options.resume), progress=not options.quiet)
     except TrainingInterrupted as interruption:
         what = str(interruption).splitlines()[0]
         sys.stderr.write(f"{what}\nTo go on: clearprop train --resume {shlex.quote(str(folder))}\n")
@@ -106,11 +109,13 @@ def _run(options: argparse.Namespace) -> None:
     print_summary(history)
 
 
-def train(settings: Settings, folder: Path, *, resume: bool = False, progress: bool = True) -> History:
+def train(
+    settings: Settings, folder: Path, data: str | None = None, *, resume: bool = False, progress: bool = True
+) -> History:
     """One run of the command: train, test, and write everything into the folder."""
     recipe = RECIPES[settings.dataset]
-    training, validation = split(recipe.load("train"), 1 - settings.validation, seed=settings.seed)
-    test = recipe.load("test")
+    training, validation = split(recipe.load("train", data), 1 - settings.validation, seed=settings.seed)
+    test = recipe.load("test", data)
     classifier = recipe.classifier(settings)
     random.seed(settings.seed)
     model, loss = classifier.build(), nn.CrossEntropyLoss()

@@ -11,7 +11,7 @@ import numpy as np
 
 from clearprop.data.idx import parse_idx, read_content, read_idx
 from clearprop.data.order import shuffled
-from clearprop.errors import DataError, UsageError
+from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.cache import cache_folder
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -76,7 +76,9 @@ class ArrayDataset:
         return f"ArrayDataset({', '.join(f'{array.dtype}{list(array.shape)}' for array in self.arrays)})"
 
 
-def mnist(split: Split = "train", *, flatten: bool = False) -> ArrayDataset:
+def mnist(
+    split: Split = "train", *, flatten: bool = False, folder: str | os.PathLike[str] | None = None
+) -> ArrayDataset:
     """MNIST: handwritten digits of 28×28 pixels, 60,000 to train with and 10,000 to test with.
 
     The files are taken from the folder in the environment variable ``CLEARPROP_DATA`` (from its subfolder ``mnist``, or
@@ -86,18 +88,19 @@ def mnist(split: Split = "train", *, flatten: bool = False) -> ArrayDataset:
     Args:
         split: "train" or "test".
         flatten: each image as one axis of 784.
+        folder: where to look instead; nothing is downloaded then.
 
     Returns:
         images, float32 in [0, 1] of shape (N, 1, 28, 28) or (N, 784); labels, int64 of shape (N,).
 
     Raises:
         DataError: a file is damaged or holds something else.
-        FileError: a file can neither be read nor downloaded.
+        FileError: a file can neither be read nor downloaded, or is not in the folder named.
 
     Source: Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.
     """
     _check_split(split)
-    images, labels = (_read_mnist(name) for name in _MNIST_FILES[split])
+    images, labels = (_read_mnist(name, folder) for name in _MNIST_FILES[split])
     return _image_dataset(images, labels, white=255, flatten=flatten)
 
 
@@ -145,8 +148,8 @@ def split(dataset: ArrayDataset, fraction: float, seed: int = 0) -> tuple[ArrayD
     return ArrayDataset(*dataset[order[:first]]), ArrayDataset(*dataset[order[first:]])
 
 
-def _read_mnist(name: str) -> Array:
-    path = _find_mnist(name)
+def _read_mnist(name: str, folder: str | os.PathLike[str] | None) -> Array:
+    path = _find_mnist(name, folder)
     content = read_content(path)
     found = hashlib.sha256(content).hexdigest()
     if found != _MNIST_SHA256[name]:
@@ -157,14 +160,18 @@ def _read_mnist(name: str) -> Array:
     return parse_idx(content, str(path))
 
 
-def _find_mnist(name: str) -> Path:
-    """Where the file is; downloaded if it is nowhere."""
-    folder = os.environ.get("CLEARPROP_DATA")
-    if folder:
-        for place in (Path(folder) / "mnist", Path(folder)):
+def _find_mnist(name: str, folder: str | os.PathLike[str] | None) -> Path:
+    """Where the file is; downloaded if it is nowhere and no folder is named."""
+    chosen = folder or os.environ.get("CLEARPROP_DATA")
+    if chosen:
+        for place in (Path(chosen) / "mnist", Path(chosen)):
             for path in (place / f"{name}.gz", place / name):
                 if path.is_file():
                     return path
+    if folder and not Path(folder).is_dir():
+        raise FileError(f"there is no folder {folder}", hint="the folder with the four MNIST files, or none named")
+    if folder:
+        raise FileError(f"{folder} holds no MNIST file {name}.gz", hint="the four MNIST files belong there")
     path = cache_folder() / "mnist" / f"{name}.gz"
     if not path.exists():
         from clearprop.files.download import download  # loads the network and the progress bar: only when needed
