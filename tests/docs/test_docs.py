@@ -10,6 +10,7 @@ import doctest
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_the_python_examples_of_a_page_run(page: Path) -> None:
         runner.run(test, out=report.append, clear_globs=False)
         names = test.globs  # get_doctest copied them
     assert not report, "\n".join(report)
+
+
+def test_the_screen_of_code_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    ((_, script),) = blocks(ROOT / "README.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(script, "README.md", "exec"), names)
+    assert "Tensor(-4., dtype=float32) Tensor(-4., dtype=float32) Tensor(3., dtype=float32)" in capsys.readouterr().out
+    losses = names["history"].column("val_loss")
+    assert losses[-1] < 0.3 * losses[0]
 
 
 @pytest.mark.parametrize(("command", "output"), CONSOLE)
