@@ -3,8 +3,8 @@
 A `Node` is one application of a primitive. Its parents are the nodes of its inputs, so a node knows everything below it
 and nothing above it: when the last tensor that needs a graph is gone, so is the graph. A node is made after its inputs;
 numbering the nodes as they are made therefore numbers them in topological order, and backpropagation is a walk through
-falling numbers. Nodes never hold a tensor's value, save what the backward pass needs of it: the residuals (the lecture
-notes' "cache").
+falling numbers. Of the values that were computed a node holds only those that its backward rules ask for: the residuals
+(the lecture notes' "cache").
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def topological(outputs: Iterable[Node], since: int = -1) -> list[Node]:
 
 
 def last_number() -> int:
-    """The number of the newest node; nodes made from now on have higher ones."""
+    """A number of its own: nodes made before have lower ones, nodes made from now on higher ones."""
     return next(_numbers)
 
 

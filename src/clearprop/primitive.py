@@ -33,10 +33,10 @@ Value: TypeAlias = Any
 """A plain array or a Tensor. A rule does not know which, and need not."""
 
 NOTHING: dict[str, Any] = {}
-"""What nodes keep that need to keep nothing; one for all of them. Never written to."""
+"""The residuals of every node that need keep none: one dict for all of them, never written to."""
 
 _FRAMES_OF_A_CALL = 4
-"""`caller`, `record`, `_apply` and `__call__` stand between a node and whoever applied the primitive."""
+"""`caller`, `record`, `_apply` and `__call__` stand between the lookup and whoever applied the primitive."""
 
 OUTPUT = "z"
 """The name under which rules ask for the output."""
@@ -89,7 +89,14 @@ def spec_of(value: Value) -> Spec:
 
 
 class Rule:
-    """The rule of one edge: a function and the names of what it needs beside the gradient."""
+    """The rule of one edge: a function, and what it asks for beside the gradient, read from the names of its arguments.
+
+    Attributes:
+        residuals: inputs, and the output ``z``; the node must keep them.
+        facts: ``shape`` and ``dtype`` of the rule's own input, asked for as ``x_shape`` and ``x_dtype``.
+        attributes: attributes of the operation.
+        apply: calls the function with all of them, see `_applier`.
+    """
 
     def __init__(self, function: Callable[..., Value], input_name: str, input_names: Sequence[str]) -> None:
         self.function = function
@@ -200,6 +207,7 @@ class Primitive:
             if tangent is None or parent is None:
                 continue
             rule = self.jvp_rules[i]
+            # Without a rule the primitive is linear, and so its own derivative.
             part = self(tangent, **node.attributes) if rule is None else rule.apply(tangent, residuals, node, parent)
             total = part if total is None else lookup("add")(total, part)
         return total
@@ -234,7 +242,7 @@ class Primitive:
         """Compute on the arrays inside the tensors; leave a node behind if a gradient flows to any of them."""
         arrays: list[Any] = []
         parents: list[Node | None] = []
-        tracked, bit, has_numbers = 0, 1, False
+        tracked, bit, has_numbers = 0, 1, False  # bit i of tracked: a gradient flows to input i
         for x in inputs:
             if type(x) is Tensor:
                 arrays.append(x.array)
@@ -255,7 +263,11 @@ class Primitive:
         return Tensor(self.compute(*arrays, **attributes))
 
     def record(self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int) -> Tensor:
-        """Compute, and leave a node behind."""
+        """Compute, and leave a node behind.
+
+        Args:
+            tracked: the inputs to which a gradient flows, bit i for input i. What is kept depends on them alone.
+        """
         output = self.compute(*arrays, **attributes)
         kept = self._kept.get(tracked)
         if kept is None:

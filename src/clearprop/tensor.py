@@ -26,7 +26,8 @@ from clearprop.source import caller
 class Operators:
     """The operators and methods that tensors and cells share: ``x + y``, ``x[i]``, ``x.sum()``.
 
-    They are functions of `clearprop.array`, a room above this one, which puts them in. A cell's read its current value.
+    They are functions of `clearprop.array`, a room above this one, which puts them in. On a cell they read its current
+    value.
     """
 
     __slots__ = ()
@@ -244,7 +245,7 @@ class Tensor(Operators):
 
 
 class GradientHolder:
-    """Where the gradient of a tensor is added up. A leaf node knows its holder; a `Parameter` is its own."""
+    """Where the gradient of a tensor is added up; its node knows it as ``cell``. A `Parameter` is its own holder."""
 
     __slots__ = ("grad", "name")
 
@@ -348,6 +349,8 @@ class Cell(Operators):
 
     def assign(self, value: Any) -> None:
         """Put another value of the same shape and dtype in the cell; its history is not taken over.
+
+        The array of a tensor is shared, as nobody ever writes to it; anything else is copied.
 
         Raises:
             ShapeError, DTypeError: if shape or dtype differ; the cell keeps its value.

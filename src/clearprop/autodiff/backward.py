@@ -12,6 +12,7 @@ Each node is visited once, without recursion, so the time is linear in the numbe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def backpropagate(
     """
     wanted, found, observer = set(targets), dict[Node, Value](), state.observer
     for node in reversed(order):
-        g = upstream.pop(node, None)
+        g = upstream.pop(node, None)  # complete: all that use this node have higher numbers
         if g is None:
             continue
         if node.hooks:
@@ -76,7 +77,7 @@ def backpropagate(
             observer.backward(node, g, contributions)
         for parent, contribution in zip(parents, contributions, strict=True):
             if parent is not None and contribution is not None:
-                if parent in upstream:
+                if parent in upstream:  # fan-out: another user of this input has contributed already
                     contribution = accumulate(upstream[parent], contribution)
                 upstream[parent] = contribution
         if release:
@@ -99,6 +100,7 @@ def _add_into_grad(node: Node, g: Value) -> None:
 
 
 def _run_hooks(node: Node, g: Value) -> Value:
+    """The gradient after the hooks of the node, in the order in which they were registered."""
     for hook in node.hooks or ():
         replaced = hook(g if isinstance(g, Tensor) else Tensor(g))
         if replaced is None:
@@ -144,6 +146,7 @@ def backward(output: Tensor, g: Any = None, *, retain_graph: bool = False, creat
 
 
 def _first_gradient(output: Tensor, g: Any) -> Any:
+    """The upstream gradient that the pass starts from: the user's, or 1, as the derivative of the loss by itself."""
     if g is None:
         if output.shape:
             raise GradientError(
@@ -172,8 +175,6 @@ class grad_mode:
         state.grad_enabled = self._before.pop()
 
     def __call__(self, function: Any) -> Any:
-        from functools import wraps
-
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with grad_mode(self.enabled):

@@ -13,7 +13,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from clearprop import dtypes
 from clearprop.dtypes import DType
 from clearprop.errors import GradientError
 from clearprop.graph import Node, leaf, state
@@ -180,13 +179,9 @@ def fresh(x: Tensor) -> Tensor:
 
 
 def _with_node(x: Tensor) -> Tensor:
+    """The new node itself, on the tensor inside."""
     if isinstance(x, Batched):
         return Batched(_with_node(x.value), x.level)
     if x.node is None:
         return Tensor(x.array, leaf(x.array.shape, x.array.dtype, None))
     return identity(x)  # type: ignore[no-any-return]
-
-
-def is_floating(x: Tensor) -> bool:
-    """Whether gradients of such values exist."""
-    return dtypes.from_numpy(x.dtype.dtype).is_floating

@@ -98,9 +98,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             return f(*rebuild(list(args), [next(tensors) if _is_array(x) else x for x in leaves]), **kwargs)
 
         number = last_number()
-        arguments = [
-            identity(x) if x.requires_grad else x for x in given
-        ]  # told apart from the same tensor in a closure
+        # An identity tells an argument apart from the same tensor in a closure.
+        arguments = [identity(x) if x.requires_grad else x for x in given]
         with _watching() as cells:
             result = of_tensors(arguments)
         outputs = [as_tensor(y) for y in flatten(result)]

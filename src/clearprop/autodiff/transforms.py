@@ -46,10 +46,15 @@ class Linearization:
             self.inputs = [_differentiable(fresh(as_tensor(x))) for x in flatten(list(xs))]
             self.result = f(*rebuild(list(xs), self.inputs))
         self.outputs = [as_tensor(y) for y in flatten(self.result)]
-        self._prepare()
+        self._survey()
 
-    def _prepare(self) -> None:
-        """Find the nodes between inputs and outputs, and whether somebody outside wants to differentiate further."""
+    def _survey(self) -> None:
+        """Find what lies between inputs and outputs, and whether somebody outside could want to differentiate further.
+
+        Sets ``order``, the nodes that f recorded; ``needed``, those of them that depend on a target; and ``outside``:
+        whether the run used a node older than itself, or made a leaf that has a ``.grad``. If not, nobody else can
+        differentiate its result, and gradients need not be recorded.
+        """
         self.targets = [*(_node(x) for x in self.inputs), *self.also]
         ends = [node for node in (y.node for y in self.outputs) if node is not None]
         self.order = [*self.also, *topological(ends, since=self.before)]
@@ -121,6 +126,7 @@ class Linearization:
 
 
 def _as_gradient(node: Node, g: Value | None) -> Tensor:
+    """A gradient by that node as a tensor; zeros where none arrived."""
     if g is None:
         return Tensor(np.zeros(node.shape, node.dtype))
     return g if isinstance(g, Tensor) else Tensor(g)
@@ -347,7 +353,7 @@ def _forward_blocks(run: Linearization) -> list[list[Tensor]]:
         directions: list[Any] = [Tensor(zero) for zero in zeros]
         directions[i] = Batched(_basis(x), level)
         pushed = run.push(directions)
-        columns = [_unwrap(dy, level, x.size) for dy in pushed]  # (input elements, *output)
+        columns = [_unwrap(dy, level, x.size) for dy in pushed]  # each (elements of x, *output)
         rows.append(
             [
                 reshape(_swap_groups(column, 1), shape=(*y.shape, *x.shape))
@@ -364,7 +370,7 @@ def _reverse_blocks(run: Linearization) -> list[list[Tensor]]:
         level = new_level()
         gs: list[Any] = [Tensor(np.zeros(other.shape, numpy_dtype(other))) for other in run.outputs]
         gs[i] = Batched(_basis(y), level)
-        pulled = run.pull(gs, again=True)
+        pulled = run.pull(gs, again=True)  # each, unwrapped, (elements of y, *input)
         by_output.append(
             [
                 reshape(_unwrap(dx, level, y.size), shape=(*y.shape, *x.shape))
@@ -380,6 +386,7 @@ def _basis(x: Tensor) -> Tensor:
 
 
 def _unwrap(x: Tensor, level: int, size: int) -> Value:
+    """The results for all basis vectors, along the first axis; repeated if they do not depend on the vector."""
     return x.value if isinstance(x, Batched) and x.level == level else with_batch(x, size)
 
 
@@ -408,9 +415,8 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """A function that applies ``f``, written for one example, to a whole batch at once.
 
     Args:
-        in_axes: for each argument, which axis is the batch, or None if it is the same for all examples; one number for
-        all,
-            or a tuple. For a nested argument one number for all its tensors, or numbers nested like it.
+        in_axes: for each argument, which axis is the batch, or None if it is the same for all examples; a tuple, or one
+            number for all arguments. For a nested argument one number for all its tensors, or numbers nested like it.
         out_axes: where the batch axis goes in each result; None for one that does not depend on the example.
 
     Raises:

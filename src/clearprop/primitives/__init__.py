@@ -1,9 +1,11 @@
-"""The rows: every primitive, by family. Read them in this order.
+"""The rows: every primitive, by family. Read them in this order, after what all of them share, `families`.
 
-arithmetic, exponential, trigonometric, logic      element by element
+logic, arithmetic, exponential, trigonometric      element by element
 shaping, reduction                                 other shapes; sums and their transpose, the broadcast
 contraction, indexing                              matrix products; reading and writing at positions
 random, control                                    random bits; steering the flow of gradients
+
+`selection` and `special` hold what NumPy lacks or does slowly: no primitives, but arrays in and arrays out.
 """
 
 from clearprop.primitives.arithmetic import (

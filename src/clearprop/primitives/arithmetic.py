@@ -31,6 +31,18 @@ class Add(Binary):
         return g
 
 
+class Negative(Unary):
+    """z = -x."""
+
+    formula = Formula(r"z = -x", (r"\bar x = -\bar z",))
+
+    def compute(self, x: Value) -> Value:
+        return np.negative(x)
+
+    def vjp_x(self, g: Value) -> Value:
+        return negative(g)
+
+
 class Subtract(Binary):
     """z = x - y."""
 
@@ -77,16 +89,14 @@ class Divide(Binary):
         return negative(divide(multiply(g, z), y))
 
 
-class Negative(Unary):
-    """z = -x."""
+class Sign(Unary):
+    """z = -1, 0 or 1; constant almost everywhere."""
 
-    formula = Formula(r"z = -x", (r"\bar x = -\bar z",))
+    formula = Formula(r"z = \operatorname{sign} x")
+    differentiable = False
 
     def compute(self, x: Value) -> Value:
-        return np.negative(x)
-
-    def vjp_x(self, g: Value) -> Value:
-        return negative(g)
+        return np.sign(x)
 
 
 class Absolute(Unary):
@@ -100,16 +110,6 @@ class Absolute(Unary):
 
     def vjp_x(self, g: Value, x: Value) -> Value:
         return multiply(g, sign(x))
-
-
-class Sign(Unary):
-    """z = -1, 0 or 1; constant almost everywhere."""
-
-    formula = Formula(r"z = \operatorname{sign} x")
-    differentiable = False
-
-    def compute(self, x: Value) -> Value:
-        return np.sign(x)
 
 
 class Where(Elementwise):
@@ -137,6 +137,11 @@ class Where(Elementwise):
 
     def vjp_y(self, g: Value, c: Value) -> Value:
         return where(c, 0.0, g)
+
+
+def _share(g: Value, taken: Value, tie: Value) -> Value:
+    """The gradient of a chosen input: all where it was taken, half where both were equal, else nothing."""
+    return where(taken, g, where(tie, multiply(g, 0.5), 0.0))
 
 
 class Maximum(Binary):
@@ -167,11 +172,6 @@ class Minimum(Binary):
 
     def vjp_y(self, g: Value, x: Value, y: Value) -> Value:
         return _share(g, less(y, x), equal(x, y))
-
-
-def _share(g: Value, taken: Value, tie: Value) -> Value:
-    """The gradient of a chosen input: all where it was taken, half where both were equal, else nothing."""
-    return where(taken, g, where(tie, multiply(g, 0.5), 0.0))
 
 
 class Clip(Unary):
@@ -234,12 +234,12 @@ class Remainder(Binary):
 
 
 add = register(Add())
+negative = register(Negative())
 subtract = register(Subtract())
 multiply = register(Multiply())
 divide = register(Divide())
-negative = register(Negative())
-absolute = register(Absolute())
 sign = register(Sign())
+absolute = register(Absolute())
 where = register(Where())
 maximum = register(Maximum())
 minimum = register(Minimum())

@@ -37,11 +37,14 @@ class StopGradient(Unary):
 
 
 class Parts(dict[int, Value]):
-    """The upstream gradient of a node with several outputs: by output, those that have arrived so far."""
+    """Of a node with several outputs the upstream gradient or the tangent: by output, as far as there is one."""
 
 
 class Item(Primitive):
-    """z = one output of a node that has several (attribute ``index``)."""
+    """z = one output of a node that has several (attribute ``index``).
+
+    Only `clearprop.autodiff.custom` makes such nodes. Their upstream gradient, and their tangent, are `Parts`.
+    """
 
     formula = Formula(r"z = x_{\mathit{index}}", (r"\bar x_{\mathit{index}} = \bar z",))
 
@@ -55,8 +58,8 @@ class Item(Primitive):
         return Parts({index: g})
 
     def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
-        (tangent,) = tangents
-        return None if tangent is None else tangent[node.attributes["index"]]
+        (parts,) = tangents
+        return None if parts is None else parts[node.attributes["index"]]
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         return self(values[0], **attributes)

@@ -91,6 +91,20 @@ class Log10(Unary):
         return divide(g, multiply(x, math.log(10.0)))
 
 
+class Sigmoid(Unary):
+    """z = 1 / (1 + e ** -x), the logistic function."""
+
+    formula = Formula(r"z = \sigma(x) = \frac{1}{1 + e^{-x}}", (r"\bar x = \bar z \odot z \odot (1 - z)",))
+    accepts = FLOATS
+    flops_per_element = 4
+
+    def compute(self, x: Value) -> Value:
+        return 1 / (1 + np.exp(-x))  # far below 0 the exponential overflows to infinity, and z is 0, as it should be
+
+    def vjp_x(self, g: Value, z: Value) -> Value:
+        return multiply(multiply(g, z), subtract(1.0, z))
+
+
 class Logaddexp(Binary):
     """z = log(e ** x + e ** y), without overflow."""
 
@@ -111,7 +125,7 @@ class Logaddexp(Binary):
 
 
 class Power(Binary):
-    """z = x ** y. The gradient by the exponent takes 0 at x = 0, y >= 0, where log x has no value."""
+    """z = x ** y. At x = 0, y >= 0, where log x has no value, the gradient by the exponent is 0."""
 
     formula = Formula(r"z = x^y", (r"\bar x = \bar z \odot y \odot x^{y-1}", r"\bar y = \bar z \odot z \odot \log x"))
 
@@ -123,7 +137,7 @@ class Power(Binary):
         return multiply(g, multiply(y, power(where(flat, 1.0, x), subtract(y, 1.0))))
 
     def vjp_y(self, g: Value, x: Value, y: Value, z: Value) -> Value:
-        flat = logical_and(equal(x, 0.0), greater_equal(y, 0.0))
+        flat = logical_and(equal(x, 0.0), greater_equal(y, 0.0))  # there log x is -infinity
         return where(flat, 0.0, multiply(g, multiply(z, log(where(flat, 1.0, x)))))
 
 
@@ -138,20 +152,6 @@ class Sqrt(Unary):
 
     def vjp_x(self, g: Value, z: Value) -> Value:
         return divide(multiply(g, 0.5), z)
-
-
-class Sigmoid(Unary):
-    """z = 1 / (1 + e ** -x), the logistic function."""
-
-    formula = Formula(r"z = \sigma(x) = \frac{1}{1 + e^{-x}}", (r"\bar x = \bar z \odot z \odot (1 - z)",))
-    accepts = FLOATS
-    flops_per_element = 4
-
-    def compute(self, x: Value) -> Value:
-        return 1 / (1 + np.exp(-x))
-
-    def vjp_x(self, g: Value, z: Value) -> Value:
-        return multiply(multiply(g, z), subtract(1.0, z))
 
 
 class Erf(Unary):
@@ -177,8 +177,8 @@ log = register(Log())
 log1p = register(Log1p())
 log2 = register(Log2())
 log10 = register(Log10())
+sigmoid = register(Sigmoid())
 logaddexp = register(Logaddexp())
 power = register(Power())
 sqrt = register(Sqrt())
-sigmoid = register(Sigmoid())
 erf = register(Erf())

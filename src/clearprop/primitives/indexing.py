@@ -31,6 +31,12 @@ def check_indices(name: str, indices: Sequence[Spec]) -> tuple[int, ...]:
     return indices[0].shape
 
 
+def batch_positions(shape: tuple[int, ...]) -> Any:
+    """For index arrays of that shape, whose first axis is the batch: which example each entry belongs to."""
+    positions = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+    return np.broadcast_to(positions, shape)
+
+
 class Gather(Primitive):
     """z = x[i, j, …]: integer arrays of one shape for the first axes of x; the other axes are taken whole."""
 
@@ -55,17 +61,10 @@ class Gather(Primitive):
         return gather(dx, *indices)
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
-        x, indices = values[0], values[1:]
+        x, indices = values[0], spread(values[1:], mapped[1:], size)
         if not mapped[0]:
-            return gather(x, *spread(indices, mapped[1:], size))
-        indices = spread(indices, mapped[1:], size)
+            return gather(x, *indices)
         return gather(x, batch_positions(indices[0].shape), *indices)
-
-
-def batch_positions(shape: tuple[int, ...]) -> Any:
-    """For index arrays of that shape, whose first axis is the batch: which example each entry belongs to."""
-    positions = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
-    return np.broadcast_to(positions, shape)
 
 
 class ScatterAdd(Primitive):
@@ -137,7 +136,7 @@ class ScatterSet(Primitive):
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         x, y, index = spread(values, mapped, size)
-        offsets = batch_positions(index.shape) * x.shape[1]
+        offsets = batch_positions(index.shape) * x.shape[1]  # the examples one after the other, as one long vector
         flat = scatter_set(
             reshape(x, shape=(x.shape[0] * x.shape[1],)),
             reshape(y, shape=(y.shape[0] * y.shape[1],)),
@@ -150,6 +149,16 @@ def last_writers(index: Value, size: int) -> Value:
     """Which entries of an index vector are the last with their value."""
     order = np.arange(index.shape[0])
     return equal(gather(scatter_set(np.zeros(size, np.int64), order, index), index), order)
+
+
+def check_along(name: str, shape: tuple[int, ...], index: Spec, axis: int) -> None:
+    """Raise unless an index array fits an array along an axis."""
+    check_kind(name, INTEGERS, index=index)
+    if axis not in range(len(shape)):
+        raise ShapeError(f"{name}: x has shape {shape}, there is no axis {axis}")
+    others = [(a, b) for i, (a, b) in enumerate(zip(shape, index.shape, strict=False)) if i != axis]
+    if len(shape) != len(index.shape) or any(a != b for a, b in others):
+        raise ShapeError(f"{name}: x has shape {shape}, index has shape {index.shape}; only axis {axis} may differ")
 
 
 class TakeAlongAxis(Primitive):
@@ -208,16 +217,6 @@ class AddAlongAxis(Primitive):
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return inputs[0].size
-
-
-def check_along(name: str, shape: tuple[int, ...], index: Spec, axis: int) -> None:
-    """Raise unless an index array fits an array along an axis."""
-    check_kind(name, INTEGERS, index=index)
-    if axis not in range(len(shape)):
-        raise ShapeError(f"{name}: x has shape {shape}, there is no axis {axis}")
-    others = [(a, b) for i, (a, b) in enumerate(zip(shape, index.shape, strict=False)) if i != axis]
-    if len(shape) != len(index.shape) or any(a != b for a, b in others):
-        raise ShapeError(f"{name}: x has shape {shape}, index has shape {index.shape}; only axis {axis} may differ")
 
 
 gather = register(Gather())

@@ -88,6 +88,35 @@ class Sum(Reduction):
         return broadcast(g, shape=x_shape, axes=axes)
 
 
+def _others_of_row(x: Value) -> Value:
+    """For each element of x, the product of all others along the last axis, in O(n) multiplications.
+
+    Elements are paired, left with right. What lies outside a pair is the same question for the products of the pairs.
+    """
+    axis, n = len(x.shape) - 1, x.shape[-1]
+    if n == 0:
+        return x
+    if n == 1:
+        return filled(1, x.shape, numpy_dtype(x))
+    half = n // 2
+    left, right = take_range(x, axis, 0, half), take_range(x, axis, half, 2 * half)
+    odd = take_range(x, axis, 2 * half, n)  # the one without a partner, if n is odd
+    outside = _others_of_row(concat(multiply(left, right), odd, axis=axis, lengths=(half, n - 2 * half)))
+    of_pairs, of_odd = take_range(outside, axis, 0, half), take_range(outside, axis, half, n - half)
+    parts = multiply(of_pairs, right), multiply(of_pairs, left), of_odd
+    return concat(*parts, axis=axis, lengths=(half, half, n - 2 * half))
+
+
+def products_of_others(x: Value, axes: tuple[int, ...]) -> Value:
+    """For each element of x, the product of all others over ``axes``."""
+    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
+    order = (*kept, *axes)
+    rows = permute(x, axes=order)
+    factors = math.prod(x.shape[i] for i in axes)
+    others = _others_of_row(reshape(rows, shape=(*(x.shape[i] for i in kept), factors)))
+    return permute(reshape(others, shape=rows.shape), axes=inverse_permutation(order))
+
+
 class Prod(Reduction):
     """z = the product over ``axes``: each factor receives the upstream gradient times the product of all the others.
 
@@ -106,36 +135,10 @@ class Prod(Reduction):
         return sum_(multiply(dx, products_of_others(x, axes)), axes=axes)
 
 
-def products_of_others(x: Value, axes: tuple[int, ...]) -> Value:
-    """For each element of x, the product of all others over ``axes``."""
-    kept = tuple(i for i in range(len(x.shape)) if i not in axes)
-    order = (*kept, *axes)
-    rows = permute(x, axes=order)
-    factors = math.prod(x.shape[i] for i in axes)
-    others = _others_of_row(reshape(rows, shape=(*(x.shape[i] for i in kept), factors)))
-    return permute(reshape(others, shape=rows.shape), axes=inverse_permutation(order))
-
-
-def _others_of_row(x: Value) -> Value:
-    """The same along the last axis, (..., n) -> (..., n), in O(n) multiplications.
-
-    Elements are paired, left with right. What lies outside a pair is the same question for the products of the pairs.
-    """
-    axis, n = len(x.shape) - 1, x.shape[-1]
-    if n == 0:
-        return x
-    if n == 1:
-        return filled(1, x.shape, numpy_dtype(x))
-    half = n // 2
-    left, right, odd = (
-        take_range(x, axis, 0, half),
-        take_range(x, axis, half, 2 * half),
-        take_range(x, axis, 2 * half, n),
-    )
-    outside = _others_of_row(concat(multiply(left, right), odd, axis=axis, lengths=(half, n - 2 * half)))
-    of_pairs, of_odd = take_range(outside, axis, 0, half), take_range(outside, axis, half, n - half)
-    parts = multiply(of_pairs, right), multiply(of_pairs, left), of_odd
-    return concat(*parts, axis=axis, lengths=(half, half, n - 2 * half))
+def _winners(x: Value, z: Value, shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[Value, Value]:
+    """Which elements of x are equal to the extreme one, z, and how many they are."""
+    chosen = equal(x, broadcast(z, shape=shape, axes=axes))
+    return chosen, sum_(cast(chosen, dtype=numpy_dtype(x)), axes=axes)
 
 
 class _Extreme(Reduction):
@@ -144,13 +147,11 @@ class _Extreme(Reduction):
     needs_elements = True
 
     def vjp_x(self, g: Value, x: Value, z: Value, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
-        chosen = equal(x, broadcast(z, shape=x_shape, axes=axes))
-        count = sum_(cast(chosen, dtype=numpy_dtype(g)), axes=axes)
+        chosen, count = _winners(x, z, x_shape, axes)
         return where(chosen, broadcast(divide(g, count), shape=x_shape, axes=axes), 0.0)
 
     def jvp_x(self, dx: Value, x: Value, z: Value, x_shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
-        chosen = equal(x, broadcast(z, shape=x_shape, axes=axes))
-        count = sum_(cast(chosen, dtype=numpy_dtype(dx)), axes=axes)
+        chosen, count = _winners(x, z, x_shape, axes)
         return divide(sum_(where(chosen, dx, 0.0), axes=axes), count)
 
 
@@ -170,6 +171,12 @@ class Min(_Extreme):
 
     def compute(self, x: Value, *, axes: tuple[int, ...]) -> Value:
         return np.minimum.reduce(x, axes)
+
+
+def _softmax(x: Value, z: Value, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
+    """e ** (x - z); where all of x is -infinity, and so z too, this is 0 and not NaN."""
+    finite = maximum(z, float(np.finfo(numpy_dtype(z)).min))
+    return exp(subtract(x, broadcast(finite, shape=shape, axes=axes)))
 
 
 class Logsumexp(Reduction):
@@ -193,12 +200,6 @@ class Logsumexp(Reduction):
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return 4 * inputs[0].size
-
-
-def _softmax(x: Value, z: Value, shape: tuple[int, ...], axes: tuple[int, ...]) -> Value:
-    """e ** (x - z), and where all of x is -infinity (so that z is) zero instead of NaN."""
-    finite = maximum(z, float(np.finfo(numpy_dtype(z)).min))
-    return exp(subtract(x, broadcast(finite, shape=shape, axes=axes)))
 
 
 class CumulativeSum(OneInput):

@@ -17,7 +17,7 @@ import numpy as np
 
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.graph import Node
-from clearprop.primitive import Formula, Primitive, Spec, Value, register
+from clearprop.primitive import Formula, Primitive, Spec, Value, filled, register
 from clearprop.primitives.families import OneInput, next_axes, spread
 
 
@@ -46,6 +46,14 @@ class Reshape(OneInput):
         return {"shape": (size, *attributes["shape"])}
 
 
+def inverse_permutation(axes: Sequence[int]) -> tuple[int, ...]:
+    """The order of axes that undoes this one."""
+    inverse = [0] * len(axes)
+    for i, axis in enumerate(axes):
+        inverse[axis] = i
+    return tuple(inverse)
+
+
 class Permute(OneInput):
     """z = x with its axes in another order: axis i of z is axis ``axes[i]`` of x."""
 
@@ -68,14 +76,6 @@ class Permute(OneInput):
         return {"axes": (0, *next_axes(attributes["axes"]))}
 
 
-def inverse_permutation(axes: Sequence[int]) -> tuple[int, ...]:
-    """The order of axes that undoes this one."""
-    inverse = [0] * len(axes)
-    for i, axis in enumerate(axes):
-        inverse[axis] = i
-    return tuple(inverse)
-
-
 def transpose(x: Value) -> Value:
     """The last two axes swapped: the transpose of a matrix, or of each matrix of a batch."""
     return permute(x, axes=_last_two_swapped(len(x.shape)))
@@ -84,6 +84,16 @@ def transpose(x: Value) -> Value:
 @cache
 def _last_two_swapped(ndim: int) -> tuple[int, ...]:
     return (*range(ndim - 2), ndim - 1, ndim - 2)
+
+
+def _padded(
+    shape: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]
+) -> tuple[int, ...]:
+    """The shape after padding."""
+    return tuple(
+        low + length + max(0, length - 1) * gap + high
+        for length, low, high, gap in zip(shape, before, after, between, strict=True)
+    )
 
 
 class Slice(OneInput):
@@ -106,13 +116,24 @@ class Slice(OneInput):
     def vjp_x(
         self, g: Value, x_shape: tuple[int, ...], start: tuple[int, ...], stop: tuple[int, ...], step: tuple[int, ...]
     ) -> Value:
-        used = [at + max(0, (length - 1) * by + 1) for at, length, by in zip(start, g.shape, step, strict=True)]
-        after = tuple(length - end for length, end in zip(x_shape, used, strict=True))
-        return pad(g, before=start, after=after, between=tuple(by - 1 for by in step))
+        between = tuple(by - 1 for by in step)
+        ends = _padded(g.shape, start, (0,) * len(start), between)  # just behind the last element that was taken
+        after = tuple(length - end for length, end in zip(x_shape, ends, strict=True))
+        return pad(g, before=start, after=after, between=between)
 
     def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
         first = {"start": 0, "stop": size, "step": 1}
         return {name: (first[name], *value) for name, value in attributes.items()}
+
+
+def _places(
+    lengths: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]
+) -> tuple[slice, ...]:
+    """Where in the padded array, of those lengths, the elements stand."""
+    return tuple(
+        slice(low, length - high, gap + 1)
+        for length, low, high, gap in zip(lengths, before, after, between, strict=True)
+    )
 
 
 class Pad(OneInput):
@@ -141,24 +162,6 @@ class Pad(OneInput):
         return {name: (0, *value) for name, value in attributes.items()}
 
 
-def _padded(
-    shape: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]
-) -> tuple[int, ...]:
-    return tuple(
-        low + length + max(0, length - 1) * gap + high
-        for length, low, high, gap in zip(shape, before, after, between, strict=True)
-    )
-
-
-def _places(
-    lengths: Sequence[int], before: Sequence[int], after: Sequence[int], between: Sequence[int]
-) -> tuple[slice, ...]:
-    return tuple(
-        slice(low, length - high, gap + 1)
-        for length, low, high, gap in zip(lengths, before, after, between, strict=True)
-    )
-
-
 class Flip(OneInput):
     """z = x with the order of elements reversed along some axes."""
 
@@ -179,6 +182,17 @@ class Flip(OneInput):
 
     def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
         return {"axes": next_axes(attributes["axes"])}
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    """The lengths of the other axes."""
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def take_range(x: Value, axis: int, start: int, stop: int) -> Value:
+    """x[..., start:stop, ...] along one axis, all of the others."""
+    ends = [(start, stop) if i == axis else (0, length) for i, length in enumerate(x.shape)]
+    return slice_(x, start=tuple(a for a, _ in ends), stop=tuple(b for _, b in ends), step=(1,) * len(ends))
 
 
 class Concat(Primitive):
@@ -214,28 +228,15 @@ class Concat(Primitive):
         return parts
 
     def jvp(self, node: Node, tangents: Sequence[Value | None], residuals: dict[str, Value]) -> Value | None:
-        axis = node.attributes["axis"]
-        known = next(tangent for tangent in tangents if tangent is not None)
-        empty = take_range(known, axis, 0, 0)
-        parts = []
-        for tangent, length in zip(tangents, node.attributes["lengths"], strict=True):
-            missing = [length if i == axis else 0 for i in range(len(node.shape))]
-            none = (0,) * len(missing)
-            parts.append(pad(empty, before=tuple(missing), after=none, between=none) if tangent is None else tangent)
+        before, after = node.shape[: node.attributes["axis"]], node.shape[node.attributes["axis"] + 1 :]
+        parts = [
+            filled(0, (*before, length, *after), node.dtype) if tangent is None else tangent
+            for tangent, length in zip(tangents, node.attributes["lengths"], strict=True)
+        ]
         return concat(*parts, **node.attributes)
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         return concat(*spread(values, mapped, size), axis=attributes["axis"] + 1, lengths=attributes["lengths"])
-
-
-def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
-    return (*shape[:axis], *shape[axis + 1 :])
-
-
-def take_range(x: Value, axis: int, start: int, stop: int) -> Value:
-    """x[..., start:stop, ...] along one axis, all of the others."""
-    ends = [(start, stop) if i == axis else (0, length) for i, length in enumerate(x.shape)]
-    return slice_(x, start=tuple(a for a, _ in ends), stop=tuple(b for _, b in ends), step=(1,) * len(ends))
 
 
 reshape = register(Reshape())
