@@ -14,6 +14,16 @@ no gradient, the rule of ``x`` never runs and ``y`` is not kept for it.
 
 Rules are written in primitives. Applied to plain arrays, a primitive returns a plain array and records nothing; applied
 to tensors it records. So the same rule serves the ordinary backward pass and gradients of gradients.
+
+One multiplication, from end to end: ``multiply(x, y)``, where gradients flow to x and not to y,
+
+    computes z = x * y and asks which rules will run: vjp_x alone, which wants y
+    makes Node(multiply, parents=(node of x, None), residuals={"y": …}) and returns Tensor(z, node)
+
+and when a backward pass comes to this node with the upstream gradient g,
+
+    Multiply.vjp calls vjp_x(g, y) for the first parent, has nothing to do for the second, and returns [g * y, None]
+    the pass adds g * y to what has arrived at the node of x, and drops the residuals
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Differentiation: the backward pass, transformations, custom rules, checkpointing, numerical checks.
 
-Read `backward` first; `transforms` builds on it; `batching` is what ``vmap`` needs.
+Read `backward` first, then `batching` (how a batch hides in a tensor), `linearization` and `transforms` (everything
+made from one recorded run), `vmapping`; then `custom`, `checkpoint` and `check`.
 """
 
 from clearprop.autodiff.backward import enable_grad, no_grad
 from clearprop.autodiff.check import check_gradients
 from clearprop.autodiff.checkpoint import checkpoint
 from clearprop.autodiff.custom import Function, custom_vjp
-from clearprop.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp, vmap
+from clearprop.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from clearprop.autodiff.vmapping import vmap
 
 __all__ = [
     "Function",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.custom import apply_custom
-from clearprop.autodiff.transforms import Linearization
+from clearprop.autodiff.linearization import Linearization
 from clearprop.autodiff.tree import as_tensor, flatten, rebuild
 from clearprop.graph import Node, last_number, state, topological
 from clearprop.primitives.control import identity
