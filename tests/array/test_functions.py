@@ -273,3 +273,13 @@ def test_any_reduction_of_any_shape(shape: tuple[int, ...], data: Any) -> None:
     gradient = cp.grad(lambda x: (cp.mean(x, axes, keepdims=keepdims) * 2.0).sum())(x)
     count = int(np.prod([shape[axis] for axis in axes]))
     np.testing.assert_allclose(gradient.numpy(), np.full(shape, 2.0 / max(count, 1)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda x: x.sum(axis="rows"), lambda x: x.sum(axis=0.5), lambda x: x.reshape(6.0), lambda x: x.reshape("6")],
+)
+def test_axes_and_shapes_that_are_no_whole_numbers(wrong: Any) -> None:
+    with pytest.raises(cp.errors.DTypeError, match=r"sum|reshape") as caught:
+        wrong(cp.zeros((2, 3)))
+    assert caught.value.hint

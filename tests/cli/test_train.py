@@ -264,3 +264,28 @@ def test_a_full_disk(run: Path, tmp_path: Path, full_at: str) -> None:
 
 def test_the_record_of_a_run_is_json(run: Path) -> None:
     assert json.loads((run / "history.json").read_text())["clearprop_history"] == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["explain", "--help"]])
+def test_help_in_an_encoding_of_a_few_characters(arguments: list[str]) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    program = subprocess.run(
+        [sys.executable, "-m", "clearprop", *arguments], env=environment, capture_output=True, check=False
+    )
+    assert program.returncode == 0
+    assert b"usage: clearprop" in program.stdout
+    assert b"Traceback" not in program.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize(("redirection", "code"), [(">/dev/full", 2), (">&-", 0)])
+def test_stdout_that_takes_nothing(redirection: str, code: int) -> None:
+    program = subprocess.run(
+        ["sh", "-c", f'"$0" -m clearprop explain "2 * x" x=3 {redirection}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert program.returncode == code
+    assert "Traceback" not in program.stderr
+    assert ("cannot write the output" in program.stderr) == (code == 2)

@@ -263,3 +263,11 @@ def test_impossible_settings_are_errors(settings: dict[str, int]) -> None:
 def test_examples_that_do_not_fit_together_are_named(items: tuple[Any, ...]) -> None:
     with pytest.raises(DataError, match=r"examples \[0, 1\] do not make a batch"):
         list(DataLoader(Items(*items)))
+
+
+def test_a_batch_size_and_a_seed_that_are_no_whole_numbers() -> None:
+    dataset = ArrayDataset([[0.0], [1.0]])
+    with pytest.raises(UsageError, match=r"batch_size is 1\.5"):
+        DataLoader(dataset, batch_size=1.5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="seed is 'x'"):
+        DataLoader(dataset, seed="x")  # type: ignore[arg-type]

@@ -163,3 +163,16 @@ def test_initializers_that_cannot() -> None:
         nn.init.calculate_gain("swish")
     with pytest.raises(UsageError, match="fan_avg"):
         nn.init.kaiming_normal_(cp.Parameter(cp.ones((2, 2))), mode="fan_avg")
+
+
+@pytest.mark.parametrize("make", [nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss])
+def test_a_reduction_that_does_not_exist_is_refused_when_the_loss_is_made(make: Any) -> None:
+    with pytest.raises(cp.errors.UsageError, match="'avg'"):
+        make(reduction="avg")
+
+
+def test_a_probability_and_saved_values_of_a_wrong_kind() -> None:
+    with pytest.raises(cp.errors.UsageError, match=r"'0\.5'"):
+        nn.Dropout("0.5")  # type: ignore[arg-type]
+    with pytest.raises(cp.errors.DataError, match="a list, not a mapping"):
+        nn.Linear(2, 3).load_state_dict([1, 2])  # type: ignore[arg-type]

@@ -215,3 +215,11 @@ def test_state_of_another_optimizer() -> None:
     p = parameter(1.0)
     with pytest.raises(DataError, match="this state has the settings lr, momentum"):
         optim.Adam([p]).load_state_dict(optim.SGD([p]).state_dict())
+
+
+def test_settings_of_a_wrong_kind() -> None:
+    parameters = list(nn.Linear(2, 3).parameters())
+    with pytest.raises(cp.errors.UsageError, match=r"betas=0\.9"):
+        optim.Adam(parameters, betas=0.9)  # type: ignore[arg-type]
+    with pytest.raises(cp.errors.UsageError, match="not an optimizer"):
+        optim.lr_scheduler.CosineAnnealingLR(0.1, T_max=3)  # type: ignore[arg-type]

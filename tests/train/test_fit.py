@@ -270,3 +270,22 @@ def test_two_runs_from_one_seed_are_the_same() -> None:
         histories.append(figures(fit(copy.copy(arguments))))
     assert histories[0] == histories[1]
     assert_same_weights(weights(runs[0]["model"]), weights(runs[1]["model"]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"loss": nn.CrossEntropyLoss}, "the loss is CrossEntropyLoss"),
+        ({"loss": "mse"}, "the loss is 'mse'"),
+        ({"loss": lambda output, target: output}, "it returned shape"),
+        ({"loss": lambda output, target: 1.0}, "it returned a float"),
+        ({"optimizer": optim.SGD}, "the optimizer is SGD"),
+        ({"optimizer": None}, "the optimizer is None"),
+        ({"scheduler": 3}, "the scheduler is 3"),
+        ({"metrics": train.accuracy}, "metrics is not a list"),
+    ],
+)
+def test_things_that_are_not_what_they_should_be(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError, match=named) as caught:
+        train.fit(**{**make(), **wrong})
+    assert caught.value.hint

@@ -7,6 +7,7 @@ primitives (``cast``, ``broadcast``), so that the graph shows it and the gradien
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -171,7 +172,11 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> tu
         return tuple(range(ndim))
     if isinstance(axis, int):
         return (normalize_axis(axis, ndim, name),)
-    axes = tuple(sorted(normalize_axis(int(one), ndim, name) for one in axis))
+    try:
+        numbers = list(map(index, axis))
+    except TypeError:
+        raise DTypeError(f"{name}: {axis!r} is no axis", hint="a whole number such as 0 or -1, or some") from None
+    axes = tuple(sorted(normalize_axis(one, ndim, name) for one in numbers))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: axis {tuple(axis)} names an axis twice")
     return axes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 from clearprop import primitives
@@ -17,7 +18,7 @@ from clearprop.array.promotion import (
     promoted,
 )
 from clearprop.dtypes import to_numpy
-from clearprop.errors import ShapeError
+from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
 from clearprop.tensor import Tensor
@@ -34,7 +35,10 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
     (2, 3)
     """
     tensor = as_tensor(x)
-    wanted = (shape,) if isinstance(shape, int) else tuple(int(length) for length in shape)
+    try:
+        wanted = (shape,) if isinstance(shape, int) else tuple(map(index, shape))
+    except TypeError:
+        raise DTypeError(f"reshape: {shape!r} is not a shape", hint="whole numbers, such as x.reshape(2, -1)") from None
     if -1 in wanted:
         known = 1
         for length in wanted:

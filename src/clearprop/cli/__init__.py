@@ -10,8 +10,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import clearprop
+from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.explain import COMMAND as EXPLAIN
 from clearprop.cli.predict import COMMAND as PREDICT
@@ -55,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       ∂f/∂x = 2
     0
     """
+    if sys.stdout is None:  # closed, as with >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
     arguments = list(sys.argv[1:] if argv is None else argv)
     known = {command.name: command for command in commands()}
     if arguments and arguments[0] in known:
@@ -67,9 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(known[options.command], options)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, and of the commands too, whose help any encoding of stdout can carry."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help, by default on stdout."""
+        if file is None:
+            terminal.print_plain(self.format_help().rstrip("\n"))
+        else:
+            super().print_help(file)
+
+
 def _parser(known: Sequence[Command]) -> argparse.ArgumentParser:
     examples = "\n".join(f"  {example}" for command in known for example in command.examples[:2])
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="clearprop",
         description=_DESCRIPTION,
         epilog=_EPILOG.format(examples=examples),
@@ -94,8 +110,18 @@ def _run(command: Command, options: argparse.Namespace) -> int:
         _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
+    except OSError as error:  # errors with files are FileErrors: what is left is stdout, on a full disk
+        _discard_stdout()
+        _complain(f"clearprop {command.name}: cannot write the output: {error.strerror or error}")
+        _complain("Try: free some space on the disk, or send the output elsewhere")
+        return BAD_INPUT
     return OK
+
+
+def _discard_stdout() -> None:
+    """Let what is still buffered go nowhere, as writing it at exit would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

@@ -95,8 +95,8 @@ def _read_npy(path: str) -> Array:
     except (ValueError, EOFError, OSError) as error:
         if isinstance(error, FileError):
             raise
-        raise DataError(
-            f"{path} is damaged, or not an array of numbers: {error}", hint="np.save(path, array)"
+        raise DataError(  # without NumPy's own words, which recommend pickle
+            f"{path} is damaged, or not an array of numbers", hint="write it with np.save(path, array)"
         ) from error
 
 

@@ -64,7 +64,7 @@ def check_finite(x: Any, name: str = "x") -> None:
     if len(wrong):
         raise DataError(
             f"{name} must be finite: the value at {_place(wrong[0])} is {values[tuple(wrong[0])]}{_and_others(wrong)}",
-            hint=f"drop the examples or replace the values: np.nan_to_num({name})",
+            hint=f"drop the examples or replace the values: np.nan_to_num({name if name.isidentifier() else 'array'})",
         )
 
 

@@ -68,8 +68,10 @@ class DataLoader:
         seed: int = 0,
         prefetch: int = 2,
     ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"DataLoader: batch_size is {batch_size}", hint="at least 1")
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:  # type: ignore[redundant-expr]
+            raise UsageError(f"DataLoader: batch_size is {batch_size!r}", hint="a whole number, at least 1")
+        if not isinstance(seed, (int, np.integer)):
+            raise UsageError(f"DataLoader: seed is {seed!r}", hint="a whole number, such as 0")
         if prefetch < 0:
             raise UsageError(f"DataLoader: prefetch is {prefetch}", hint="0 for none")
         if len(dataset) == 0:

@@ -25,8 +25,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise UsageError(f"Dropout: p={p} is no probability", hint="p between 0 and 1: the share that is zeroed")
+        if not isinstance(p, (int, float)) or not 0.0 <= p <= 1.0:  # type: ignore[redundant-expr]
+            raise UsageError(f"Dropout: p={p!r} is no probability", hint="p between 0 and 1: the share that is zeroed")
         self.p = p
         self.generator = generator
 

@@ -31,6 +31,10 @@ def load(owner: str, cells: Mapping[str, Cell], values: Mapping[str, Any], stric
     Raises:
         DataError: names everything that does not fit; then nothing has been assigned.
     """
+    if not isinstance(values, Mapping):
+        raise DataError(
+            f"the values for {owner} are a {type(values).__name__}, not a mapping of names", hint="model.state_dict()"
+        )
     missing = [name for name in cells if name not in values]
     unexpected = [name for name in values if name not in cells]
     arrays = {name: _array(value) for name, value in values.items() if name in cells}

@@ -6,6 +6,7 @@ from typing import Any
 
 from clearprop import functional
 from clearprop.array import as_tensor
+from clearprop.functional.losses import check_reduction
 from clearprop.nn.module import Module
 from clearprop.tensor import Buffer, Tensor
 
@@ -31,6 +32,7 @@ class CrossEntropyLoss(Module):
     ) -> None:
         self.weight = _buffer(weight)
         self.ignore_index = ignore_index
+        check_reduction(reduction)
         self.reduction = reduction
         self.label_smoothing = label_smoothing
 
@@ -45,6 +47,7 @@ class MSELoss(Module):
     """See `functional.mse_loss`."""
 
     def __init__(self, reduction: str = "mean") -> None:
+        check_reduction(reduction)
         self.reduction = reduction
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
@@ -57,6 +60,7 @@ class BCEWithLogitsLoss(Module):
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         self.weight = _buffer(weight)
+        check_reduction(reduction)
         self.reduction = reduction
         self.pos_weight = _buffer(pos_weight)
 

@@ -54,7 +54,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        if len(betas) != 2:
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:  # type: ignore[redundant-expr]
             raise UsageError(f"{self._name}: betas={betas!r} are not two numbers", hint="betas=(0.9, 0.999)")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 

@@ -26,6 +26,11 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise UsageError(
+                f"{type(self).__name__}: {optimizer!r} is not an optimizer",
+                hint="optim.SGD(model.parameters(), lr=0.1)",
+            )
         self.optimizer = optimizer
         self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.last_epoch = 0

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
+from clearprop.errors import UsageError
 from clearprop.nn import Module
 from clearprop.nn.summarizing import summarize
 from clearprop.nn.utils import clip_grad_norm_
 from clearprop.optim import Optimizer
 from clearprop.optim.lr_scheduler import LRScheduler
 from clearprop.random import default_generator
+from clearprop.tensor import Tensor
 from clearprop.train import checks
 from clearprop.train.callbacks import Callback, overrides
 from clearprop.train.checkpoint import Checkpoint, read_state
@@ -193,6 +195,11 @@ class _Loop:
         run.optimizer.zero_grad()
         output = run.model(*inputs)
         loss = run.loss(output, target)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            what = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise UsageError(
+                f"fit: the loss must return one number as a tensor; it returned {what}", hint="loss.mean()"
+            )
         value = run.loss_of_step = float(loss.item())
         if not math.isfinite(value):
             raise diverged(f"the loss of step {run.position.step + 1:,} is {value}", run)

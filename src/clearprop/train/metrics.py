@@ -144,6 +144,8 @@ def make_metrics(metrics: Iterable[Metric | MetricFunction]) -> list[Metric]:
     Raises:
         UsageError: something that is neither, two of one name, or one named "loss".
     """
+    if isinstance(metrics, Metric) or not isinstance(metrics, Iterable):
+        raise UsageError("fit: metrics is not a list", hint="metrics=[train.accuracy]")
     made = [_make_metric(metric) for metric in metrics]
     names = [metric.name for metric in made]
     for name in names:

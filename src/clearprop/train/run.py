@@ -250,6 +250,18 @@ def check_arguments(run: Any) -> None:
         raise UsageError(f"fit: the model is a {type(run.model).__name__}", hint="an nn.Module")
     if not isinstance(run.epochs, int) or run.epochs < 0:
         raise UsageError(f"fit: epochs is {run.epochs!r}", hint="a whole number, such as 10")
+    if not callable(run.loss) or isinstance(run.loss, type):
+        name = getattr(run.loss, "__name__", repr(run.loss))
+        raise UsageError(
+            f"fit: the loss is {name}", hint="loss=nn.CrossEntropyLoss(), or f(output, target) of your own"
+        )
+    if not isinstance(run.optimizer, Optimizer):
+        name = getattr(run.optimizer, "__name__", repr(run.optimizer))
+        raise UsageError(f"fit: the optimizer is {name}", hint="optimizer=optim.AdamW(model.parameters())")
+    if run.scheduler is not None and not hasattr(run.scheduler, "optimizer"):
+        raise UsageError(
+            f"fit: the scheduler is {run.scheduler!r}", hint="optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)"
+        )
     if run.schedule not in ("epoch", "step"):
         raise UsageError(f"fit: schedule is {run.schedule!r}", hint='"epoch" or "step"')
     if run.scheduler is not None and run.scheduler.optimizer is not run.optimizer:
