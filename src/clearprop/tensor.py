@@ -34,6 +34,12 @@ class Operators:
     __array_ufunc__ = None  # so that `numpy_array * tensor` asks the tensor
     __hash__ = object.__hash__  # by identity: `==` compares element by element
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        put = "x = x.at[index].set(value)"
+        if isinstance(self, Cell):
+            put = "cell.assign(cell.value.at[index].set(value))"
+        raise TypeError(f"tensors are values and cannot be changed in place\nTry: {put}")
+
     if TYPE_CHECKING:  # what clearprop.array puts in
         T: Tensor
         mT: Tensor
@@ -158,7 +164,10 @@ class Tensor(Operators):
             ShapeError: if there is more or less than one element.
         """
         if self.size != 1:
-            raise ShapeError(f"item() needs a tensor with one element; this one has shape {self.shape}")
+            raise ShapeError(
+                f"item() needs a tensor with one element; this one has shape {self.shape}",
+                hint="x[i].item() for one of them, x.tolist() for all",
+            )
         return np.asarray(self.array).item()
 
     def tolist(self) -> Any:
@@ -181,7 +190,7 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("len() of a tensor without axes")
+            raise ShapeError("len() of a tensor without axes", hint="x.size, which is 1")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -192,9 +201,6 @@ class Tensor(Operators):
         empty = f", shape={self.shape}" if self.size == 0 else ""
         made = f", {'requires_grad=True' if self.node.is_leaf else 'node=' + self.node.name}" if self.node else ""
         return f"Tensor({body}{empty}, dtype={self.dtype.name}{made})"
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError("tensors are values and cannot be changed in place\nTry: x = x.at[index].set(value)")
 
     # Gradients ----------------------------------------------------------------------------------------------------
 
@@ -269,16 +275,33 @@ def to_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         if any(item.requires_grad for item in value if isinstance(item, (Tensor, Cell))):
             raise DTypeError("a list of tensors with a history cannot become one tensor", hint="cp.stack(the_list)")
         value = np.stack([to_array(item) for item in value])
-    if dtype is not None:
-        return np.array(value, dtype=dtypes.to_numpy(dtype))
+    wanted = None if dtype is None else dtypes.to_numpy(dtype)
     try:
-        array = np.array(value)
-    except ValueError as error:
-        raise ShapeError(f"nested lists of unequal lengths: {error}") from None
+        array = np.array(value, wanted)
+    except (ValueError, TypeError, OverflowError) as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(
+                "nested lists of unequal lengths cannot become a tensor",
+                hint="pad the shorter ones, or keep a list of tensors",
+            ) from None
+        raise _no_tensor(value, str(error)) from None
+    if wanted is not None:
+        return array
+    if array.dtype.kind in "OUSVmM":
+        raise _no_tensor(value, f"NumPy takes it as {array.dtype}")
     if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
         return array.astype(dtypes.DEFAULT_FLOAT.dtype)
     dtypes.to_numpy(array.dtype)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _no_tensor(value: Any, reason: str) -> DTypeError:
+    text = repr(value)
+    text = text if len(text) <= 60 else text[:59] + "…"
+    return DTypeError(
+        f"a tensor cannot be made of {text} ({type(value).__name__}): {reason}",
+        hint="numbers, nested lists of numbers, or a NumPy array of numbers",
+    )
 
 
 def tensor(value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

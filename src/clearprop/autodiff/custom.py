@@ -110,6 +110,10 @@ class Function:
         """Turn upstream gradients into gradients of the arguments."""
         raise NotImplementedError("a Function needs a backward(ctx, *upstream)")
 
+    def __init__(self, *_: Any) -> None:
+        name = type(self).__name__
+        raise GradientError(f"{name} is an operation, not a class of objects", hint=f"{name}.apply(...)")
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run ``forward`` and record one node."""

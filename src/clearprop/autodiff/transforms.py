@@ -81,6 +81,11 @@ def value_and_grad(f: AnyFunction, argnums: int | Sequence[int] = 0, has_aux: bo
                 f"grad needs a function that returns one scalar; it returned shapes {shapes}",
                 hint="f(x).sum(), or cp.jacobian for the derivative of every output",
             )
+        if not run.outputs[0].dtype.is_floating:
+            raise GradientError(
+                f"grad needs a function that returns a floating-point number; it returned {run.outputs[0].dtype.name}",
+                hint="the loss itself, not a comparison or an index",
+            )
         one = np.ones((), numpy_dtype(run.outputs[0]))
         gradients = rebuild(xs, [run.finished(g) for g in run.pull([Tensor(one)], again=False)])
         value = run.finished(run.result)

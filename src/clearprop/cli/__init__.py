@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,12 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Print the help, by default on stdout."""
-        if file is None:
-            terminal.print_plain(self.format_help().rstrip("\n"))
-        else:
+        if file is not None:
             super().print_help(file)
+            return
+        code = _guarded("help", lambda: terminal.print_plain(self.format_help().rstrip("\n")))
+        if code != OK:
+            sys.exit(code)
 
 
 def _parser(known: Sequence[Command]) -> argparse.ArgumentParser:
@@ -100,11 +102,16 @@ def _parser(known: Sequence[Command]) -> argparse.ArgumentParser:
 
 
 def _run(command: Command, options: argparse.Namespace) -> int:
+    return _guarded(command.name, lambda: command.run(options))
+
+
+def _guarded(name: str, work: Callable[[], None]) -> int:
+    """Do the work; say what went wrong, if anything did; return the exit code."""
     try:
-        command.run(options)
+        work()
         sys.stdout.flush()
     except ClearpropError as error:
-        _complain(f"clearprop {command.name}: {error}")
+        _complain(f"clearprop {name}: {error}")
         return BAD_INPUT
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -113,7 +120,7 @@ def _run(command: Command, options: argparse.Namespace) -> int:
         _discard_stdout()
     except OSError as error:  # errors with files are FileErrors: what is left is stdout, on a full disk
         _discard_stdout()
-        _complain(f"clearprop {command.name}: cannot write the output: {error.strerror or error}")
+        _complain(f"clearprop {name}: cannot write the output: {error.strerror or error}")
         _complain("Try: free some space on the disk, or send the output elsewhere")
         return BAD_INPUT
     return OK
