@@ -77,7 +77,7 @@ def test_values_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize(
     ("value", "what"),
-    [(1j, "complex128 are not supported yet"), ("text", "a tensor cannot be made of 'text'"), (None, "object"), (2**70, "object")],
+    [(1j, "complex128 are not supported yet"), ("text", "made of 'text'"), (None, "object"), (2**70, "object")],
 )
 def test_values_that_tensors_cannot_hold(value: Any, what: str) -> None:
     with pytest.raises(cp.DTypeError, match=what):
