@@ -1,13 +1,14 @@
 """Differentiation: the backward pass, transformations, custom rules, checkpointing, numerical checks.
 
 Read `backward` first, then `batching` (how a batch hides in a tensor), `linearization` and `transforms` (everything
-made from one recorded run), `vmapping`; then `custom`, `checkpoint` and `check`.
+made from one recorded run), `vmapping`; then `scan`, `custom`, `checkpoint` and `check`.
 """
 
 from clearprop.autodiff.backward import enable_grad, no_grad
 from clearprop.autodiff.check import check_gradients
 from clearprop.autodiff.checkpoint import checkpoint
 from clearprop.autodiff.custom import Function, custom_vjp
+from clearprop.autodiff.scan import scan
 from clearprop.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from clearprop.autodiff.vmapping import vmap
 
@@ -23,6 +24,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "no_grad",
+    "scan",
     "value_and_grad",
     "vjp",
     "vmap",

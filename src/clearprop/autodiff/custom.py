@@ -285,7 +285,7 @@ class custom_vjp:
     >>> @cp.custom_vjp
     ... def clipped_gradient(x):
     ...     return x
-    >>> clipped_gradient.defvjp(lambda x: (x, None), lambda _, g: (cp.clip(g, -1.0, 1.0),))
+    >>> _ = clipped_gradient.defvjp(lambda x: (x, None), lambda _, g: (cp.clip(g, -1.0, 1.0),))
     >>> cp.grad(lambda x: clipped_gradient(x) * 5.0)(cp.tensor(1.0))
     Tensor(1., dtype=float32)
     """
@@ -295,8 +295,8 @@ class custom_vjp:
         self._function = f
         self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
-    def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        """Say how to compute the function with residuals, and how to pull a gradient back."""
+    def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> custom_vjp:
+        """Say how to compute the function with residuals, and how to pull a gradient back; returns the function."""
 
         def saving_forward(ctx: Any, *args: Any) -> Any:
             output, ctx.residuals = forward(*args)
@@ -309,6 +309,7 @@ class custom_vjp:
             return backward(rebuild(ctx.residuals, leaves), upstream[0] if len(upstream) == 1 else upstream)
 
         self._rules = saving_forward, loading_backward
+        return self
 
     def __call__(self, *args: Any) -> Any:
         if self._rules is None:
