@@ -89,7 +89,7 @@ class Formula(NamedTuple):
 def numpy_dtype(value: Value) -> np.dtype[Any]:
     """NumPy's dtype of an array or a tensor."""
     if type(value) is Tensor:
-        return value.array.dtype  # type: ignore[no-any-return]
+        return value.array.dtype
     return value.dtype.dtype if isinstance(value, Tensor) else value.dtype
 
 
@@ -260,7 +260,7 @@ class Primitive:
                 if x.node is not None:
                     tracked |= bit
             elif isinstance(x, Tensor):
-                return _outermost(inputs).apply(self, inputs, attributes)  # type: ignore[no-any-return]
+                return _outermost(inputs).apply(self, inputs, attributes)
             else:
                 arrays.append(x)
                 parents.append(None)

@@ -120,10 +120,10 @@ def _unit(shape: Shape, dtype: Any, generator: Generator | None) -> Tensor:
     source, bits = generator or default_generator, _MANTISSA_BITS[wanted]
     if bits <= 24:
         whole = primitives.floor_divide(source.bits(shape), 2 ** (32 - bits))
-        return primitives.multiply(primitives.cast(whole, dtype=wanted), 2.0**-bits)  # type: ignore[no-any-return]
+        return primitives.multiply(primitives.cast(whole, dtype=wanted), 2.0**-bits)
     high = primitives.cast(primitives.floor_divide(source.bits(shape), 2**5), dtype=wanted)  # 27 bits
     low = primitives.cast(primitives.floor_divide(source.bits(shape), 2**6), dtype=wanted)  # 26 bits
-    return primitives.multiply(primitives.add(primitives.multiply(high, 2.0**26), low), 2.0**-53)  # type: ignore[no-any-return]
+    return primitives.multiply(primitives.add(primitives.multiply(high, 2.0**26), low), 2.0**-53)
 
 
 def normal(
@@ -173,7 +173,7 @@ def randint(low: int, high: int, shape: Shape = (), *, generator: Generator | No
         )
     words = primitives.cast((generator or default_generator).bits(shape), dtype=np.dtype(np.uint64))
     scaled = primitives.floor_divide(primitives.multiply(words, span), 2**32)
-    return primitives.add(primitives.cast(scaled, dtype=np.dtype(np.int64)), low)  # type: ignore[no-any-return]
+    return primitives.add(primitives.cast(scaled, dtype=np.dtype(np.int64)), low)
 
 
 def permutation(n: int, *, generator: Generator | None = None) -> Tensor:

@@ -113,7 +113,7 @@ class Tensor(Operators):
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self.array.shape  # type: ignore[no-any-return]
+        return self.array.shape
 
     @property
     def ndim(self) -> int:

@@ -596,7 +596,7 @@ def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Tensor:
     common = promoted(numpy_dtype(a), numpy_dtype(b))
     shape = common_shape("where", c, a, b)
     a, b = expand(cast_to(a, common), shape), expand(cast_to(b, common), shape)
-    return primitives.where(expand(c, shape), a, b)  # type: ignore[no-any-return]
+    return primitives.where(expand(c, shape), a, b)
 
 
 def _dtype_with(x: Tensor, number: ArrayLike) -> Any:
@@ -627,4 +627,4 @@ def stop_gradient(x: ArrayLike) -> Tensor:
     >>> cp.grad(lambda x: x * cp.stop_gradient(x))(cp.tensor(3.0))
     Tensor(3., dtype=float32)
     """
-    return primitives.stop_gradient(as_tensor(x))  # type: ignore[no-any-return]
+    return primitives.stop_gradient(as_tensor(x))

@@ -177,7 +177,7 @@ def _apply_arrays(x: Tensor, arrays: list[tuple[int, Any]]) -> Tensor:
     behind = list(range(len(shape), picked.ndim))
     place = axes[0]
     final = (*behind[:place], *range(len(shape)), *behind[place:])
-    return primitives.permute(picked, axes=final)  # type: ignore[no-any-return]
+    return primitives.permute(picked, axes=final)
 
 
 def take(x: ArrayLike, indices: ArrayLike, *, axis: int | None = None) -> Tensor:
@@ -206,7 +206,7 @@ def take_along_axis(x: ArrayLike, indices: ArrayLike, *, axis: int = -1) -> Tens
     at = normalize_axis(axis, tensor.ndim, "take_along_axis")
     if index.ndim == tensor.ndim:
         index = expand(index, tuple(index.shape[i] if i == at else n for i, n in enumerate(tensor.shape)))
-    return primitives.take_along_axis(tensor, index, axis=at)  # type: ignore[no-any-return]
+    return primitives.take_along_axis(tensor, index, axis=at)
 
 
 class At:
@@ -229,7 +229,7 @@ class At:
         places, flat = self._places()
         values = primitives.reshape(self._values(value, places.shape), shape=(places.size,))
         changed = primitives.scatter_set(flat, values, Tensor(places.reshape(-1)))
-        return primitives.reshape(changed, shape=self.x.shape)  # type: ignore[no-any-return]
+        return primitives.reshape(changed, shape=self.x.shape)
 
     def add(self, value: ArrayLike) -> Tensor:
         """x with values added at these places; where a place is named twice both are added.
@@ -241,7 +241,7 @@ class At:
         places, flat = self._places()
         values = primitives.reshape(self._values(value, places.shape), shape=(places.size,))
         added = primitives.scatter_add(values, Tensor(places.reshape(-1)), shape=flat.shape)
-        return primitives.reshape(primitives.add(flat, added), shape=self.x.shape)  # type: ignore[no-any-return]
+        return primitives.reshape(primitives.add(flat, added), shape=self.x.shape)
 
     def _places(self) -> tuple[np.ndarray[Any, Any], Tensor]:
         """Positions in the flattened tensor, in the shape of x[index]; and the flattened tensor."""

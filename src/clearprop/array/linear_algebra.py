@@ -30,7 +30,7 @@ def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:
     if numpy_dtype(a).kind == "b":
         check_kind("matmul", NUMBERS, x=spec_of(a), y=spec_of(b))
     if len(a.shape) == 2 and len(b.shape) == 2:
-        return primitives.matmul(a, b)  # type: ignore[no-any-return]
+        return primitives.matmul(a, b)
     return _general(a, b)
 
 
@@ -54,7 +54,7 @@ def _general(a: Tensor, b: Tensor) -> Tensor:
         shape = (*shape[:-2], shape[-1])
     if column:
         shape = shape[:-1]
-    return product if product.shape == shape else primitives.reshape(product, shape=shape)  # type: ignore[no-any-return]
+    return product if product.shape == shape else primitives.reshape(product, shape=shape)
 
 
 def _batch(a: Tensor, b: Tensor) -> tuple[int, ...]:

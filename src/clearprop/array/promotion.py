@@ -66,7 +66,7 @@ def same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def unary(primitive: Elementwise, x: ArrayLike) -> Tensor:
     """Apply to a tensor of any dtype that the operation takes."""
-    return primitive(_accepted(primitive, as_tensor(x)))  # type: ignore[no-any-return]
+    return primitive(_accepted(primitive, as_tensor(x)))
 
 
 def _accepted(primitive: Elementwise, x: Tensor) -> Tensor:
@@ -78,16 +78,16 @@ def _accepted(primitive: Elementwise, x: Tensor) -> Tensor:
 
 def unary_float(primitive: Primitive, x: ArrayLike) -> Tensor:
     """Apply to a floating-point tensor; integers are cast to float32 before."""
-    return primitive(as_float(x))  # type: ignore[no-any-return]
+    return primitive(as_float(x))
 
 
 def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     """Apply to two tensors after promotion and broadcasting; a Python number takes the other's dtype."""
     if type(x) is not Tensor or type(y) is not Tensor:
         if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
-            return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), python_number(y))  # type: ignore[no-any-return]
+            return primitive(_accepted(primitive, _fit_number(as_tensor(x), y)), python_number(y))
         if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
-            return primitive(python_number(x), _accepted(primitive, _fit_number(as_tensor(y), x)))  # type: ignore[no-any-return]
+            return primitive(python_number(x), _accepted(primitive, _fit_number(as_tensor(y), x)))
         x, y = as_tensor(x), as_tensor(y)
     if numpy_dtype(x) != numpy_dtype(y):
         x, y = same_dtype(x, y)
@@ -96,10 +96,10 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
     if first != second and not _are_constants(x, y):
         missing = len(first) - len(second)
         if first[missing:] == second:  # most often: a bias, the same for each row of a batch
-            return primitive(x, primitives.broadcast(y, shape=first, axes=tuple(range(missing))))  # type: ignore[no-any-return]
+            return primitive(x, primitives.broadcast(y, shape=first, axes=tuple(range(missing))))
         shape = common_shape(primitive.name, x, y)
         x, y = expand(x, shape), expand(y, shape)
-    return primitive(x, y)  # type: ignore[no-any-return]
+    return primitive(x, y)
 
 
 def _are_constants(a: Tensor, b: Tensor) -> bool:
@@ -154,7 +154,7 @@ def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if have != shape[missing:]:
         axes += tuple(i for i in range(missing, len(shape)) if have[i - missing] != shape[i])
         x = primitives.reshape(x, shape=tuple(length for i, length in enumerate(shape) if i not in axes))
-    return primitives.broadcast(x, shape=shape, axes=axes)  # type: ignore[no-any-return]
+    return primitives.broadcast(x, shape=shape, axes=axes)
 
 
 def normalize_axis(axis: int, ndim: int, name: str) -> int:

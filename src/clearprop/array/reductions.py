@@ -31,7 +31,7 @@ def _reduce(primitive: Primitive, x: Tensor, axis: Axis, keepdims: bool) -> Tens
     if not keepdims:
         return result
     shape = tuple(1 if i in axes else length for i, length in enumerate(x.shape))
-    return primitives.reshape(result, shape=shape)  # type: ignore[no-any-return]
+    return primitives.reshape(result, shape=shape)
 
 
 def _wide(x: ArrayLike, dtype: Any) -> Tensor:
@@ -81,7 +81,7 @@ def mean(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     count = 1
     for one in normalize_axes(axis, tensor.ndim, "mean"):
         count *= tensor.shape[one]
-    return primitives.divide(_reduce(primitives.sum_, tensor, axis, keepdims), float(count))  # type: ignore[no-any-return]
+    return primitives.divide(_reduce(primitives.sum_, tensor, axis, keepdims), float(count))
 
 
 def max(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
@@ -171,4 +171,4 @@ def cumulative_sum(x: ArrayLike, *, axis: int | None = None, dtype: Any = None) 
     tensor = _wide(x, dtype)
     at = normalize_axis(0 if axis is None and tensor.ndim == 1 else -tensor.ndim - 1 if axis is None else axis,
                         tensor.ndim, "cumulative_sum")  # fmt: skip
-    return primitives.cumulative_sum(tensor, axis=at, reverse=False)  # type: ignore[no-any-return]
+    return primitives.cumulative_sum(tensor, axis=at, reverse=False)

@@ -63,7 +63,7 @@ def permute_dims(x: ArrayLike, axes: Sequence[int]) -> Tensor:
     order = tuple(normalize_axis(axis, tensor.ndim, "permute_dims") for axis in axes)
     if sorted(order) != list(range(tensor.ndim)):
         raise ShapeError(f"permute_dims: {tuple(axes)} is not an order of the axes of shape {tensor.shape}")
-    return primitives.permute(tensor, axes=order)  # type: ignore[no-any-return]
+    return primitives.permute(tensor, axes=order)
 
 
 def matrix_transpose(x: ArrayLike) -> Tensor:
@@ -76,7 +76,7 @@ def matrix_transpose(x: ArrayLike) -> Tensor:
     tensor = as_tensor(x)
     if tensor.ndim < 2:
         raise ShapeError(f"matrix_transpose: a tensor of shape {tensor.shape} is no matrix", hint="x.reshape(1, -1)")
-    return primitives.transpose(tensor)  # type: ignore[no-any-return]
+    return primitives.transpose(tensor)
 
 
 def moveaxis(x: ArrayLike, source: int, destination: int) -> Tensor:
@@ -187,7 +187,7 @@ def concat(xs: Sequence[ArrayLike], axis: int | None = 0) -> Tensor:
         if tensor.ndim != tensors[0].ndim:
             raise ShapeError(f"concat: shapes {[t.shape for t in tensors]} have different numbers of axes")
     tensors = [cast_to(tensor, common) for tensor in tensors]
-    return primitives.concat(*tensors, axis=at, lengths=tuple(t.shape[at] for t in tensors))  # type: ignore[no-any-return]
+    return primitives.concat(*tensors, axis=at, lengths=tuple(t.shape[at] for t in tensors))
 
 
 def stack(xs: Sequence[ArrayLike], axis: int = 0) -> Tensor:
@@ -235,7 +235,7 @@ def flip(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
     Tensor([3., 2., 1.], dtype=float32)
     """
     tensor = as_tensor(x)
-    return primitives.flip(tensor, axes=normalize_axes(axis, tensor.ndim, "flip"))  # type: ignore[no-any-return]
+    return primitives.flip(tensor, axes=normalize_axes(axis, tensor.ndim, "flip"))
 
 
 def pad(x: ArrayLike, widths: int | Sequence[tuple[int, int]]) -> Tensor:
@@ -250,7 +250,7 @@ def pad(x: ArrayLike, widths: int | Sequence[tuple[int, int]]) -> Tensor:
     if len(pairs) != tensor.ndim or any(width < 0 for pair in pairs for width in pair):
         raise ShapeError(f"pad: widths {widths} for a tensor of shape {tensor.shape}: a pair >= 0 for each axis")
     before, after = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
-    return primitives.pad(tensor, before=before, after=after, between=(0,) * tensor.ndim)  # type: ignore[no-any-return]
+    return primitives.pad(tensor, before=before, after=after, between=(0,) * tensor.ndim)
 
 
 def astype(x: ArrayLike, dtype: Any) -> Tensor:

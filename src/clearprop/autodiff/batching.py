@@ -184,4 +184,4 @@ def _with_node(x: Tensor) -> Tensor:
         return Batched(_with_node(x.value), x.level)
     if x.node is None:
         return Tensor(x.array, leaf(x.array.shape, x.array.dtype, None))
-    return identity(x)  # type: ignore[no-any-return]
+    return identity(x)

@@ -126,7 +126,7 @@ class Custom(Primitive):
     formula = Formula(r"z = f(x)", (r"\bar x = f^*(\bar z)",))
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        return attributes["outputs"][0]  # type: ignore[no-any-return]
+        return attributes["outputs"][0]
 
     def compute(self, *xs: Value, **attributes: Any) -> Value:
         tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in xs]
@@ -248,7 +248,7 @@ def _apply_batched(
     mapped = [isinstance(arg, Batched) and arg.level == level for arg in args]
 
     def whole(x: Any) -> Tensor:
-        return strip(as_tensor(x), level, size)  # type: ignore[no-any-return]
+        return strip(as_tensor(x), level, size)
 
     def batched_forward(ctx: Any, *values: Any) -> Any:
         inner = [Batched(v, level) if is_mapped else v for v, is_mapped in zip(values, mapped, strict=True)]

@@ -103,7 +103,7 @@ class Linearization:
             return gradients + [_as_gradient(node, found.get(node)) for node in self.also]
 
     def _gradient(self, x: Tensor, g: Value | None) -> Tensor:
-        return Physical(x).hide(_as_gradient(_node(x), g))  # type: ignore[no-any-return]
+        return Physical(x).hide(_as_gradient(_node(x), g))
 
     def push(self, dxs: Sequence[Any]) -> list[Tensor]:
         """Jacobian-vector product: tangents of the outputs, given tangents of the inputs."""
@@ -124,7 +124,7 @@ class Linearization:
         inner = innermost(y)
         if dy is None:
             dy = np.zeros(inner.shape, inner.array.dtype)
-        return Physical(y).hide(dy if isinstance(dy, Tensor) else Tensor(dy))  # type: ignore[no-any-return]
+        return Physical(y).hide(dy if isinstance(dy, Tensor) else Tensor(dy))
 
 
 def _as_gradient(node: Node, g: Value | None) -> Tensor:

@@ -94,4 +94,4 @@ def _unstack(x: Tensor) -> list[Tensor]:
 
 def _stack(ys: Sequence[Tensor]) -> Tensor:
     rows = [reshape(y, shape=(1, *y.shape)) for y in ys]
-    return concat(*rows, axis=0, lengths=(1,) * len(rows))  # type: ignore[no-any-return]
+    return concat(*rows, axis=0, lengths=(1,) * len(rows))

@@ -95,4 +95,4 @@ def _show_axis(y: Tensor, axis: int | None, level: int, size: int) -> Tensor:
     whole = strip(y, level, size)
     if not -whole.ndim <= axis < whole.ndim:
         raise ShapeError(f"vmap: out_axes says axis {axis} of results of shape {whole.shape}", hint="out_axes=0")
-    return _move_axis(whole, 0, axis % whole.ndim)  # type: ignore[no-any-return]
+    return _move_axis(whole, 0, axis % whole.ndim)

@@ -39,7 +39,7 @@ def sigmoid(x: ArrayLike) -> Tensor:
     >>> F.sigmoid([-1.0, 0.0, 1.0])
     Tensor([0.26894, 0.5    , 0.73106], dtype=float32)
     """
-    return primitives.sigmoid(as_float(x))  # type: ignore[no-any-return]
+    return primitives.sigmoid(as_float(x))
 
 
 def relu(x: ArrayLike) -> Tensor:
@@ -49,7 +49,7 @@ def relu(x: ArrayLike) -> Tensor:
     >>> F.relu([-1.0, 0.0, 2.0])
     Tensor([0., 0., 2.], dtype=float32)
     """
-    return primitives.relu(as_float(x))  # type: ignore[no-any-return]
+    return primitives.relu(as_float(x))
 
 
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
@@ -194,7 +194,7 @@ def softmax(x: ArrayLike, dim: int = -1) -> Tensor:
     at = normalize_axis(dim, x.ndim, "softmax")
     exponentials = exp(_below_largest(x, at))
     total = sum(exponentials, axis=at)
-    return primitives.divide(exponentials, primitives.broadcast(total, shape=x.shape, axes=(at,)))  # type: ignore[no-any-return]
+    return primitives.divide(exponentials, primitives.broadcast(total, shape=x.shape, axes=(at,)))
 
 
 def log_softmax(x: ArrayLike, dim: int = -1) -> Tensor:
@@ -208,7 +208,7 @@ def log_softmax(x: ArrayLike, dim: int = -1) -> Tensor:
     at = normalize_axis(dim, x.ndim, "log_softmax")
     shifted = _below_largest(x, at)  # else log_softmax([1000, 999]) would keep the rounding error of the number 1000
     total = logsumexp(shifted, axis=at)
-    return primitives.subtract(shifted, primitives.broadcast(total, shape=x.shape, axes=(at,)))  # type: ignore[no-any-return]
+    return primitives.subtract(shifted, primitives.broadcast(total, shape=x.shape, axes=(at,)))
 
 
 def _below_largest(x: Tensor, axis: int) -> Tensor:

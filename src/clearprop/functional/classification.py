@@ -161,7 +161,7 @@ def _weighted_mean(losses: Tensor, weights: Tensor | None, shape: tuple[int, ...
     if reduction == "mean":
         total = primitives.sum_(losses, axes=(0,))
         count = float(losses.shape[0]) if weights is None else primitives.sum_(weights, axes=(0,))
-        return primitives.divide(total, count)  # type: ignore[no-any-return]
+        return primitives.divide(total, count)
     if reduction == "sum":
         return sum(losses)
     check_reduction(reduction)

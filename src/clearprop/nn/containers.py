@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from clearprop.array import add
 from clearprop.errors import RangeError, UsageError
@@ -48,6 +48,23 @@ class _Ordered(Module):
     def __len__(self) -> int:
         return len(self._members())
 
+    def append(self, module: Module) -> Self:
+        """Add a module at the end; returns this module."""
+        self._put(str(len(self)), module)
+        return self
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        if isinstance(index, slice):
+            return self._part(index)
+        return self._members()[self._at(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._put(self._at(index), module)
+
 
 class Sequential(_Ordered):
     """One module after the other: each gets the output of the one before.
@@ -77,23 +94,6 @@ class Sequential(_Ordered):
                 x = member(x)
         return x
 
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end; returns this module."""
-        self._put(str(len(self)), module)
-        return self
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        if isinstance(index, slice):
-            return self._part(index)  # type: ignore[no-any-return]
-        return self._members()[self._at(index)]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self._put(self._at(index), module)
-
 
 class ModuleList(_Ordered):
     """A list of modules, for a ``forward`` of your own.
@@ -107,23 +107,6 @@ class ModuleList(_Ordered):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         for i, module in enumerate(modules):
             self._put(str(i), module)
-
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end; returns this module."""
-        self._put(str(len(self)), module)
-        return self
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> ModuleList: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        if isinstance(index, slice):
-            return self._part(index)  # type: ignore[no-any-return]
-        return self._members()[self._at(index)]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self._put(self._at(index), module)
 
 
 class ModuleDict(Module):

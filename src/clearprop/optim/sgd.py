@@ -80,4 +80,4 @@ class SGD(Optimizer):
         buffer.assign(m)
         if not nesterov:
             return m
-        return add(g, multiply(m, momentum))  # type: ignore[no-any-return]
+        return add(g, multiply(m, momentum))
