@@ -160,7 +160,7 @@ def topological(outputs: Iterable[Node], since: int = -1) -> list[Node]:
     return sorted(reached, key=_number_of)
 
 
-def last_number() -> int:
+def take_number() -> int:
     """A number of its own: nodes made before have lower ones, nodes made from now on higher ones."""
     return next(_numbers)
 

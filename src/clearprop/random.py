@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array import as_tensor, asarray, cos, log, sqrt
+from clearprop.array import asarray, cos, log, sqrt
 from clearprop.autodiff.batching import active_levels, wrap
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, UsageError
 from clearprop.primitives.random import WORDS
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Cell, Tensor, as_tensor
 
 Shape = int | Sequence[int]
 

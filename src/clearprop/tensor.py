@@ -475,3 +475,12 @@ class Parameter(Cell):
     def requires_grad(self, flag: bool) -> None:
         self._requires_grad = flag
         self._value = self._make(self._value.array)
+
+
+def as_tensor(x: Any) -> Tensor:
+    """A tensor of whatever stands for one: itself with its history, the value of a cell, an array, a number, lists."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, Cell):
+        return x.value
+    return Tensor(to_array(x))

@@ -74,7 +74,6 @@ from clearprop.array.elementwise import (
 )
 from clearprop.array.indexing import take, take_along_axis
 from clearprop.array.linear_algebra import matmul
-from clearprop.array.promotion import as_tensor
 from clearprop.array.reductions import (
     all,
     any,
@@ -105,6 +104,7 @@ from clearprop.array.shapes import (
     squeeze,
     stack,
 )
+from clearprop.tensor import as_tensor
 
 __all__ = [
     "abs",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.array.promotion import DEFAULT_FLOAT, ArrayLike, as_tensor, cast_to
+from clearprop.array.promotion import DEFAULT_FLOAT, ArrayLike, cast_to
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor, to_array
+from clearprop.tensor import Tensor, as_tensor, to_array
 
 Shape = int | Sequence[int]
 

@@ -13,7 +13,6 @@ from clearprop.array.promotion import DEFAULT_FLOAT as _DEFAULT_FLOAT
 from clearprop.array.promotion import (
     ArrayLike,
     as_float,
-    as_tensor,
     binary,
     binary_float,
     cast_to,
@@ -27,7 +26,7 @@ from clearprop.array.promotion import (
 from clearprop.errors import DTypeError
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.families import Elementwise
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def abs(x: ArrayLike) -> Tensor:

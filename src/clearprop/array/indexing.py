@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, as_tensor, cast_to, common_shape, expand, normalize_axis
+from clearprop.array.promotion import ArrayLike, cast_to, common_shape, expand, normalize_axis
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Cell, Tensor, as_tensor
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

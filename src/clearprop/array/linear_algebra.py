@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, as_tensor, expand, same_dtype
+from clearprop.array.promotion import ArrayLike, expand, same_dtype
 from clearprop.errors import ShapeError
 from clearprop.primitive import numpy_dtype, spec_of
 from clearprop.primitives.contraction import matmul_error
 from clearprop.primitives.families import NUMBERS, check_kind
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:

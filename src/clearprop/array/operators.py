@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clearprop.array import elementwise, indexing, linear_algebra, reductions, shapes
-from clearprop.array.promotion import as_tensor
 from clearprop.errors import ShapeError
-from clearprop.tensor import Operators, Tensor
+from clearprop.tensor import Operators, Tensor, as_tensor
 
 _BINARY = {
     "add": elementwise.add,

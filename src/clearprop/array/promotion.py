@@ -16,22 +16,13 @@ from clearprop import dtypes, primitives
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import Primitive, numpy_dtype, spec_of
 from clearprop.primitives.families import Elementwise, check_kind
-from clearprop.tensor import Cell, Tensor, to_array
+from clearprop.tensor import Tensor, as_tensor
 
 ArrayLike: TypeAlias = Any
 """A tensor, a parameter or buffer, a NumPy array, a number, or nested lists of numbers."""
 
 DEFAULT_FLOAT = dtypes.DEFAULT_FLOAT.dtype
 DEFAULT_INT = dtypes.DEFAULT_INT.dtype
-
-
-def as_tensor(x: ArrayLike) -> Tensor:
-    """A tensor of whatever stands for one, with its history if it has one."""
-    if isinstance(x, Tensor):
-        return x
-    if isinstance(x, Cell):
-        return x.value
-    return Tensor(to_array(x))
 
 
 def as_float(x: ArrayLike) -> Tensor:

@@ -12,7 +12,6 @@ from clearprop.array.promotion import (
     DEFAULT_INT,
     ArrayLike,
     as_float,
-    as_tensor,
     cast_to,
     normalize_axes,
     normalize_axis,
@@ -20,7 +19,7 @@ from clearprop.array.promotion import (
 from clearprop.dtypes import to_numpy
 from clearprop.primitive import Primitive, numpy_dtype, spec_of
 from clearprop.primitives.families import NUMBERS, check_kind
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 Axis: TypeAlias = int | Sequence[int] | None
 

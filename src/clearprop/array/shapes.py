@@ -9,7 +9,6 @@ from typing import Any
 from clearprop import primitives
 from clearprop.array.promotion import (
     ArrayLike,
-    as_tensor,
     cast_to,
     common_shape,
     expand,
@@ -21,7 +20,7 @@ from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:

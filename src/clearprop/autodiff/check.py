@@ -14,10 +14,10 @@ import numpy as np
 
 from clearprop.autodiff.backward import no_grad
 from clearprop.autodiff.transforms import grad, jvp
-from clearprop.autodiff.tree import as_tensor, flatten
+from clearprop.autodiff.tree import flatten
 from clearprop.errors import DTypeError, GradientError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 Array = np.ndarray[Any, Any]
 

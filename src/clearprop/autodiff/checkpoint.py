@@ -18,10 +18,10 @@ import numpy as np
 
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.linearization import Linearization
-from clearprop.autodiff.tree import as_tensor, flatten, rebuild
-from clearprop.graph import Node, last_number, state, topological
+from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.graph import Node, state, take_number, topological
 from clearprop.primitives.control import identity
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Cell, Tensor, as_tensor
 
 
 class _Cells:
@@ -97,7 +97,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             tensors = iter(xs)
             return f(*rebuild(list(args), [next(tensors) if _is_array(x) else x for x in leaves]), **kwargs)
 
-        number = last_number()
+        number = take_number()
         # An identity tells an argument apart from the same tensor in a closure.
         arguments = [identity(x) if x.requires_grad else x for x in given]
         with _watching() as cells:

@@ -9,12 +9,12 @@ import numpy as np
 
 from clearprop.autodiff.backward import backpropagate, grad_mode
 from clearprop.autodiff.batching import Batched, Physical, fresh, innermost
-from clearprop.autodiff.tree import as_tensor, flatten, map_leaves, rebuild
+from clearprop.autodiff.tree import flatten, map_leaves, rebuild
 from clearprop.errors import DTypeError
-from clearprop.graph import Node, last_number, topological
+from clearprop.graph import Node, take_number, topological
 from clearprop.primitive import Value, wrap_residuals
 from clearprop.primitives.arithmetic import add
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class Linearization:
@@ -43,7 +43,7 @@ class Linearization:
 
     def __init__(self, f: Callable[..., Any], xs: Sequence[Any], also: Sequence[Node] = ()) -> None:
         self.also = list(also)
-        self.before = last_number()
+        self.before = take_number()
         with grad_mode(True):
             self.inputs = [_differentiable(fresh(as_tensor(x))) for x in flatten(list(xs))]
             self.result = f(*rebuild(list(xs), self.inputs))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.autodiff.custom import apply_custom
-from clearprop.autodiff.tree import as_tensor, flatten, map_leaves, rebuild
+from clearprop.autodiff.tree import flatten, map_leaves, rebuild
 from clearprop.errors import ShapeError
 from clearprop.primitives.shaping import concat, reshape, take_range
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def scan(

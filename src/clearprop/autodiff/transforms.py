@@ -15,12 +15,12 @@ import numpy as np
 
 from clearprop.autodiff.batching import Batched, new_level
 from clearprop.autodiff.linearization import Linearization, is_recorded
-from clearprop.autodiff.tree import as_tensor, flatten, rebuild
+from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.errors import GradientError, ShapeError
 from clearprop.primitive import Value, numpy_dtype
 from clearprop.primitives.families import with_batch
 from clearprop.primitives.shaping import permute, reshape
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 AnyFunction: TypeAlias = Callable[..., Any]
 

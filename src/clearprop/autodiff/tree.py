@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.tensor import Cell, Tensor, tensor
-
 
 def is_leaf(tree: Any) -> bool:
     """Whether this is not a container that trees are made of."""
@@ -43,12 +41,3 @@ def map_leaves(f: Callable[[Any], Any], tree: Any) -> Any:
         return type(tree)((key, map_leaves(f, child)) for key, child in tree.items())
     children = [map_leaves(f, child) for child in tree]
     return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
-
-
-def as_tensor(x: Any) -> Tensor:
-    """A tensor of a tensor, a cell, an array or a number."""
-    if isinstance(x, Tensor):
-        return x
-    if isinstance(x, Cell):
-        return x.value
-    return tensor(x)

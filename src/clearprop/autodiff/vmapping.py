@@ -7,11 +7,11 @@ from functools import wraps
 from typing import Any
 
 from clearprop.autodiff.batching import Batched, levels_of, new_level, running, strip
-from clearprop.autodiff.tree import as_tensor, flatten, is_leaf, rebuild
+from clearprop.autodiff.tree import flatten, is_leaf, rebuild
 from clearprop.errors import ShapeError
 from clearprop.primitive import Value
 from clearprop.primitives.shaping import permute
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:

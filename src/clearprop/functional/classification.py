@@ -25,13 +25,13 @@ from clearprop.array import (
     sum,
     where,
 )
-from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
+from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.autodiff.batching import innermost
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
 from clearprop.functional.activations import log_softmax
 from clearprop.functional.losses import check_reduction, reduced
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def cross_entropy(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from clearprop import random
 from clearprop.array import add, matmul, multiply
-from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
+from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Cell, Tensor, as_tensor
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from clearprop.array import add, logaddexp, mean, multiply, negative, subtract, sum
-from clearprop.array.promotion import ArrayLike, as_float, as_tensor, cast_to
+from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop import functional
-from clearprop.array import as_tensor
 from clearprop.functional.losses import check_reduction
 from clearprop.nn.module import Module
-from clearprop.tensor import Buffer, Tensor
+from clearprop.tensor import Buffer, Tensor, as_tensor
 
 
 def _buffer(value: Any) -> Buffer | None:

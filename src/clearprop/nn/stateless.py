@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearprop.array import as_tensor
 from clearprop.errors import DataError, ShapeError
 from clearprop.nn.module import Module
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
