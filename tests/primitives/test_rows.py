@@ -1,6 +1,6 @@
 """Every primitive, systematically: its value, its shape rule, its gradients to second order, its batch rule, its cost.
 
-What is expected of each stands in `tests/primitives/table.py`.
+What is expected of each stands in `tests/primitives/table/`.
 """
 
 from __future__ import annotations
