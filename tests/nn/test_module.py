@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cp
 from clearprop import nn
-from clearprop.errors import DataError, DTypeError, ShapeError
+from clearprop.errors import DataError, DTypeError, ShapeError, UsageError
 
 
 class Encoder(nn.Module):
@@ -185,12 +185,47 @@ def test_loading_names_everything_that_does_not_fit_and_changes_nothing() -> Non
         "  missing: gain, encoder.fc1.bias\n"
         "  unexpected: extra\n"
         "  shape: encoder.fc1.weight has shape (4, 3), the value has shape (3, 4), its transpose: weights are stored "
-        "[in, out]\n"
+        '[in, out]; layout="torch" turns them\n'
         "  dtype: head.1.weight is float32, the value is bool\n"
         "Try: build the network as it was when it was saved, or load_state_dict(values, strict=False)"
     )
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name].numpy())
+
+
+def test_the_layout_of_torch_turns_matrices_and_nothing_else() -> None:
+    net = Net()
+    saved = net.state_dict(layout="torch")
+    own = net.state_dict()
+    assert saved.keys() == own.keys()
+    np.testing.assert_array_equal(saved["encoder.fc1.weight"].numpy(), own["encoder.fc1.weight"].numpy().T)
+    np.testing.assert_array_equal(saved["encoder.fc1.bias"].numpy(), own["encoder.fc1.bias"].numpy())
+    other = Net()
+    other.load_state_dict(saved, layout="torch")
+    for name, value in other.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), own[name].numpy())
+    with pytest.raises(UsageError, match="layout='jax' is not known"):
+        net.state_dict(layout="jax")
+
+
+def test_tied_weights_are_saved_once_and_under_all_names_for_torch() -> None:
+    def tied() -> nn.Sequential:
+        model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3))
+        model[2].weight = model[0].weight
+        return model
+
+    model, other = tied(), tied()
+    assert "2.weight" not in model.state_dict()
+    saved = model.state_dict(layout="torch")
+    np.testing.assert_array_equal(saved["0.weight"].numpy(), saved["2.weight"].numpy())
+    other.load_state_dict(saved, layout="torch")
+    np.testing.assert_array_equal(other[0].weight.numpy(), model[0].weight.numpy())
+    del saved["0.weight"]  # either name will do
+    other.load_state_dict(saved, layout="torch")
+    assert other[2].weight is other[0].weight
+    unequal = {**model.state_dict(), "2.weight": np.zeros((3, 3))}
+    with pytest.raises(DataError, match=r"0\.weight and 2\.weight are one parameter"):
+        other.load_state_dict(unequal)
 
 
 def test_loading_some_of_it() -> None:

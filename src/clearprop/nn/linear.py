@@ -36,6 +36,8 @@ class Linear(Module):
     (5, 3)
     """
 
+    torch_transposes = ("weight",)
+
     def __init__(
         self,
         in_features: int,

@@ -32,6 +32,8 @@ class Module:
 
     Attributes:
         training: whether it is being trained, see `train`; `Dropout` behaves differently then.
+        torch_transposes: names of its own matrices that are stored [in, out] here and [out, in] in PyTorch, see
+            `state_dict`. A module of your own that multiplies ``x @ self.weight`` says ``("weight",)``.
 
     >>> import clearprop as cp
     >>> from clearprop import nn
@@ -52,6 +54,7 @@ class Module:
     """
 
     training: bool = True
+    torch_transposes: tuple[str, ...] = ()
     _path: str = ""
     _forward_hooks: tuple[ForwardHook, ...] = ()
     _is_ours: ClassVar[bool] = True
@@ -211,8 +214,16 @@ class Module:
 
     # Saving and loading -------------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self, *, layout: str = "clearprop") -> dict[str, Tensor]:
         """The values of all parameters and buffers by name. They are values: training on does not change them.
+
+        Args:
+            layout: "torch" for PyTorch: matrices turned to [out, in], and a parameter that is set at several places
+                under all of its names. ``cp.save(path, model.state_dict(layout="torch"))`` writes what
+                ``safetensors.torch.load_file`` and ``load_state_dict`` of the same network read there.
+
+        Raises:
+            UsageError: for another layout.
 
         >>> import clearprop as cp
         >>> model = cp.nn.Linear(1, 1)
@@ -220,22 +231,35 @@ class Module:
         >>> model.weight.assign([[7.0]])
         >>> model.load_state_dict(before) and model.weight.item() != 7.0
         True
+        >>> cp.nn.Linear(3, 2).state_dict(layout="torch")["weight"].shape
+        (2, 3)
         """
-        return {name: cell.value.detach() for name, cell in self.named_cells()}
+        return loading.values_of(list(self._slots()), layout)
 
-    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> loading.LoadResult:
+    def load_state_dict(
+        self, values: Mapping[str, Any], strict: bool = True, *, layout: str = "clearprop"
+    ) -> loading.LoadResult:
         """Assign values, tensors or arrays, to all parameters and buffers by name; cast to their dtypes.
 
         Nothing is assigned unless everything fits.
 
         Args:
             strict: if False, missing and unexpected names are returned instead of being errors.
+            layout: "torch" for values that PyTorch has saved, whose matrices are [out, in].
 
         Raises:
             DataError: one error for everything that does not fit: names that are missing, names that are unexpected,
                 other shapes, numbers of another kind.
+            UsageError: for another layout.
         """
-        return loading.load(type(self).__name__, dict(self.named_cells()), values, strict)
+        return loading.load(type(self).__name__, list(self._slots()), values, strict, layout)
+
+    def _slots(self) -> Iterator[loading.Slot]:
+        """Every place where a parameter or buffer is set; one that is set at several places comes several times."""
+        for path, module in _places(self, "", ()):
+            for name, member in list(vars(module).items()):
+                if isinstance(member, Cell):
+                    yield loading.Slot(join(path, name), member, name in module.torch_transposes)
 
     # Looking at it ------------------------------------------------------------------------------------------------
 
@@ -314,6 +338,16 @@ def _walk(module: Module, path: str, seen: set[Module]) -> Iterator[tuple[str, M
     for name, member in list(vars(module).items()):
         if isinstance(member, Module):
             yield from _walk(member, join(path, name), seen)
+
+
+def _places(module: Module, path: str, above: tuple[Module, ...]) -> Iterator[tuple[str, Module]]:
+    """All modules under all of their names; above: those that this one is part of."""
+    if module in above:
+        return
+    yield path, module
+    for name, member in list(vars(module).items()):
+        if isinstance(member, Module):
+            yield from _places(member, join(path, name), (*above, module))
 
 
 def _cast(cell: Cell, dtype: np.dtype[Any]) -> None:

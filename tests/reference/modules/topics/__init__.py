@@ -1,0 +1,8 @@
+"""The cases of modules by topic. After a change: ``python -m tests.reference.modules.record TOPIC``."""
+
+from tests.reference.modules.cases import ModuleCase
+from tests.reference.modules.topics import linear
+
+TOPICS: dict[str, list[ModuleCase]] = {
+    "linear": linear.CASES,
+}
