@@ -38,13 +38,15 @@ class DType:
     def __eq__(self, other: object) -> builtins.bool:
         if isinstance(other, DType):
             return self is other
-        try:
-            return builtins.bool(self.dtype == np.dtype(other))  # type: ignore[call-overload]
-        except TypeError:
-            return NotImplemented
+        if isinstance(other, np.dtype) or (isinstance(other, type) and issubclass(other, np.generic)):
+            return builtins.bool(self.dtype == other)
+        return self.name == other if isinstance(other, str) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.dtype)
+
+    def __reduce__(self) -> str:
+        return self.name  # there is one object for each dtype, also after copying
 
     def __repr__(self) -> str:
         return f"clearprop.{self.name}"

@@ -60,6 +60,10 @@ class GradientError(ComputationError, RuntimeError):
     """Backpropagation asked for something that has no answer."""
 
 
+class TraceError(ComputationError, TypeError):
+    """A function that cannot be traced: it asked for a number that is not there yet."""
+
+
 class DataError(ClearpropError, ValueError):
     """Data that cannot be used: empty, damaged, labels out of range, not finite."""
 

@@ -34,7 +34,8 @@ class State(threading.local):
         self.module = ""
         self.position: Position | None = None  # the user's line that called one of our modules, while that runs
         self.observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
-        self.cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, the compiler)
+        self.cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, tracing)
+        self.tracer: Any = None  # notes down what is applied instead of computing it, see `clearprop.trace`
         self.batches: list[tuple[int, int]] = []  # level and batch size of each vmap that is running
 
 

@@ -29,6 +29,7 @@ and when a backward pass comes to this node with the upstream gradient g,
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
@@ -244,7 +245,7 @@ class Primitive:
             for x in inputs:
                 if isinstance(x, Tensor):
                     return self._apply(inputs, attributes)
-            return self.compute(*inputs, **attributes)
+            return self.compute(*inputs, **attributes) if not _tracing else self._noted(inputs, attributes)
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             raise self._explain(error, inputs, attributes) from error
 
@@ -253,6 +254,8 @@ class Primitive:
         arrays: list[Any] = []
         parents: list[Node | None] = []
         tracked, bit, has_numbers = 0, 1, False  # bit i of tracked: a gradient flows to input i
+        if _tracing and state.tracer is not None:
+            inputs = [state.tracer.lifted(x) if isinstance(x, Tensor) else x for x in inputs]
         for x in inputs:
             if type(x) is Tensor:
                 arrays.append(x.array)
@@ -270,7 +273,7 @@ class Primitive:
             if has_numbers:
                 _spread_numbers(arrays)
             return self.record(arrays, parents, attributes, tracked)
-        return Tensor(self.compute(*arrays, **attributes))
+        return Tensor(self.compute(*arrays, **attributes) if not _tracing else self._noted(arrays, attributes))
 
     def record(self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int) -> Tensor:
         """Compute, and leave a node behind.
@@ -278,7 +281,7 @@ class Primitive:
         Args:
             tracked: the inputs to which a gradient flows, bit i for input i. What is kept depends on them alone.
         """
-        output = self.compute(*arrays, **attributes)
+        output = self.compute(*arrays, **attributes) if not _tracing else self._noted(arrays, attributes)
         kept = self._kept.get(tracked)
         if kept is None:
             kept = self._kept[tracked] = self._find_kept(tracked)
@@ -292,6 +295,12 @@ class Primitive:
         if state.observer is not None:
             state.observer.forward(node, arrays, output)
         return Tensor(output, node)
+
+    def _noted(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
+        """The output where somebody is tracing: a symbol if this thread is, and one of the inputs is one."""
+        if state.tracer is None:
+            return self.compute(*arrays, **attributes)
+        return state.tracer.note(self, arrays, attributes)
 
     def _find_kept(self, tracked: int) -> list[tuple[str, int]]:
         """Which inputs (by position; -1 is the output) the rules of the tracked inputs need."""
@@ -373,6 +382,35 @@ def _spread_numbers(arrays: list[Any]) -> None:
         if isinstance(x, (int, float)):
             other = next(y for y in arrays if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
             arrays[i] = filled(x, other.shape, other.dtype)
+
+
+# Tracing -------------------------------------------------------------------------------------------------------------
+
+_tracing = 0
+"""How many traces are running, in all threads. A plain number, since every operation looks at it."""
+
+_tracing_lock = threading.Lock()
+
+
+class tracing:
+    """Context in which the primitives that this thread applies are shown to a tracer, see `clearprop.trace`."""
+
+    def __init__(self, tracer: Any) -> None:
+        self.tracer = tracer
+
+    def __enter__(self) -> None:
+        self._count(1)
+        self.outer = state.tracer, state.observer
+        state.tracer, state.observer = self.tracer, None
+
+    def __exit__(self, *_: object) -> None:
+        state.tracer, state.observer = self.outer
+        self._count(-1)
+
+    def _count(self, by: int) -> None:
+        global _tracing
+        with _tracing_lock:
+            _tracing += by
 
 
 P = TypeVar("P", bound="Primitive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,128 @@ def test_the_gradient_of_many_steps_costs_no_more_for_each() -> None:
         costs.append(sum(int(np.size(c)) for c in contributions if isinstance(c, (np.ndarray, np.generic))))
         np.testing.assert_array_equal(xs.grad, np.ones(steps))
     assert 0 < costs[1] <= 2 * costs[0] + 10
+
+
+# Cells and random numbers in the body ---------------------------------------------------------------------------------
+
+
+class Noisy:
+    """A body that reads a parameter, counts its calls in a cell, and drops elements at random."""
+
+    def __init__(self) -> None:
+        self.weight = cp.Parameter(W, name="weight")
+        self.calls = cp.Buffer(np.float64(0.0))
+        self.generator = cp.random.Generator(5)
+
+    def step(self, h: Any, x: Any) -> Any:
+        kept = cp.random.bernoulli(0.6, h.shape, generator=self.generator)
+        h = cp.tanh(h @ self.weight + cp.where(kept, x, 0.0) * (1.0 + self.calls))
+        self.calls.assign(self.calls + 0.5)
+        return h, h * h
+
+    def scanned(self, xs: Any) -> Any:
+        carry, ys = cp.scan(self.step, cp.zeros(3, dtype=cp.float64), xs)
+        return (ys * ys).sum() + carry.sum()
+
+    def unrolled(self, xs: Any) -> Any:
+        h, ys = cp.zeros(3, dtype=cp.float64), []
+        for i in range(xs.shape[0]):
+            h, y = self.step(h, xs[i])
+            ys.append(y)
+        stacked = cp.stack(ys)
+        return (stacked * stacked).sum() + h.sum()
+
+    def after(self) -> Any:
+        """What a run leaves behind."""
+        gradient = None if self.weight.grad is None else self.weight.grad.numpy()
+        return gradient, self.calls.item(), self.generator.counter.item()
+
+
+def test_cells_and_random_numbers_are_those_of_the_unrolled_loop() -> None:
+    results = []
+    for run in (Noisy.scanned, Noisy.unrolled):
+        noisy = Noisy()
+        losses = []
+        for _ in range(2):  # the second run goes on where the first has left the cells
+            loss = run(noisy, cp.asarray(XS))
+            loss.backward()
+            losses.append(loss.item())
+        results.append((losses, *noisy.after()))
+    (losses, gradient, calls, counter), (wanted, of_loop, _, _) = results
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses, wanted, rtol=1e-13)
+    np.testing.assert_allclose(gradient, of_loop, rtol=1e-12)
+    assert calls == 2 * len(XS) * 0.5
+    assert counter == results[1][3] == 2 * len(XS)  # a block of four words for the three elements of each step
+
+
+def test_a_checkpointed_loop_draws_and_assigns_once() -> None:
+    plain, checkpointed = Noisy(), Noisy()
+    gradients = []
+    for noisy, f in ((plain, plain.scanned), (checkpointed, cp.checkpoint(checkpointed.scanned))):
+        xs = cp.tensor(XS, requires_grad=True)
+        loss = f(xs)
+        loss.backward()  # runs the loop again where it was checkpointed, with the cells and the counter as they were
+        gradients.append((loss.item(), xs.grad.numpy(), *noisy.after()))
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
+def test_random_numbers_under_vmap_are_those_of_the_loop_under_vmap() -> None:
+    batch = cp.asarray(np.stack([XS, XS, XS]))
+
+    def losses(unrolled: bool) -> Any:
+        generator = cp.random.Generator(2)
+
+        def step(h: Any, x: Any) -> Any:
+            h = cp.tanh(
+                h @ cp.asarray(W) + x * cp.random.bernoulli(0.5, h.shape, generator=generator).astype(cp.float64)
+            )
+            return h, h
+
+        def loss(xs: Any) -> Any:
+            h = cp.zeros(3, dtype=cp.float64)
+            if not unrolled:
+                return cp.scan(step, h, xs)[0].sum()
+            for i in range(5):
+                h, _ = step(h, xs[i])
+            return h.sum()
+
+        values, gradients = cp.vmap(cp.value_and_grad(loss))(batch)
+        return values.numpy(), gradients.numpy(), generator.counter.item()
+
+    (values, gradients, counter), (wanted, of_loop, counted) = losses(False), losses(True)
+    assert len(set(values)) == 3  # each example has numbers of its own
+    np.testing.assert_allclose(values, wanted, rtol=1e-13)
+    np.testing.assert_allclose(gradients, of_loop, rtol=1e-12)
+    assert counter == counted > 0
+
+
+def test_the_gradient_of_a_loop_with_random_numbers_is_that_of_its_numbers() -> None:
+    def f(xs: Any) -> Any:
+        return Noisy().scanned(xs)  # each call draws the same numbers
+
+    cp.check_gradients(f, XS, order=2)
+
+
+def test_gathering_the_gradients_of_many_outputs_takes_time_in_proportion() -> None:
+    """The steps of a loop are outputs of one node; their gradients are put into one dict, which must not be copied."""
+    lines = []
+    for steps in (50, 100):
+        xs = cp.tensor(np.ones(steps, np.float32), requires_grad=True)
+        carry, _ = cp.scan(lambda c, x: (c + x, None), cp.tensor(0.0), xs)
+        count = 0
+
+        def tracer(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal count
+            count += event == "line"
+            return tracer
+
+        before = sys.gettrace()
+        sys.settrace(tracer)
+        try:
+            carry.backward()
+        finally:
+            sys.settrace(before)
+        lines.append(count)
+    assert 0 < lines[1] <= 2.05 * lines[0]

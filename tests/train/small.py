@@ -33,7 +33,7 @@ def make(
         "optimizer": optimizer,
         "epochs": epochs,
         "validation": DataLoader(ArrayDataset(*digits("train")[600:800]), batch_size=64, shuffle=True),
-        "metrics": [train.accuracy],
+        "metrics": ["accuracy"],
         "callbacks": [train.EarlyStopping(patience=10)],
         "scheduler": optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(data) * EPOCHS),
         "schedule": "step",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, cast_to, common_shape, expand, normalize_axis
+from clearprop.array.promotion import ArrayLike, cast_to, common_shape, expand, normalize_axis, only_axis
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Cell, Tensor, as_tensor
@@ -180,33 +180,43 @@ def _apply_arrays(x: Tensor, arrays: list[tuple[int, Any]]) -> Tensor:
     return primitives.permute(picked, axes=final)
 
 
-def take(x: ArrayLike, indices: ArrayLike, *, axis: int | None = None) -> Tensor:
+def take(x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None) -> Tensor:
     """The elements (rows, …) at integer positions along an axis, which may be left out for a vector.
 
     >>> import clearprop as cp
     >>> cp.take([10.0, 20.0, 30.0], [2, 0])
     Tensor([30., 10.], dtype=float32)
     """
-    tensor = as_tensor(x)
-    if axis is None and tensor.ndim != 1:
-        raise ShapeError(f"take: name the axis of a tensor of shape {tensor.shape}")
-    at = normalize_axis(axis or 0, tensor.ndim, "take")
-    return getitem(tensor, (*[slice(None)] * at, as_tensor(indices)))
+    tensor, places = as_tensor(x), as_tensor(indices)
+    at = only_axis(axis, tensor, "take")
+    if numpy_dtype(places).kind not in "iu":
+        raise DTypeError(f"take: indices are {places.dtype.name}; they must be integers", hint="x[mask] for booleans")
+    return getitem(tensor, (*[slice(None)] * at, places))
 
 
-def take_along_axis(x: ArrayLike, indices: ArrayLike, *, axis: int = -1) -> Tensor:
-    """For each place its own position along an axis; indices have as many axes as x, and broadcast but for that axis.
+def take_along_axis(x: ArrayLike, indices: ArrayLike, /, *, axis: int = -1) -> Tensor:
+    """For each place its own position along an axis; x and indices have as many axes, and broadcast but for that axis.
 
     >>> import clearprop as cp
     >>> cp.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [0]], axis=1)
     Tensor([[2.],
             [3.]], dtype=float32)
     """
-    tensor, index = as_tensor(x), as_tensor(indices)
+    tensor, places = as_tensor(x), as_tensor(indices)
     at = normalize_axis(axis, tensor.ndim, "take_along_axis")
-    if index.ndim == tensor.ndim:
-        index = expand(index, tuple(index.shape[i] if i == at else n for i, n in enumerate(tensor.shape)))
-    return primitives.take_along_axis(tensor, index, axis=at)
+    if places.ndim == tensor.ndim:
+        tensor, places = _broadcast_but(at, tensor, places)
+    return primitives.take_along_axis(tensor, places, axis=at)
+
+
+def _broadcast_but(axis: int, *xs: Tensor) -> list[Tensor]:
+    """All of them broadcast to one shape, each with its own length along one axis."""
+    lengths = [x.shape[axis] for x in xs]
+    others = [Tensor(np.broadcast_to(False, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))) for x in xs]
+    shape = common_shape("take_along_axis", *others)
+    return [
+        expand(x, (*shape[:axis], length, *shape[axis + 1 :])) for x, length in zip(xs, lengths, strict=True)
+    ]
 
 
 class At:

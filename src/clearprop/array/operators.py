@@ -5,36 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clearprop.array import elementwise, indexing, linear_algebra, reductions, shapes
+from clearprop.array import (
+    arithmetic,
+    bitwise,
+    data_types,
+    exponential,
+    indexing,
+    interchange,
+    linear_algebra,
+    logic,
+    reductions,
+    shapes,
+    trigonometric,
+)
 from clearprop.errors import ShapeError
-from clearprop.tensor import Operators, Tensor, as_tensor
+from clearprop.operators import Operators
+from clearprop.tensor import Tensor, as_tensor
 
 _BINARY = {
-    "add": elementwise.add,
-    "sub": elementwise.subtract,
-    "mul": elementwise.multiply,
-    "truediv": elementwise.divide,
-    "floordiv": elementwise.floor_divide,
-    "mod": elementwise.remainder,
-    "pow": elementwise.pow,
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.remainder,
+    "pow": exponential.pow,
     "matmul": linear_algebra.matmul,
-    "and": elementwise.logical_and,
-    "or": elementwise.logical_or,
-    "xor": elementwise.logical_xor,
+    "and": bitwise.bitwise_and,
+    "or": bitwise.bitwise_or,
+    "xor": bitwise.bitwise_xor,
+    "lshift": bitwise.bitwise_left_shift,
+    "rshift": bitwise.bitwise_right_shift,
 }
 _COMPARISON = {
-    "lt": elementwise.less,
-    "le": elementwise.less_equal,
-    "gt": elementwise.greater,
-    "ge": elementwise.greater_equal,
-    "eq": elementwise.equal,
-    "ne": elementwise.not_equal,
+    "lt": logic.less,
+    "le": logic.less_equal,
+    "gt": logic.greater,
+    "ge": logic.greater_equal,
+    "eq": logic.equal,
+    "ne": logic.not_equal,
 }
-_UNARY = {"neg": elementwise.negative, "abs": elementwise.abs, "invert": elementwise.logical_not}
+_UNARY = {
+    "neg": arithmetic.negative,
+    "pos": arithmetic.positive,
+    "abs": arithmetic.abs,
+    "invert": bitwise.bitwise_invert,
+}
 _METHODS = [
     *(reductions.sum, reductions.mean, reductions.prod, reductions.max, reductions.min, reductions.any, reductions.all),
-    *(reductions.argmax, reductions.argmin, shapes.astype, shapes.squeeze, shapes.flatten),
-    *(elementwise.exp, elementwise.log, elementwise.sqrt, elementwise.tanh, elementwise.clip),
+    *(reductions.argmax, reductions.argmin, data_types.astype, shapes.squeeze, shapes.flatten),
+    *(exponential.exp, exponential.log, exponential.sqrt, trigonometric.tanh, arithmetic.clip),
 ]
 
 
@@ -78,11 +98,15 @@ def _install() -> None:
     for method in _METHODS:
         setattr(Operators, method.__name__, method)
     attributes: dict[str, Any] = {
+        "__array_namespace__": interchange.namespace,
+        "__dlpack__": interchange.export,
+        "__dlpack_device__": interchange.dlpack_device,
         "__getitem__": _getitem,
         "reshape": _reshape,
         "T": property(_transposed),
         "mT": property(shapes.matrix_transpose, doc="The last two axes exchanged."),
         "at": property(_at),
+        "to_device": interchange.to_device,
     }
     for name, attribute in attributes.items():
         setattr(Operators, name, attribute)

@@ -14,9 +14,10 @@ import numpy as np
 
 from clearprop import dtypes, primitives
 from clearprop.errors import DTypeError, ShapeError
+from clearprop.graph import state
 from clearprop.primitive import Primitive, numpy_dtype, spec_of
 from clearprop.primitives.families import Elementwise, check_kind
-from clearprop.tensor import Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor, to_array
 
 ArrayLike: TypeAlias = Any
 """A tensor, a parameter or buffer, a NumPy array, a number, or nested lists of numbers."""
@@ -94,8 +95,8 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
 
 
 def _are_constants(a: Tensor, b: Tensor) -> bool:
-    """Whether NumPy may broadcast them by itself: nothing is recorded, and neither has a hidden batch axis."""
-    return type(a) is type(b) is Tensor and a.node is b.node is None
+    """Whether NumPy may broadcast them by itself: nothing is recorded or traced, and neither has a hidden batch axis."""
+    return type(a) is type(b) is Tensor and a.node is b.node is None and state.tracer is None
 
 
 def python_number(number: Any) -> Any:
@@ -114,12 +115,28 @@ def binary_float(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
 
 def _fit_number(x: Tensor, number: int | float) -> Tensor:
     """The tensor, cast if its type cannot hold numbers of this kind at all: a fraction needs a floating-point type."""
-    kind = numpy_dtype(x).kind
-    if kind == "f" or isinstance(number, bool):
-        return x
+    dtype = numpy_dtype(x)
+    return x if dtype.kind == "f" else cast_to(x, promoted_with_number(dtype, number))
+
+
+def promoted_with_number(dtype: np.dtype[Any], number: int | float) -> np.dtype[Any]:
+    """The dtype of an operation on a tensor and a Python number, which is weak: mostly the tensor's own."""
+    if dtype.kind == "f" or isinstance(number, bool):
+        return dtype
     if isinstance(number, float):
-        return cast_to(x, DEFAULT_FLOAT)
-    return cast_to(x, DEFAULT_INT) if kind == "b" else x
+        return DEFAULT_FLOAT
+    return DEFAULT_INT if dtype.kind == "b" else dtype
+
+
+def as_pair(x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
+    """Two tensors of one dtype, for operations that need tensors; of a tensor and a Python number, the tensor's."""
+    if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
+        other = _fit_number(as_tensor(y), x)
+        return Tensor(to_array(x, numpy_dtype(other))), other
+    if isinstance(y, (int, float)) and not isinstance(x, (int, float)):
+        second, first = as_pair(y, x)
+        return first, second
+    return same_dtype(as_tensor(x), as_tensor(y))
 
 
 def common_shape(name: str, *xs: Tensor) -> tuple[int, ...]:
@@ -155,6 +172,13 @@ def normalize_axis(axis: int, ndim: int, name: str) -> int:
             f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}"
         )
     return axis % ndim
+
+
+def only_axis(axis: int | None, x: Tensor, name: str) -> int:
+    """The axis counted from the front; for None that of a vector."""
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"{name}: name the axis of a tensor of shape {x.shape}", hint=f"{name}(x, axis=-1)")
+    return normalize_axis(axis or 0, x.ndim, name)
 
 
 def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> tuple[int, ...]:

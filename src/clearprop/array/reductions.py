@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -12,9 +13,9 @@ from clearprop.array.promotion import (
     DEFAULT_INT,
     ArrayLike,
     as_float,
+    binary,
     cast_to,
     normalize_axes,
-    normalize_axis,
 )
 from clearprop.dtypes import to_numpy
 from clearprop.primitive import Primitive, numpy_dtype, spec_of
@@ -33,7 +34,7 @@ def _reduce(primitive: Primitive, x: Tensor, axis: Axis, keepdims: bool) -> Tens
     return primitives.reshape(result, shape=shape)
 
 
-def _wide(x: ArrayLike, dtype: Any) -> Tensor:
+def widened(x: ArrayLike, dtype: Any) -> Tensor:
     """For sums and products: small integers and booleans are added up in int64 (unsigned ones in uint64)."""
     tensor = as_tensor(x)
     if dtype is not None:
@@ -49,27 +50,27 @@ def _numbers(name: str, x: ArrayLike) -> Tensor:
     return tensor
 
 
-def sum(x: ArrayLike, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def sum(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum along one axis, several, or all.
 
     >>> import clearprop as cp
     >>> cp.sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
     Tensor([4., 6.], dtype=float32)
     """
-    return _reduce(primitives.sum_, _wide(x, dtype), axis, keepdims)
+    return _reduce(primitives.sum_, widened(x, dtype), axis, keepdims)
 
 
-def prod(x: ArrayLike, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def prod(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The product along one axis, several, or all; its gradient is right where factors are zero.
 
     >>> import clearprop as cp
     >>> cp.prod([1.0, 2.0, 3.0])
     Tensor(6., dtype=float32)
     """
-    return _reduce(primitives.prod, _wide(x, dtype), axis, keepdims)
+    return _reduce(primitives.prod, widened(x, dtype), axis, keepdims)
 
 
-def mean(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def mean(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The mean along one axis, several, or all; NaN of nothing.
 
     >>> import clearprop as cp
@@ -77,13 +78,51 @@ def mean(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     Tensor([1.5, 3.5], dtype=float32)
     """
     tensor = as_float(x)
+    return primitives.divide(_reduce(primitives.sum_, tensor, axis, keepdims), _count(tensor, axis, "mean"))
+
+
+def _count(x: Tensor, axis: Axis, name: str) -> float:
+    """How many elements of x go into one of a result."""
     count = 1
-    for one in normalize_axes(axis, tensor.ndim, "mean"):
-        count *= tensor.shape[one]
-    return primitives.divide(_reduce(primitives.sum_, tensor, axis, keepdims), float(count))
+    for one in normalize_axes(axis, x.ndim, name):
+        count *= x.shape[one]
+    return float(count)
 
 
-def max(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def var(x: ArrayLike, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance along one axis, several, or all: the mean squared distance from the mean.
+
+    Args:
+        x: the numbers.
+        axis: the axes to go along; all by default.
+        correction: the sum of squares is divided by the count less this number: 1.0 for the unbiased estimate from a
+            sample (Bessel's correction).
+        keepdims: keep the axes, with length 1.
+
+    >>> import clearprop as cp
+    >>> cp.var([1.0, 2.0, 3.0, 4.0]), cp.var([1.0, 2.0, 3.0, 4.0], correction=1.0)
+    (Tensor(1.25, dtype=float32), Tensor(1.66667, dtype=float32))
+    """
+    tensor = as_float(x)
+    centred = binary(primitives.subtract, tensor, mean(tensor, axis, keepdims=True))
+    total = sum(binary(primitives.multiply, centred, centred), axis, keepdims=keepdims)
+    freedom = _count(tensor, axis, "var") - correction
+    return primitives.divide(total, freedom if freedom > 0.0 else math.nan)
+
+
+def std(x: ArrayLike, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation: the square root of the variance, see `var`. Where it is 0, at a kink, its gradient is 0.
+
+    >>> import clearprop as cp
+    >>> cp.std([1.0, 2.0, 3.0, 4.0])
+    Tensor(1.11803, dtype=float32)
+    """
+    variance = var(x, axis, correction=correction, keepdims=keepdims)
+    at_kink = primitives.equal(variance, 0.0)
+    return primitives.where(at_kink, 0.0, primitives.sqrt(primitives.where(at_kink, 1.0, variance)))
+
+
+def max(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The largest element along one axis, several, or all. Equal ones share the gradient; NaN if there is one.
 
     >>> import clearprop as cp
@@ -93,7 +132,7 @@ def max(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     return _reduce(primitives.max_, _numbers("max", x), axis, keepdims)
 
 
-def min(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def min(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The smallest element along one axis, several, or all. Equal ones share the gradient; NaN if there is one.
 
     >>> import clearprop as cp
@@ -103,7 +142,7 @@ def min(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     return _reduce(primitives.min_, _numbers("min", x), axis, keepdims)
 
 
-def logsumexp(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def logsumexp(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The logarithm of the sum of exp(x), without overflow; its gradient is the softmax of x.
 
     >>> import clearprop as cp
@@ -113,7 +152,7 @@ def logsumexp(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Ten
     return _reduce(primitives.logsumexp, as_float(x), axis, keepdims)
 
 
-def all(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def all(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Whether all elements are true (not zero).
 
     >>> import clearprop as cp
@@ -123,7 +162,7 @@ def all(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     return _reduce(primitives.all_, cast_to(as_tensor(x), np.dtype(np.bool_)), axis, keepdims)
 
 
-def any(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def any(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """Whether any element is true (not zero).
 
     >>> import clearprop as cp
@@ -133,7 +172,7 @@ def any(x: ArrayLike, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     return _reduce(primitives.any_, cast_to(as_tensor(x), np.dtype(np.bool_)), axis, keepdims)
 
 
-def argmax(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+def argmax(x: ArrayLike, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The position of the largest element, the first of several; of the flattened tensor for ``axis=None``.
 
     >>> import clearprop as cp
@@ -143,7 +182,7 @@ def argmax(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> 
     return _find(primitives.argmax, _numbers("argmax", x), axis, keepdims)
 
 
-def argmin(x: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+def argmin(x: ArrayLike, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The position of the smallest element, the first of several; of the flattened tensor for ``axis=None``.
 
     >>> import clearprop as cp
@@ -158,16 +197,3 @@ def _find(primitive: Primitive, x: Tensor, axis: int | None, keepdims: bool) -> 
         return _reduce(primitive, x, axis, keepdims)
     flat = _reduce(primitive, primitives.reshape(x, shape=(x.size,)), 0, False)
     return primitives.reshape(flat, shape=(1,) * x.ndim) if keepdims else flat
-
-
-def cumulative_sum(x: ArrayLike, *, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """Running sums along an axis, which may be left out for a vector.
-
-    >>> import clearprop as cp
-    >>> cp.cumulative_sum([1.0, 2.0, 3.0])
-    Tensor([1., 3., 6.], dtype=float32)
-    """
-    tensor = _wide(x, dtype)
-    at = normalize_axis(0 if axis is None and tensor.ndim == 1 else -tensor.ndim - 1 if axis is None else axis,
-                        tensor.ndim, "cumulative_sum")  # fmt: skip
-    return primitives.cumulative_sum(tensor, axis=at, reverse=False)

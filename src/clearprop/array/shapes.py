@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+import numpy as np
 
 from clearprop import primitives
 from clearprop.array.promotion import (
@@ -16,18 +16,24 @@ from clearprop.array.promotion import (
     normalize_axis,
     promoted,
 )
-from clearprop.dtypes import to_numpy
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
 from clearprop.tensor import Tensor, as_tensor
 
 
-def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
+def reshape(x: ArrayLike, /, shape: int | Sequence[int], *, copy: bool | None = None) -> Tensor:
     """The same elements in row-major order in another shape; one length may be -1 and follows from the others.
+
+    Args:
+        x: the elements.
+        shape: the lengths of the axes.
+        copy: False forbids to copy them, as is needed after some transpositions. Otherwise it makes no difference:
+            nobody can write to a tensor, so two may well share their memory.
 
     Raises:
         ShapeError: if the number of elements differs.
+        UsageError: if they would have to be copied, and ``copy`` is False.
 
     >>> import clearprop as cp
     >>> cp.reshape(cp.arange(6), (2, -1)).shape
@@ -48,10 +54,15 @@ def reshape(x: ArrayLike, shape: int | Sequence[int]) -> Tensor:
                 hint="at most one length may be -1, and the others must divide the number of elements",
             )
         wanted = tuple(tensor.size // known if length == -1 else length for length in wanted)
-    return tensor if wanted == tensor.shape else primitives.reshape(tensor, shape=wanted)
+    if wanted == tensor.shape:
+        return tensor
+    reshaped: Tensor = primitives.reshape(tensor, shape=wanted)
+    if copy is False and tensor.size and not np.may_share_memory(tensor.array, reshaped.array):
+        raise UsageError(f"reshape: shape {tensor.shape} cannot become {wanted} without a copy", hint="copy=None")
+    return reshaped
 
 
-def permute_dims(x: ArrayLike, axes: Sequence[int]) -> Tensor:
+def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Tensor:
     """The axes in another order: axis i of the result is axis ``axes[i]`` of x.
 
     >>> import clearprop as cp
@@ -65,7 +76,7 @@ def permute_dims(x: ArrayLike, axes: Sequence[int]) -> Tensor:
     return primitives.permute(tensor, axes=order)
 
 
-def matrix_transpose(x: ArrayLike) -> Tensor:
+def matrix_transpose(x: ArrayLike, /) -> Tensor:
     """The last two axes exchanged; also ``x.mT``.
 
     >>> import clearprop as cp
@@ -78,21 +89,30 @@ def matrix_transpose(x: ArrayLike) -> Tensor:
     return primitives.transpose(tensor)
 
 
-def moveaxis(x: ArrayLike, source: int, destination: int) -> Tensor:
-    """One axis moved to another place, the others in their order.
+def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
+    """One axis, or several, moved to other places, the others in their order.
 
     >>> import clearprop as cp
-    >>> cp.moveaxis(cp.zeros((2, 3, 4)), 0, -1).shape
-    (3, 4, 2)
+    >>> cp.moveaxis(cp.zeros((2, 3, 4)), 0, -1).shape, cp.moveaxis(cp.zeros((2, 3, 4)), (0, 1), (1, 2)).shape
+    ((3, 4, 2), (4, 2, 3))
     """
     tensor = as_tensor(x)
-    order = list(range(tensor.ndim))
-    axis = order.pop(normalize_axis(source, tensor.ndim, "moveaxis"))
-    order.insert(normalize_axis(destination, tensor.ndim, "moveaxis"), axis)
+    sources, targets = _axes_in_order(source, tensor.ndim), _axes_in_order(destination, tensor.ndim)
+    if len(sources) != len(targets):
+        raise ShapeError(f"moveaxis: {len(sources)} axes {source} cannot go to {len(targets)} places {destination}")
+    order = [axis for axis in range(tensor.ndim) if axis not in sources]
+    for target, axis in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, axis)
     return permute_dims(tensor, order)
 
 
-def expand_dims(x: ArrayLike, axis: int = 0) -> Tensor:
+def _axes_in_order(axes: int | Sequence[int], ndim: int) -> list[int]:
+    """The axes as they were given, counted from the front; each once."""
+    normalize_axes(axes, ndim, "moveaxis")
+    return [normalize_axis(axis, ndim, "moveaxis") for axis in ([axes] if isinstance(axes, int) else axes)]
+
+
+def expand_dims(x: ArrayLike, /, axis: int = 0) -> Tensor:
     """A new axis of length 1.
 
     >>> import clearprop as cp
@@ -104,7 +124,7 @@ def expand_dims(x: ArrayLike, axis: int = 0) -> Tensor:
     return reshape(tensor, (*tensor.shape[:at], 1, *tensor.shape[at:]))
 
 
-def squeeze(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(x: ArrayLike, /, axis: int | Sequence[int] | None = None) -> Tensor:
     """Without the axes named, which must have length 1; by default without all such.
 
     >>> import clearprop as cp
@@ -119,7 +139,7 @@ def squeeze(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(tensor, tuple(length for i, length in enumerate(tensor.shape) if i not in axes))
 
 
-def flatten(x: ArrayLike, start: int = 0) -> Tensor:
+def flatten(x: ArrayLike, /, start: int = 0) -> Tensor:
     """All axes from ``start`` on joined into one.
 
     >>> import clearprop as cp
@@ -133,7 +153,7 @@ def flatten(x: ArrayLike, start: int = 0) -> Tensor:
     return reshape(tensor, (*tensor.shape[:start], joined))
 
 
-def broadcast_to(x: ArrayLike, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: ArrayLike, /, shape: Sequence[int]) -> Tensor:
     """x repeated to a shape: new axes in front, axes of length 1 stretched. No memory is used for it.
 
     >>> import clearprop as cp
@@ -164,7 +184,7 @@ def broadcast_arrays(*xs: ArrayLike) -> list[Tensor]:
     return [expand(tensor, shape) for tensor in tensors]
 
 
-def concat(xs: Sequence[ArrayLike], axis: int | None = 0) -> Tensor:
+def concat(xs: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
     """One after the other along an axis; flattened first for ``axis=None``. Dtypes are promoted.
 
     Raises:
@@ -226,7 +246,7 @@ def split(x: ArrayLike, sections: int | Sequence[int], axis: int = 0) -> list[Te
     return [take_range(tensor, at, end - part, end) for part, end in zip(lengths, ends, strict=True)]
 
 
-def flip(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
+def flip(x: ArrayLike, /, axis: int | Sequence[int] | None = None) -> Tensor:
     """The order of elements reversed along some axes; by default along all.
 
     >>> import clearprop as cp
@@ -237,7 +257,7 @@ def flip(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
     return primitives.flip(tensor, axes=normalize_axes(axis, tensor.ndim, "flip"))
 
 
-def pad(x: ArrayLike, widths: int | Sequence[tuple[int, int]]) -> Tensor:
+def pad(x: ArrayLike, /, widths: int | Sequence[tuple[int, int]]) -> Tensor:
     """Zeros around: so many before and after along each axis.
 
     >>> import clearprop as cp
@@ -250,13 +270,3 @@ def pad(x: ArrayLike, widths: int | Sequence[tuple[int, int]]) -> Tensor:
         raise ShapeError(f"pad: widths {widths} for a tensor of shape {tensor.shape}: a pair >= 0 for each axis")
     before, after = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     return primitives.pad(tensor, before=before, after=after, between=(0,) * tensor.ndim)
-
-
-def astype(x: ArrayLike, dtype: Any) -> Tensor:
-    """As another dtype. Gradients flow between floating-point types and end at others.
-
-    >>> import clearprop as cp
-    >>> cp.astype([1.7, -1.7], cp.int64)
-    Tensor([ 1, -1], dtype=int64)
-    """
-    return cast_to(as_tensor(x), to_numpy(dtype))

@@ -78,7 +78,7 @@ def backpropagate(
         for parent, contribution in zip(parents, contributions, strict=True):
             if parent is not None and contribution is not None:
                 if parent in upstream:  # fan-out: another user of this input has contributed already
-                    contribution = accumulate(upstream[parent], contribution)
+                    contribution = _grown(upstream[parent], contribution)
                 upstream[parent] = contribution
         if release:
             node.residuals = RELEASED
@@ -90,6 +90,20 @@ def accumulate(a: Value, b: Value) -> Value:
     if isinstance(a, Parts):
         return Parts({i: accumulate(a[i], b[i]) if i in a and i in b else a.get(i, b.get(i)) for i in {**a, **b}})
     return add(a, b)
+
+
+class _Sum(Parts):
+    """Parts that a backward pass has put together itself, and to which it may therefore go on adding."""
+
+
+def _grown(held: Value, contribution: Value) -> Value:
+    """The same as `accumulate`; the parts of n outputs are gathered in one dict, and not copied n times."""
+    if not isinstance(held, Parts):
+        return add(held, contribution)
+    total = held if isinstance(held, _Sum) else _Sum(held)
+    for i, part in contribution.items():
+        total[i] = accumulate(total[i], part) if i in total else part
+    return total
 
 
 def _add_into_grad(node: Node, g: Value) -> None:

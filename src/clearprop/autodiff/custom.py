@@ -68,9 +68,11 @@ class Context:
 
 def _output(node: Node, arrays: Sequence[Any], i: int) -> Tensor:
     """The i-th output of a custom node as a tensor."""
-    if len(arrays) == 1:
-        return Tensor(arrays[0], node)
-    array = arrays[i]
+    return Tensor(arrays[0], node) if len(arrays) == 1 else item_of(node, arrays[i], i)
+
+
+def item_of(node: Node, array: Any, i: int) -> Tensor:
+    """The i-th output of a node that has several, as a tensor."""
     if array.dtype.kind != "f":
         return Tensor(array)
     part = Node(item, (node,), {"index": i}, array.shape, array.dtype, {}, node.position, node.module)

@@ -1,4 +1,8 @@
-"""``scan``: a loop that carries something along, as recurrent networks do. Executed eagerly it is a Python loop."""
+"""``scan``: a loop that carries something along, as recurrent networks do.
+
+Executed eagerly it is a Python loop, recorded step by step. While a function is traced it is one node with a body, see
+`loop`; values, gradients and random numbers are the same.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.autodiff.custom import apply_custom
+from clearprop.autodiff.traced_scan import TracedScan
 from clearprop.autodiff.tree import flatten, map_leaves, rebuild
 from clearprop.errors import ShapeError
+from clearprop.graph import state
 from clearprop.primitives.shaping import concat, reshape, take_range
 from clearprop.tensor import Tensor, as_tensor
 
@@ -41,6 +47,10 @@ def scan(
     (Tensor(6., dtype=float32), Tensor([1., 3., 6.], dtype=float32))
     """
     steps = _steps(xs, length)
+    if state.tracer is not None:
+        traced = TracedScan(f, init, xs, steps, reverse)
+        if not (traced.cells and state.batches):  # inside vmap each example gets random numbers of its own
+            return traced.apply()
     carry, outputs = map_leaves(as_tensor, init), []
     elements = [_unstack(as_tensor(x)) for x in flatten(xs)]
     for step in reversed(range(steps)) if reverse else range(steps):

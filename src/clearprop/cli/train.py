@@ -26,7 +26,6 @@ from clearprop.train import (
     EarlyStopping,
     History,
     TrainingInterrupted,
-    accuracy,
     evaluate,
     fit,
     print_summary,
@@ -129,7 +128,7 @@ def train(
         optimizer=optimizer,
         epochs=settings.epochs,
         validation=DataLoader(validation, _EVALUATION_BATCH),
-        metrics=[accuracy],
+        metrics=["accuracy"],
         callbacks=[EarlyStopping(patience=settings.patience)] if settings.patience else [],
         scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * len(batches)),
         schedule="step",
@@ -142,7 +141,7 @@ def train(
         model,
         DataLoader(test, _EVALUATION_BATCH),
         loss=loss,
-        metrics=[accuracy],
+        metrics=["accuracy"],
         class_names=classifier.class_names,
     )
     classifier.save(folder / WEIGHTS, model)

@@ -7,17 +7,40 @@
 """
 
 from clearprop.data.checks import check_finite, check_labels
+from clearprop.data.collating import PadCollate, pad_sequence, padding_mask
 from clearprop.data.datasets import ArrayDataset, digits, mnist, split
+from clearprop.data.draws import Draws
 from clearprop.data.idx import read_idx, write_idx
+from clearprop.data.images import ImageDataset, ImageFolder
 from clearprop.data.loader import DataLoader
+from clearprop.data.mixing import CutMix, MixUp
+from clearprop.data.selections import ConcatDataset, Subset, random_split
+from clearprop.data.transforms import Compose, Cutout, Normalize, RandomCrop, RandomHorizontalFlip, ToFloat
 
 __all__ = [
     "ArrayDataset",
+    "Compose",
+    "ConcatDataset",
+    "CutMix",
+    "Cutout",
     "DataLoader",
+    "Draws",
+    "ImageDataset",
+    "ImageFolder",
+    "MixUp",
+    "Normalize",
+    "PadCollate",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "Subset",
+    "ToFloat",
     "check_finite",
     "check_labels",
     "digits",
     "mnist",
+    "pad_sequence",
+    "padding_mask",
+    "random_split",
     "read_idx",
     "split",
     "write_idx",

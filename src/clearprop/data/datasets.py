@@ -55,6 +55,8 @@ class ArrayDataset:
     array([1, 0])
     """
 
+    ready = True  # a batch is only copied from memory
+
     def __init__(self, *arrays: Any) -> None:
         self.arrays = tuple(_to_array(array, position) for position, array in enumerate(arrays))
         lengths = {len(array) for array in self.arrays}
@@ -71,6 +73,10 @@ class ArrayDataset:
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         """The entries of each array at `index`: an integer, a slice or an array of integers."""
         return tuple(array[index] for array in self.arrays)
+
+    def examples_at(self, indices: Array) -> tuple[Array, ...]:
+        """Several examples at once, as columns."""
+        return self[indices]
 
     def __repr__(self) -> str:
         return f"ArrayDataset({', '.join(f'{array.dtype}{list(array.shape)}' for array in self.arrays)})"

@@ -1,4 +1,4 @@
-"""The activation functions, element by element but for `maxout` and the two softmaxes.
+"""The activation functions, element by element but for `maxout`, `glu` and the softmaxes.
 
 Names, arguments and defaults are PyTorch's, and so are the derivatives at the kinks. Every function takes and returns
 a tensor of any shape; integers are cast to float32. Where a formula would overflow on the side that is not taken, its
@@ -11,8 +11,10 @@ import math
 
 from clearprop import primitives
 from clearprop.array import (
+    abs,
     add,
     clip,
+    divide,
     erf,
     exp,
     expm1,
@@ -21,7 +23,9 @@ from clearprop.array import (
     logsumexp,
     max,
     multiply,
+    negative,
     reshape,
+    split,
     subtract,
     sum,
     where,
@@ -30,6 +34,9 @@ from clearprop.array import tanh as tanh
 from clearprop.array.promotion import ArrayLike, as_float, normalize_axis
 from clearprop.errors import ShapeError, UsageError
 from clearprop.tensor import Tensor
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+"""With these the mean 0 and the variance 1 are a fixed point (Klambauer et al. 2017, equation 14)."""
 
 
 def sigmoid(x: ArrayLike) -> Tensor:
@@ -129,6 +136,33 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     return where(greater(x, 0.0), x, below)
 
 
+def selu(x: ArrayLike) -> Tensor:
+    """`elu` times a factor, both chosen so that mean 0 and variance 1 are kept (Klambauer et al. 2017, equation 2).
+
+    >>> import clearprop.functional as F
+    >>> F.selu([-1.0, 2.0])
+    Tensor([-1.11133,  2.1014 ], dtype=float32)
+    """
+    return multiply(elu(x, _SELU_ALPHA), _SELU_SCALE)
+
+
+def celu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
+    """x above 0, alpha (e^(x / alpha) - 1) below: an `elu` whose slope at 0 is 1 for every alpha (Barron 2017).
+
+    Raises:
+        UsageError: if ``alpha`` is 0.
+
+    >>> import clearprop.functional as F
+    >>> F.celu([-1.0, 2.0], alpha=2.0)
+    Tensor([-0.78694,  2.     ], dtype=float32)
+    """
+    if alpha == 0.0:
+        raise UsageError("celu: alpha=0 is divided by", hint="relu")
+    x = as_float(x)
+    below = multiply(expm1(divide(clip(x, max=0.0), float(alpha))), float(alpha))
+    return where(greater(x, 0.0), x, below)
+
+
 def gelu(x: ArrayLike, approximate: str = "none") -> Tensor:
     """x Φ(x), where Φ is the normal distribution function (Hendrycks and Gimpel 2016).
 
@@ -165,6 +199,67 @@ def silu(x: ArrayLike) -> Tensor:
     return multiply(x, primitives.sigmoid(x))
 
 
+def mish(x: ArrayLike) -> Tensor:
+    """x tanh(softplus(x)) (Misra 2019).
+
+    >>> import clearprop.functional as F
+    >>> F.mish([-1.0, 1.0])
+    Tensor([-0.3034 ,  0.86509], dtype=float32)
+    """
+    x = as_float(x)
+    return multiply(x, tanh(logaddexp(x, 0.0)))
+
+
+def glu(x: ArrayLike, dim: int = -1) -> Tensor:
+    """The first half along an axis times the sigmoid of the second (Dauphin et al. 2016, equation 1).
+
+    Raises:
+        ShapeError: if the length of the axis is odd.
+
+    >>> import clearprop.functional as F
+    >>> F.glu([1.0, 2.0, 0.0, 0.0])
+    Tensor([0.5, 1. ], dtype=float32)
+    """
+    x = as_float(x)
+    at = normalize_axis(dim, x.ndim, "glu")
+    if x.shape[at] % 2:
+        raise ShapeError(f"glu: axis {at} of x, of shape {x.shape}, has no two halves")
+    values, gates = split(x, 2, at)
+    return multiply(values, primitives.sigmoid(gates))
+
+
+def logsigmoid(x: ArrayLike) -> Tensor:
+    """The logarithm of the sigmoid, as -log(1 + e^-x): finite where the sigmoid itself is too small for a number.
+
+    >>> import clearprop.functional as F
+    >>> F.logsigmoid([-1000.0, 0.0])
+    Tensor([-1000.     ,    -0.69315], dtype=float32)
+    """
+    return negative(logaddexp(negative(as_float(x)), 0.0))
+
+
+def softsign(x: ArrayLike) -> Tensor:
+    """x / (1 + |x|): like tanh, but it comes to its bounds more slowly (Bergstra et al. 2009).
+
+    >>> import clearprop.functional as F
+    >>> F.softsign([-1.0, 3.0])
+    Tensor([-0.5 ,  0.75], dtype=float32)
+    """
+    x = as_float(x)
+    return divide(x, add(abs(x), 1.0))
+
+
+def tanhshrink(x: ArrayLike) -> Tensor:
+    """x - tanh(x).
+
+    >>> import clearprop.functional as F
+    >>> F.tanhshrink([0.0, 1.0])
+    Tensor([0.     , 0.23841], dtype=float32)
+    """
+    x = as_float(x)
+    return subtract(x, tanh(x))
+
+
 def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e^(beta x)) / beta, a smooth relu (Dugas et al. 2001); x itself where beta x is above the threshold.
 
@@ -195,6 +290,16 @@ def softmax(x: ArrayLike, dim: int = -1) -> Tensor:
     exponentials = exp(_below_largest(x, at))
     total = sum(exponentials, axis=at)
     return primitives.divide(exponentials, primitives.broadcast(total, shape=x.shape, axes=(at,)))
+
+
+def softmin(x: ArrayLike, dim: int = -1) -> Tensor:
+    """`softmax` of -x: the smallest element gets the largest share.
+
+    >>> import clearprop.functional as F
+    >>> F.softmin([0.0, 1.0])
+    Tensor([0.73106, 0.26894], dtype=float32)
+    """
+    return softmax(negative(as_float(x)), dim)
 
 
 def log_softmax(x: ArrayLike, dim: int = -1) -> Tensor:

@@ -26,9 +26,9 @@ from clearprop.array import (
     where,
 )
 from clearprop.array.promotion import ArrayLike, as_float, cast_to
-from clearprop.autodiff.batching import innermost
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
 from clearprop.functional.activations import log_softmax
+from clearprop.functional.checks import all_inside, outside
 from clearprop.functional.losses import check_reduction, reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
@@ -116,7 +116,7 @@ def _pick(name: str, rows: Tensor, labels: Tensor, factors: Tensor | None, ignor
     """The element of each row that its label names: (M, C), (M,) -> (M,)."""
     classes = rows.shape[1]
     kept = None
-    if not _all_classes(labels, classes, ignore_index):
+    if 0 <= ignore_index < classes or not all_inside(labels, classes):
         kept = not_equal(labels, ignore_index)
         labels = where(kept, labels, 0)
         _check_labels(name, labels, classes)
@@ -130,22 +130,12 @@ def _pick(name: str, rows: Tensor, labels: Tensor, factors: Tensor | None, ignor
     return _Picked(values, weights, kept)
 
 
-def _all_classes(labels: Tensor, classes: int, ignore_index: int) -> bool:
-    """Whether every label is one of the classes, and none is to be ignored.
-
-    One pass: read as unsigned numbers, negative labels are larger than any number of classes.
-    """
-    array = np.asarray(innermost(labels).array)
-    return not 0 <= ignore_index < classes and (not array.size or int(array.view(np.uint64).max()) < classes)
-
-
 def _check_labels(name: str, labels: Tensor, classes: int) -> None:
-    array = np.asarray(innermost(labels).array)
-    wrong = array[(array < 0) | (array >= classes)]
-    if wrong.size:
-        count = f" (and {wrong.size - 1} more such labels)" if wrong.size > 1 else ""
+    wrong = outside(labels, classes)
+    if wrong:
+        count = f" (and {len(wrong) - 1} more such labels)" if len(wrong) > 1 else ""
         raise RangeError(
-            f"{name}: label {wrong[0]} is not one of {classes} classes, which are 0 to {classes - 1}{count}",
+            f"{name}: in target, label {wrong[0]} is not one of {classes} classes, which are 0 to {classes - 1}{count}",
             hint="labels count from 0; give the last layer as many outputs as there are classes",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearprop.array import add, logaddexp, mean, multiply, negative, subtract, sum
+from clearprop.array import abs, add, less, less_equal, logaddexp, mean, multiply, negative, subtract, sum, where
 from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
@@ -43,9 +43,71 @@ def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") 
     >>> F.mse_loss([1.0, 2.0], [0.0, 4.0])
     Tensor(2.5, dtype=float32)
     """
-    x, y = _pair("mse_loss", "prediction", prediction, target)
+    x, y = pair("mse_loss", "prediction", prediction, target)
     difference = subtract(x, y)
     return reduced(multiply(difference, difference), reduction)
+
+
+def l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:
+    """The absolute error |prediction - target|, averaged; its gradient where they are equal is 0.
+
+    Args, Raises: as of `mse_loss`.
+
+    >>> import clearprop.functional as F
+    >>> F.l1_loss([1.0, 2.0], [0.0, 4.0])
+    Tensor(1.5, dtype=float32)
+    """
+    x, y = pair("l1_loss", "prediction", prediction, target)
+    return reduced(abs(subtract(x, y)), reduction)
+
+
+def smooth_l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d² / (2 beta) for errors |d| below beta, |d| - beta / 2 for larger ones (Girshick 2015, equation 3).
+
+    Args:
+        beta: where the square goes over into the line; for 0 it is `l1_loss`.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        UsageError: if ``beta`` is negative.
+
+    >>> import clearprop.functional as F
+    >>> F.smooth_l1_loss([0.5, 3.0], [0.0, 0.0], reduction="none")
+    Tensor([0.125, 2.5  ], dtype=float32)
+    """
+    if beta < 0.0:
+        raise UsageError(f"smooth_l1_loss: beta={beta} is negative")
+    if beta == 0.0:
+        return l1_loss(prediction, target, reduction)
+    x, y = pair("smooth_l1_loss", "prediction", prediction, target)
+    difference = subtract(x, y)
+    size = abs(difference)
+    square = multiply(multiply(difference, difference), 0.5 / beta)
+    return reduced(where(less(size, beta), square, subtract(size, 0.5 * beta)), reduction)
+
+
+def huber_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """d² / 2 for errors |d| up to delta, delta (|d| - delta / 2) for larger ones (Huber 1964).
+
+    Args:
+        delta: up to where errors are squared; larger ones, as of wrong data, pull with this force and no more.
+
+    Raises:
+        ShapeError: if the shapes differ.
+        UsageError: if ``delta`` is not positive.
+
+    >>> import clearprop.functional as F
+    >>> F.huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none", delta=2.0)
+    Tensor([0.125, 4.   ], dtype=float32)
+    """
+    if not delta > 0.0:
+        raise UsageError(f"huber_loss: delta={delta} is not positive")
+    x, y = pair("huber_loss", "prediction", prediction, target)
+    difference = subtract(x, y)
+    size = abs(difference)
+    square = multiply(multiply(difference, difference), 0.5)
+    line = multiply(subtract(size, 0.5 * delta), delta)
+    return reduced(where(less_equal(size, delta), square, line), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -70,7 +132,7 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits([0.0, 100.0, -100.0], [1, 1, 0], reduction="none")
     Tensor([6.93147e-01, 3.78351e-44, 0.00000e+00], dtype=float32)
     """
-    x, t = _pair("binary_cross_entropy_with_logits", "logits", logits, target)
+    x, t = pair("binary_cross_entropy_with_logits", "logits", logits, target)
     softened = logaddexp(negative(x), 0.0)  # log(1 + e^-x) = -log σ(x)
     if pos_weight is not None:
         factor = add(multiply(subtract(as_float(pos_weight), 1.0), t), 1.0)
@@ -81,7 +143,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss, reduction)
 
 
-def _pair(name: str, first: str, prediction: ArrayLike, target: ArrayLike) -> tuple[Tensor, Tensor]:
+def pair(name: str, first: str, prediction: ArrayLike, target: ArrayLike) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape and dtype."""
     x, y = as_float(prediction), as_tensor(target)
     if x.shape != y.shape:

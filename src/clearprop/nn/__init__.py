@@ -23,6 +23,8 @@ from clearprop.nn.dropout import Dropout
 from clearprop.nn.linear import Flatten, Identity, Linear, Maxout
 from clearprop.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from clearprop.nn.module import HookHandle, Module
+from clearprop.nn.recurrent import GRU, LSTM, RNN
+from clearprop.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from clearprop.nn.stateless import functional_call
 from clearprop.nn.summarizing import Summary, SummaryRow, summarize, summary
 from clearprop.tensor import Buffer, Parameter
@@ -30,6 +32,12 @@ from clearprop.tensor import Buffer, Parameter
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "GRUCell",
+    "LSTM",
+    "LSTMCell",
+    "RNN",
+    "RNNCell",
     "BCEWithLogitsLoss",
     "Buffer",
     "CrossEntropyLoss",

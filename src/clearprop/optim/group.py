@@ -15,8 +15,11 @@ import numpy as np
 from clearprop.errors import UsageError
 from clearprop.tensor import Cell, Parameter, Tensor
 
-_BELOW_ONE = ("betas",)
-_FLAGS = ("nesterov",)
+_FLAGS = frozenset({"nesterov", "maximize", "amsgrad", "centered", "decoupled_weight_decay"})
+_PAIRS = frozenset({"betas"})
+_AT_MOST_ONE = frozenset({"alpha", "rho"})
+_ADDED_LATER = frozenset({"initial_lr"})
+"""What a schedule notes in a group: the learning rate from which it began. PyTorch's name."""
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -46,7 +49,7 @@ class ParamGroup(MutableMapping[str, Any]):
         self.optional = optional
         self._settings: dict[str, Any] = {}
         for name, value in settings.items():
-            self[name] = value
+            self._put(name, value)
 
     def tensor(self, name: str) -> Tensor | None:
         """A number as a float64 tensor, as the update uses it; None for an optional one that has always been 0."""
@@ -72,12 +75,19 @@ class ParamGroup(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         if name == "params":
             raise UsageError(f"{self.owner}: the parameters of a group cannot be replaced", hint="add_param_group(...)")
+        if name not in self._settings and name not in _ADDED_LATER:
+            raise UsageError(f"{self.owner} has no setting {name}", hint=f"it has {', '.join(self._settings)}")
+        self._put(name, value)
+
+    def _put(self, name: str, value: Any) -> None:
         if name in _FLAGS:
-            self._settings[name] = bool(value)
+            if not isinstance(value, bool):
+                raise UsageError(f"{self.owner}: {name}={value!r}", hint="True or False")
+            self._settings[name] = value
             return
         held = self._settings.get(name)
         numbers = _numbers(self.owner, name, value)
-        if isinstance(value, (tuple, list)):
+        if name in _PAIRS:
             self._settings[name] = _assigned(name, held, numbers)
         elif isinstance(held, Cell):
             held.assign(np.float64(numbers[0]))
@@ -101,24 +111,37 @@ class ParamGroup(MutableMapping[str, Any]):
 
 def _assigned(name: str, held: Any, numbers: Sequence[float]) -> tuple[Cell, ...]:
     """A tuple of cells; those that are there keep their identity."""
-    if not isinstance(held, tuple) or len(held) != len(numbers):
+    if held is None:
         return tuple(Cell(np.float64(number), name=f"{name}.{i}") for i, number in enumerate(numbers))
-    for cell, number in zip(held, numbers, strict=True):
+    cells: tuple[Cell, ...] = held
+    for cell, number in zip(cells, numbers, strict=True):
         cell.assign(np.float64(number))
-    return held
+    return cells
 
 
 def _numbers(owner: str, name: str, value: Any) -> list[float]:
-    """Checked: finite, not negative, and below 1 where the setting is a share.
+    """Checked: one number or two, finite, not negative, and not above 1 where the setting is a share.
 
     Raises:
         UsageError: names the setting and its range.
     """
+    if name in _PAIRS:
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise UsageError(f"{owner}: {name}={value!r} are not two numbers", hint=f"{name}=(0.9, 0.999)")
+        numbers, range_ = [_number(owner, name, one) for one in value], "from 0 to below 1"
+        fits = all(0.0 <= number < 1.0 for number in numbers)
+    else:
+        number = _number(owner, name, value)
+        share = name in _AT_MOST_ONE
+        numbers, range_ = [number], "from 0 to 1" if share else "a number from 0 on"
+        fits = 0.0 <= number <= 1.0 if share else 0.0 <= number < math.inf
+    if not fits:
+        raise UsageError(f"{owner}: {name}={value}", hint=range_)
+    return numbers
+
+
+def _number(owner: str, name: str, value: Any) -> float:
     try:
-        numbers = [float(number) for number in (value if isinstance(value, (tuple, list)) else [value])]
+        return float(value)
     except (TypeError, ValueError):
         raise UsageError(f"{owner}: {name}={value!r} is not a number", hint=f"{name}=0.01") from None
-    below = name in _BELOW_ONE
-    if any(not (0.0 <= number < (1.0 if below else math.inf)) for number in numbers):
-        raise UsageError(f"{owner}: {name}={value}", hint="from 0 to below 1" if below else "a number from 0 on")
-    return numbers

@@ -6,15 +6,21 @@ in the first step, and only ever assigned afterwards: so one training step is li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.autodiff import no_grad
+from clearprop.array.promotion import cast_to
+from clearprop.autodiff import enable_grad, no_grad
 from clearprop.errors import DataError, UsageError
 from clearprop.optim.group import ParamGroup
+from clearprop.primitive import numpy_dtype
+from clearprop.primitives import add, multiply, negative
 from clearprop.tensor import Cell, Parameter, Tensor
+
+_OF_SCHEDULES = frozenset({"initial_lr"})
+"""Settings that are there if there is, or was, a schedule."""
 
 
 class Optimizer:
@@ -33,8 +39,11 @@ class Optimizer:
             range.
     """
 
-    optional: ClassVar[frozenset[str]] = frozenset({"momentum", "weight_decay"})
+    optional: ClassVar[frozenset[str]] = frozenset({"momentum", "dampening", "weight_decay", "lr_decay"})
     """Settings that do nothing where they are 0."""
+
+    scalars: ClassVar[frozenset[str]] = frozenset()
+    """Names of the cells of the state that hold one number, whatever the shape of the parameter."""
 
     def __init__(self, params: Any, settings: Mapping[str, Any]) -> None:
         self.defaults = dict(settings)
@@ -47,7 +56,20 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Train more parameters: a dictionary with ``"params"``, and settings that differ from the optimizer's own."""
+        """Train more parameters: a dictionary with ``"params"``, and settings that differ from the optimizer's own.
+
+        Raises:
+            UsageError: something is no parameter, or belongs to a group already; a setting is unknown or out of range.
+
+        >>> import clearprop as cp
+        >>> from clearprop import optim
+        >>> head, body = cp.Parameter([1.0]), cp.Parameter([2.0])
+        >>> optimizer = optim.Adam([head], lr=0.01)
+        >>> optimizer.add_param_group({"params": [body], "lr": 0.001})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.01, 0.001]
+        """
+        _check_group(self._name, group)
         params = _listed(group["params"])
         known = set(self.state)
         for param in params:
@@ -68,14 +90,29 @@ class Optimizer:
         self.state.update({param: {} for param in params})
         self.prepare(added)
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient.
+
+        Args:
+            closure: computes the gradients first, and returns the loss.
+
+        Returns:
+            what the closure returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         with no_grad():
             for group in self.param_groups:
                 self.update(group)
+        return loss
 
     def prepare(self, group: ParamGroup) -> None:
-        """Make the cells of the state; called for each new group."""
+        """Make the cells of the state, zeros where a subclass says nothing else; called for each new group."""
+        for param in group.params:
+            for name in self.expected_slots(group):
+                self.slot(param, name)
 
     def update(self, group: ParamGroup) -> None:
         """Change the parameters of a group that have a gradient. Nothing is recorded meanwhile."""
@@ -89,12 +126,32 @@ class Optimizer:
             else:
                 param.grad = Tensor(np.zeros_like(param.grad.array))
 
-    def slot(self, param: Parameter, name: str) -> Cell:
-        """A cell of the state, of the parameter's shape and dtype; zeros if it is new."""
+    def gradients(self, group: ParamGroup, *, decayed: bool = True) -> Iterator[tuple[Parameter, Tensor]]:
+        """The parameters of a group that have a gradient, each with the direction that it is to go against.
+
+        That is the gradient, or where the group maximizes its negative; plus weight_decay times the parameter.
+
+        Args:
+            decayed: False for an optimizer that decays the weights beside the gradient.
+        """
+        maximize, decay = group["maximize"], group.tensor("weight_decay") if decayed else None
+        decays = Casts([decay])
+        for param in group.params:
+            g = param.grad
+            if g is None:
+                continue
+            if maximize:
+                g = negative(g)
+            if decay is not None:
+                g = add(g, multiply(param.value, decays[numpy_dtype(g)][0]))
+            yield param, g
+
+    def slot(self, param: Parameter, name: str, first: float = 0.0) -> Cell:
+        """A cell of the state, of the parameter's shape and dtype; if it is new, all its elements are ``first``."""
         cells = self.state[param]
         if name not in cells:
             held = param.peek().array
-            cells[name] = Cell(np.zeros(held.shape, held.dtype), name=f"{param.name}.{name}".lstrip("."))
+            cells[name] = Cell(np.full(held.shape, first, held.dtype), name=f"{param.name}.{name}".lstrip("."))
         return cells[name]
 
     # Saving and loading -------------------------------------------------------------------------------------------
@@ -125,7 +182,7 @@ class Optimizer:
             DataError: names everything that does not fit: groups of another size, state that is missing, unexpected, or
                 of another shape.
         """
-        groups = list(saved["param_groups"])
+        groups = _saved_groups(self._name, saved)
         sizes = [len(group["params"]) for group in groups]
         if sizes != [len(group.params) for group in self.param_groups]:
             own = [len(group.params) for group in self.param_groups]
@@ -144,7 +201,7 @@ class Optimizer:
     def _checked(self, group: ParamGroup, saved: Mapping[str, Any]) -> ParamGroup:
         """A group with the same parameters and the saved settings."""
         settings = {name: value for name, value in saved.items() if name != "params"}
-        if settings.keys() != group.settings().keys():
+        if settings.keys() - _OF_SCHEDULES != group.settings().keys() - _OF_SCHEDULES:
             raise DataError(
                 f"this state has the settings {', '.join(settings)}; {self._name} has {', '.join(group.settings())}",
                 hint="load it into an optimizer of the class that saved it",
@@ -163,7 +220,7 @@ class Optimizer:
     def _check_state(self, groups: Sequence[ParamGroup], values: Mapping[str, np.ndarray[Any, Any]]) -> None:
         numbers = {param: i for i, param in enumerate(self.state)}
         shapes = {
-            f"{numbers[param]}.{slot}": (param, () if slot == "step" else param.shape)
+            f"{numbers[param]}.{slot}": (param, () if slot in self.scalars else param.shape)
             for group in groups
             for param in group.params
             for slot in self.expected_slots(group)
@@ -196,16 +253,20 @@ class Optimizer:
 
 
 class Casts:
-    """A function of a group's settings, computed once for each dtype among its parameters."""
+    """The numbers of a step, float64 tensors without axes, cast once to each dtype among the parameters.
 
-    def __init__(self, compute: Callable[[np.dtype[Any]], Any]) -> None:
-        self._compute = compute
-        self._known: dict[Any, Any] = {}
+    None, for a setting that does nothing, stays None.
+    """
 
-    def __getitem__(self, dtype: np.dtype[Any]) -> Any:
+    def __init__(self, numbers: Sequence[Tensor | None]) -> None:
+        self._numbers = numbers
+        self._known: dict[np.dtype[Any], list[Any]] = {}
+
+    def __getitem__(self, dtype: np.dtype[Any]) -> list[Any]:
         known = self._known.get(dtype)
         if known is None:
-            known = self._known[dtype] = self._compute(dtype)
+            known = [None if number is None else cast_to(number, dtype) for number in self._numbers]
+            self._known[dtype] = known
         return known
 
 
@@ -219,14 +280,30 @@ def _groups(name: str, params: Any) -> list[Mapping[str, Any]]:
     given = list(params)
     if given and isinstance(given[0], Mapping):
         for group in given:
-            if not isinstance(group, Mapping) or "params" not in group:
-                raise UsageError(f"{name}: a group is a dictionary with 'params' and settings", hint='{"params": [w]}')
+            _check_group(name, group)
         return [{**group, "params": _listed(group["params"])} for group in given]
     return [{"params": given}]
 
 
+def _check_group(name: str, group: Any) -> None:
+    if not isinstance(group, Mapping) or "params" not in group:
+        raise UsageError(f"{name}: a group is a dictionary with 'params' and settings", hint='{"params": [w]}')
+    params = group["params"]
+    if not isinstance(params, Iterable | Parameter) or hasattr(params, "parameters"):
+        kind = type(params).__name__
+        raise UsageError(f"{name}: 'params' is {kind}, not a list of parameters", hint="model.parameters()")
+
+
 def _listed(params: Any) -> list[Any]:
     return [params] if isinstance(params, Parameter) else list(params)
+
+
+def _saved_groups(name: str, saved: Any) -> list[Mapping[str, Any]]:
+    """The groups of what `Optimizer.state_dict` gave."""
+    if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
+        what = f"names {', '.join(map(str, saved))}"[:80] if isinstance(saved, Mapping) else type(saved).__name__
+        raise DataError(f"{name}: this is no state of an optimizer: {what}", hint="optimizer.state_dict()")
+    return list(saved["param_groups"])
 
 
 def _check_parameter(name: str, param: Any) -> None:

@@ -1,8 +1,10 @@
 """The rows: every primitive, by family. Read them in this order, after what all of them share, `families`.
 
-logic, arithmetic, exponential, trigonometric      element by element
+logic, bitwise, arithmetic, exponential,
+trigonometric                                      element by element
 shaping, reduction                                 other shapes; sums and their transpose, the broadcast
 contraction, indexing                              matrix products; reading and writing at positions
+ordering, recurrence                               sorting; running products and linear recurrences
 random, control                                    random bits; steering the flow of gradients
 
 `selection` and `special` hold what NumPy lacks or does slowly: no primitives, but arrays in and arrays out.
@@ -24,12 +26,21 @@ from clearprop.primitives.arithmetic import (
     subtract,
     where,
 )
+from clearprop.primitives.bitwise import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+)
 from clearprop.primitives.contraction import matmul
 from clearprop.primitives.control import identity, item, stop_gradient
 from clearprop.primitives.exponential import (
     erf,
     exp,
     expm1,
+    hypot,
     log,
     log1p,
     log2,
@@ -56,11 +67,15 @@ from clearprop.primitives.logic import (
     logical_not,
     logical_or,
     logical_xor,
+    nextafter,
     not_equal,
     round_half_even,
+    signbit,
     trunc,
 )
+from clearprop.primitives.ordering import argsort, argtopk, searchsorted, sort
 from clearprop.primitives.random import random_bits
+from clearprop.primitives.recurrence import cumulative_prod, linear_recurrence
 from clearprop.primitives.reduction import (
     all_,
     any_,
@@ -101,11 +116,19 @@ __all__ = [
     "any_",
     "argmax",
     "argmin",
+    "argsort",
+    "argtopk",
     "asin",
     "asinh",
     "atan",
     "atan2",
     "atanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
     "broadcast",
     "cast",
     "ceil",
@@ -113,6 +136,7 @@ __all__ = [
     "concat",
     "cos",
     "cosh",
+    "cumulative_prod",
     "cumulative_sum",
     "divide",
     "equal",
@@ -125,6 +149,7 @@ __all__ = [
     "gather",
     "greater",
     "greater_equal",
+    "hypot",
     "identity",
     "isfinite",
     "isinf",
@@ -132,6 +157,7 @@ __all__ = [
     "item",
     "less",
     "less_equal",
+    "linear_recurrence",
     "log",
     "log10",
     "log1p",
@@ -149,6 +175,7 @@ __all__ = [
     "minimum",
     "multiply",
     "negative",
+    "nextafter",
     "not_equal",
     "pad",
     "permute",
@@ -161,11 +188,14 @@ __all__ = [
     "round_half_even",
     "scatter_add",
     "scatter_set",
+    "searchsorted",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
     "sinh",
     "slice_",
+    "sort",
     "sqrt",
     "stop_gradient",
     "subtract",

@@ -154,6 +154,29 @@ class Sqrt(Unary):
         return divide(multiply(g, 0.5), z)
 
 
+def _slope_of_hypot(x: Value, z: Value) -> Value:
+    """x / z, and 0 at the origin, where the cone has its tip."""
+    tip = equal(z, 0.0)
+    return where(tip, 0.0, divide(x, where(tip, 1.0, z)))
+
+
+class Hypot(Binary):
+    """z = the length of the vector (x, y), without overflow of the squares; the derivative at the origin is 0."""
+
+    formula = Formula(r"z = \sqrt{x^2 + y^2}", (r"\bar x = \bar z \odot x / z", r"\bar y = \bar z \odot y / z"))
+    accepts = FLOATS
+    flops_per_element = 4
+
+    def compute(self, x: Value, y: Value) -> Value:
+        return np.hypot(x, y)
+
+    def vjp_x(self, g: Value, x: Value, z: Value) -> Value:
+        return multiply(g, _slope_of_hypot(x, z))
+
+    def vjp_y(self, g: Value, y: Value, z: Value) -> Value:
+        return multiply(g, _slope_of_hypot(y, z))
+
+
 class Erf(Unary):
     """z = the error function of x."""
 
@@ -181,4 +204,5 @@ sigmoid = register(Sigmoid())
 logaddexp = register(Logaddexp())
 power = register(Power())
 sqrt = register(Sqrt())
+hypot = register(Hypot())
 erf = register(Erf())

@@ -8,6 +8,7 @@ A position that is read several times is fan-out, and its gradients add up: that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -184,6 +185,16 @@ class TakeAlongAxis(Primitive):
         return take_along_axis(*spread(values, mapped, size), axis=attributes["axis"] + 1)
 
 
+def _flat_places(index: Any, axis: int, length: int) -> Any:
+    """Where in the flattened array, ``length`` long along the axis, the entries of an index array point."""
+    if index.size and not -length <= index.min() <= index.max() < length:
+        raise RangeError(f"add_along_axis: positions from {index.min()} to {index.max()} in an axis of length {length}")
+    outer, inner = math.prod(index.shape[:axis]), math.prod(index.shape[axis + 1 :])
+    along = index.astype(np.int64, copy=False).reshape(outer, -1 if index.size else 0, inner)
+    rows = np.arange(outer).reshape(-1, 1, 1) * (length * inner)
+    return (rows + np.where(along < 0, along + length, along) * inner + np.arange(inner)).reshape(-1)
+
+
 class AddAlongAxis(Primitive):
     """z = zeros, ``length`` long along ``axis``, and then z[…, i[…, k, …], …] += x[…, k, …]."""
 
@@ -200,11 +211,11 @@ class AddAlongAxis(Primitive):
         return Spec((*x.shape[:axis], attributes["length"], *x.shape[axis + 1 :]), x.dtype)
 
     def compute(self, x: Value, index: Value, *, axis: int, length: int) -> Value:
-        total = np.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
-        places: list[Any] = list(np.ogrid[tuple(slice(n) for n in x.shape)])
-        places[axis] = index
-        np.add.at(total, tuple(places), x)
-        return total
+        shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+        total = np.zeros(math.prod(shape), x.dtype)
+        # In one long array `np.add.at` is several times quicker than along an axis.
+        np.add.at(total, _flat_places(index, axis, length), x.reshape(-1))
+        return total.reshape(shape)
 
     def vjp_x(self, g: Value, index: Value, axis: int) -> Value:
         return take_along_axis(g, index, axis=axis)

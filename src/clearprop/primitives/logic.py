@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Spec, Value, register
-from clearprop.primitives.families import ANYTHING, BOOLEANS, Elementwise, Predicate, Unary
+from clearprop.primitives.families import ANYTHING, BOOLEANS, FLOATS, Binary, Elementwise, Predicate, Unary
 from clearprop.tensor import Tensor
 
 
@@ -133,6 +133,16 @@ class Isfinite(Predicate):
         return np.isfinite(x)
 
 
+class Signbit(Predicate):
+    """z = whether the sign of x is negative: of -0 and of a NaN with that bit set too, where x < 0 says no."""
+
+    formula = Formula(r"z = [\operatorname{sign} x = -]")
+    accepts = FLOATS
+
+    def compute(self, x: Value) -> Value:
+        return np.signbit(x)
+
+
 class Floor(Unary):
     """z = the largest integer that is at most x."""
 
@@ -173,6 +183,17 @@ class Round(Unary):
         return np.round(x)
 
 
+class Nextafter(Binary):
+    """z = the neighbour of x among the numbers of its type, in the direction of y; x itself if they are equal."""
+
+    formula = Formula(r"z = \operatorname{nextafter}(x, y)")
+    differentiable = False
+    accepts = FLOATS
+
+    def compute(self, x: Value, y: Value) -> Value:
+        return np.nextafter(x, y)
+
+
 class Cast(Elementwise):
     """z = x as another dtype. Between floating-point types the gradient is cast back; others have none."""
 
@@ -211,8 +232,10 @@ logical_not = register(LogicalNot())
 isnan = register(Isnan())
 isinf = register(Isinf())
 isfinite = register(Isfinite())
+signbit = register(Signbit())
 floor = register(Floor())
 ceil = register(Ceil())
 trunc = register(Trunc())
 round_half_even = register(Round())
+nextafter = register(Nextafter())
 cast = register(Cast())

@@ -7,14 +7,13 @@ from clearprop.train.evaluation import evaluate
 from clearprop.train.history import Evaluation, History
 from clearprop.train.interruption import TrainingInterrupted
 from clearprop.train.loop import fit
-from clearprop.train.metrics import Accuracy, Metric, accuracy
+from clearprop.train.metrics import Metric
 from clearprop.train.progress import Progress
 from clearprop.train.report import write_report
 from clearprop.train.run import Run
 from clearprop.train.summary import print_summary
 
 __all__ = [
-    "Accuracy",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
@@ -24,7 +23,6 @@ __all__ = [
     "Progress",
     "Run",
     "TrainingInterrupted",
-    "accuracy",
     "evaluate",
     "fit",
     "print_summary",

@@ -11,41 +11,9 @@ from clearprop.errors import DataError
 from clearprop.nn import Module
 from clearprop.train.checks import check_loader, no_batches, split_batch
 from clearprop.train.history import Evaluation
-from clearprop.train.metrics import Mean, Metric, MetricFunction, make_metrics
+from clearprop.train.metrics import AnyMetric, ConfusionMatrix, Mean, make_metrics
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
-
-
-class Confusion(Metric):
-    """Counts of the pairs of right class and answer.
-
-    >>> confusion = Confusion(classes=2)
-    >>> confusion.reset()
-    >>> confusion.update(np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), np.array([1, 1, 1]))
-    >>> confusion.counts
-    array([[0, 0],
-           [1, 2]])
-    """
-
-    name = "confusion"
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew."""
-        self.counts = np.zeros((self.classes, self.classes), np.int64)
-
-    def update(self, output: Any, target: Any) -> None:
-        """Count the pairs of a batch."""
-        answers, right = np.asarray(output).argmax(axis=1), np.asarray(target)
-        pairs = np.bincount(right.reshape(-1) * self.classes + answers.reshape(-1), minlength=self.classes**2)
-        self.counts = self.counts + pairs.reshape(self.counts.shape)
-
-    def compute(self) -> float:
-        """The share of right answers."""
-        return float(np.trace(self.counts) / self.counts.sum())
 
 
 def evaluate(
@@ -53,7 +21,7 @@ def evaluate(
     data: Iterable[Any],
     *,
     loss: Callable[[Any, Any], Any] | None = None,
-    metrics: Iterable[Metric | MetricFunction] = (),
+    metrics: Iterable[AnyMetric] = (),
     class_names: Sequence[str] = (),
     split: str = "test",
     progress: bool = False,
@@ -75,13 +43,13 @@ def evaluate(
     >>> from clearprop import data, nn, train
     >>> loader = data.DataLoader(data.digits("test"), batch_size=64)
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    >>> result = train.evaluate(model, loader, metrics=[train.accuracy], class_names="0123456789")
+    >>> result = train.evaluate(model, loader, metrics=["accuracy"], class_names="0123456789")
     >>> result.examples, result.confusion.shape, result.metrics["accuracy"] < 0.5
     (355, (10, 10), True)
     """
     check_loader(data, "the data")
     mean_loss, counted = Mean("loss"), make_metrics(metrics)
-    confusion = Confusion(len(class_names)) if class_names else None
+    confusion = ConfusionMatrix(len(class_names)) if class_names else None
     examples = 0
     with Progress(1, show=progress) as shown, evaluating(model):
         shown.start_validation(len(data) if isinstance(data, Sized) else None, label=split)

@@ -21,7 +21,7 @@ from clearprop.train.checkpoint import Checkpoint, read_state
 from clearprop.train.figures import VALIDATION
 from clearprop.train.history import History, Layer
 from clearprop.train.interruption import Interruption, TrainingInterrupted
-from clearprop.train.metrics import Metric, MetricFunction
+from clearprop.train.metrics import AnyMetric
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
 from clearprop.train.run import Batches, Each, Run, check_arguments, diverged, generators
@@ -35,7 +35,7 @@ def fit(
     optimizer: Optimizer,
     epochs: int,
     validation: Batches | None = None,
-    metrics: Iterable[Metric | MetricFunction] = (),
+    metrics: Iterable[AnyMetric] = (),
     callbacks: Sequence[Callback] = (),
     scheduler: LRScheduler | None = None,
     schedule: Each = "epoch",
@@ -55,8 +55,8 @@ def fit(
         optimizer: of the model's parameters.
         epochs: how many there are to be; of a resumed run including those that are done.
         validation: batches that are not trained with; the network is measured on them after every epoch.
-        metrics: figures beside the loss: `train.accuracy`, functions ``f(output, target)`` that give the mean over a
-            batch, or `Metric` objects.
+        metrics: figures beside the loss: names such as "accuracy" (see `train.metrics`), functions
+            ``f(output, target)`` that give the mean over a batch, or `Metric` objects.
         callbacks: what else is to happen, such as `EarlyStopping`.
         scheduler: changes the learning rate.
         schedule: whether the scheduler counts epochs or steps.
@@ -89,7 +89,7 @@ def fit(
     ...     optimizer=optim.AdamW(model.parameters(), lr=0.01),
     ...     epochs=5,
     ...     validation=data.DataLoader(data.digits("test"), batch_size=128),
-    ...     metrics=[train.accuracy],
+    ...     metrics=["accuracy"],
     ...     progress=False,
     ... )
     >>> history.epochs[-1]["val_accuracy"] > 0.93

@@ -21,7 +21,7 @@ from clearprop.random import Generator, default_generator
 from clearprop.train import identity
 from clearprop.train.callbacks import Callback
 from clearprop.train.history import History
-from clearprop.train.metrics import Mean, Metric, MetricFunction, make_metrics
+from clearprop.train.metrics import AnyMetric, Mean, make_metrics
 from clearprop.train.progress import Progress
 
 Batches: TypeAlias = Iterable[Any]
@@ -72,7 +72,7 @@ class Run:
         optimizer: Optimizer,
         epochs: int,
         validation: Batches | None = None,
-        metrics: Iterable[Metric | MetricFunction] = (),
+        metrics: Iterable[AnyMetric] = (),
         callbacks: Sequence[Callback] = (),
         scheduler: LRScheduler | None = None,
         schedule: Each = "epoch",

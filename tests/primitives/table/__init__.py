@@ -3,7 +3,7 @@
 `test_rows` runs the same tests over all of them. A primitive without a declaration fails `test_registry`.
 """
 
-from tests.primitives.table import contraction, elementwise, indexing, random, reduction, shaping
+from tests.primitives.table import contraction, elementwise, indexing, ordering, random, recurrence, reduction, shaping
 from tests.primitives.table.declaring import TABLE, Array, Case, Declaration, Wrong
 
 __all__ = ["TABLE", "Array", "Case", "Declaration", "Wrong"]

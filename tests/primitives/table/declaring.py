@@ -96,6 +96,10 @@ def numbers(low: float, high: float) -> Callable[[Random, tuple[int, ...]], Arra
     return lambda random, shape: np.asarray(random.uniform(low, high, shape))
 
 
+def whole(low: int, high: int) -> Callable[[Random, tuple[int, ...]], Array]:
+    return lambda random, shape: np.asarray(random.integers(low, high, shape))
+
+
 def booleans(random: Random, shape: tuple[int, ...]) -> Array:
     return np.asarray(random.integers(0, 2, shape) == 1)
 

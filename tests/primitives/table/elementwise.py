@@ -22,9 +22,11 @@ from tests.primitives.table.declaring import (
     elementwise_cases,
     f32,
     f64,
+    i64,
     numbers,
     one,
     per_output,
+    whole,
 )
 
 from clearprop.errors import DTypeError, ShapeError
@@ -54,6 +56,19 @@ def step(name: str, function: Callable[..., Any], draws: Any = (away_from_intege
     declare(name, elementwise_cases(*draws), each(function), takes="iuf", wrong=wrong, flops=per_output(1))
 
 
+def bitwise(name: str, draws: Any, function: Callable[..., Any]) -> None:
+    unequal = (Wrong(ShapeError, (i64(2, 3), i64(3, 2))), Wrong(DTypeError, (i64(2), ((2,), "int32"))))
+    wrong = unequal if len(draws) == 2 else ()
+    cases = elementwise_cases(*draws)
+    declare(name, cases, each(function, np.int64), takes="iu", wrong=wrong, flops=per_output(1))
+
+
+def neighbours(x: Any, y: Any) -> Any:
+    """Of numbers that are not 0: the next one has the next bits, and fewer bits are nearer to 0."""
+    bits = x.view({4: np.int32, 8: np.int64}[x.itemsize])
+    return np.where(x == y, bits, bits + np.where((y > x) == (x > 0), 1, -1).astype(bits.dtype)).view(x.dtype)
+
+
 binary("add", (ANY, ANY), lambda x, y: x + y, "x:; y:")
 binary("subtract", (ANY, ANY), lambda x, y: x - y, "x:; y:")
 binary("multiply", (ANY, ANY), lambda x, y: x * y, "x: y; y: x")
@@ -64,6 +79,7 @@ binary("minimum", (ANY, ANY), min, "x: x y; y: x y")
 binary("remainder", (ANY, numbers(2.5, 3.0)), lambda x, y: x % y, "x:; y: x y", cost=3)
 binary("logaddexp", (ANY, ANY), lambda x, y: math.log(math.exp(x) + math.exp(y)), "x: x y; y: x y", "f", cost=4)
 binary("atan2", (ANY, POSITIVE), math.atan2, "y: y x; x: y x", takes="f")
+binary("hypot", (ANY, POSITIVE), math.hypot, "x: x z; y: y z", takes="f", cost=4)
 
 unary("negative", ANY, lambda x: -x, "", takes="iuf")
 unary("abs", POSITIVE, abs, "x", takes="iuf")
@@ -104,6 +120,7 @@ predicate("logical_not", (booleans,), lambda x: not x, takes="b")
 predicate("isnan", (ANY,), math.isnan)
 predicate("isinf", (ANY,), math.isinf)
 predicate("isfinite", (ANY,), math.isfinite)
+predicate("signbit", (ANY,), lambda x: math.copysign(1.0, x) < 0.0, takes="f")
 
 step("sign", lambda x: math.copysign(1.0, x))
 step("floor", math.floor)
@@ -111,6 +128,22 @@ step("ceil", math.ceil)
 step("trunc", math.trunc)
 step("round", round)
 step("floor_divide", lambda x, y: x // y, draws=(ANY, numbers(2.5, 3.0)))
+
+bitwise("bitwise_and", (whole(-9, 9), whole(-9, 9)), lambda x, y: x & y)
+bitwise("bitwise_or", (whole(-9, 9), whole(-9, 9)), lambda x, y: x | y)
+bitwise("bitwise_xor", (whole(-9, 9), whole(-9, 9)), lambda x, y: x ^ y)
+bitwise("bitwise_invert", (whole(-9, 9),), lambda x: ~x)
+bitwise("bitwise_left_shift", (whole(-9, 9), whole(0, 5)), lambda x, y: x << y)
+bitwise("bitwise_right_shift", (whole(-9, 9), whole(0, 5)), lambda x, y: x >> y)
+
+declare(
+    "nextafter",
+    elementwise_cases(ANY, ANY),
+    neighbours,
+    takes="f",
+    wrong=UNEQUAL,
+    flops=per_output(1),
+)
 
 declare(
     "stop_gradient", elementwise_cases(ANY), lambda x: x,

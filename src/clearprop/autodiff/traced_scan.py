@@ -1,0 +1,116 @@
+"""From a call of ``scan`` inside a trace to its node: the body is traced, what it uses from outside becomes its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clearprop.autodiff.loop import scan_node
+from clearprop.autodiff.loop_body import Body
+from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.errors import DTypeError, ShapeError
+from clearprop.graph import state
+from clearprop.primitive import Spec, spec_of, tracing
+from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.trace import Program, Tracer
+
+
+class TracedScan:
+    """One call of ``scan``, its body traced.
+
+    Tensors from outside that the body uses, and cells that it reads, are constants of the loop; cells that it assigns,
+    such as the counter of random numbers, are carried along.
+    """
+
+    def __init__(self, f: Callable[[Any, Any], Any], init: Any, xs: Any, steps: int, reverse: bool) -> None:
+        self.f, self.init, self.xs = f, init, xs
+        self.attributes = {"length": steps, "reverse": reverse}
+        self.carry = [as_tensor(x) for x in flatten(init)]
+        self.elements = [as_tensor(x) for x in flatten(xs)]
+        self.cells: list[Cell] = []
+        self._trace()
+        if self.cells:  # now they are known: they are carried
+            self._trace()
+
+    def _trace(self) -> None:
+        first = [cell.value for cell in self.cells]
+        carried = [*self.carry, *first]
+        specs = [spec_of(x) for x in carried] + [Spec(s.shape[1:], s.dtype) for s in map(spec_of, self.elements)]
+        tracer = Tracer(state.tracer)
+        cells, batches = _CellsOfBody(state.cell_watcher), state.batches
+        state.cell_watcher, state.batches = cells, []  # the body is that of one example
+        try:
+            with tracing(tracer):
+                symbols = [Tensor(tracer.input(spec)) for spec in specs]
+                outputs = self._step(cells, symbols)
+                ends = [tracer.node_of(tracer.lifted(y).array) for y in outputs]
+        finally:
+            state.cell_watcher, state.batches = cells.outer, batches
+            cells.put_back()
+        self.captured = list(tracer.captured)
+        nodes = [lifted.array.node for lifted in tracer.captured.values()] + [s.array.node for s in symbols]
+        self.body = Body(Program(nodes, ends, tracer.constants), len(self.captured), len(carried))
+        self.cells = list(cells.before)
+        if len(self.cells) == len(first):
+            _check_carry([spec_of(x) for x in carried], self.body.outputs[: len(carried)])
+
+    def _step(self, cells: _CellsOfBody, symbols: Sequence[Tensor]) -> list[Tensor]:
+        split = len(self.carry)
+        for cell, symbol in zip(self.cells, symbols[split:], strict=False):
+            cells.assigned(cell)
+            cell.restore(symbol)
+        ends = split + len(self.cells)
+        following, y = self.f(rebuild(self.init, symbols[:split]), rebuild(self.xs, symbols[ends:]))
+        self.y = y
+        values = [as_tensor(leaf) for leaf in flatten(following)]
+        if len(values) != split:
+            raise ShapeError(
+                f"scan: the carry has {split} tensors, and the step returned one with {len(values)}",
+                hint="return (carry, y), the carry nested and shaped as it came",
+            )
+        return [*values, *(cell.peek() for cell in self.cells), *(as_tensor(leaf) for leaf in flatten(y))]
+
+    def apply(self) -> tuple[Any, Any]:
+        """Note the loop down; assign the cells."""
+        first = [cell.value for cell in self.cells]
+        results = scan_node(*self.captured, *self.carry, *first, *self.elements, body=self.body, **self.attributes)
+        split, ends = len(self.carry), len(self.carry) + len(first)
+        for cell, value in zip(self.cells, results[split:ends], strict=True):
+            cell.assign(value)
+        return rebuild(self.init, results[:split]), rebuild(self.y, results[ends:])
+
+
+class _CellsOfBody:
+    """Notes which cells a body assigns. Reading them is the business of the trace outside."""
+
+    def __init__(self, outer: Any) -> None:
+        self.outer = outer
+        self.before: dict[Cell, Tensor] = {}
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is read."""
+        if cell not in self.before and self.outer is not None:
+            self.outer.read(cell)
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell just before it is assigned."""
+        self.before.setdefault(cell, cell.peek())
+
+    def put_back(self) -> None:
+        """Give the cells the values that they had."""
+        for cell, value in self.before.items():
+            cell.restore(value)
+
+
+def _check_carry(before: Sequence[Spec], after: Sequence[Spec]) -> None:
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old.shape != new.shape:
+            raise ShapeError(
+                f"scan: part {i} of the carry has shape {old.shape}, and the step returned shape {new.shape}",
+                hint="return (carry, y), the carry nested and shaped as it came",
+            )
+        if old.dtype != new.dtype:
+            raise DTypeError(
+                f"scan: part {i} of the carry is {old.dtype}, and the step returned {new.dtype}",
+                hint=f"init of dtype cp.{new.dtype}",
+            )

@@ -1,0 +1,67 @@
+"""Positions in a table, whether they are words of a vocabulary or labels of classes: are they all inside?
+
+Under ``vmap`` the checks look at the whole batch. Where a function is traced there are no numbers yet to look at, and
+nothing is checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.array.promotion import cast_to
+from clearprop.autodiff.batching import innermost
+from clearprop.errors import DTypeError, RangeError
+from clearprop.primitive import numpy_dtype
+from clearprop.tensor import Tensor
+
+
+def as_positions(name: str, label: str, x: Tensor) -> Tensor:
+    """The same as int64.
+
+    Raises:
+        DTypeError: if they are not integers.
+    """
+    if numpy_dtype(x).kind not in "iu":
+        raise DTypeError(f"{name}: {label} is {x.dtype.name}; it takes whole numbers", hint=f"{label}.astype(cp.int64)")
+    return cast_to(x, np.dtype(np.int64))
+
+
+def known_values(x: Tensor) -> np.ndarray[Any, Any] | None:
+    """The values of a tensor, under ``vmap`` those of all examples; None while a function is traced."""
+    array = innermost(x).array
+    return np.asarray(array) if isinstance(array, (np.ndarray, np.generic)) else None
+
+
+def all_inside(positions: Tensor, count: int) -> bool:
+    """Whether every position, an int64, is known to be one of 0 to count - 1.
+
+    NumPy alone would take -1 for the last. One pass: read as unsigned numbers, negative ones are larger than any count.
+    """
+    array = known_values(positions)
+    return array is not None and (not array.size or int(array.view(np.uint64).max()) < count)
+
+
+def outside(positions: Tensor, count: int) -> list[int]:
+    """The positions that are none of 0 to count - 1."""
+    array = known_values(positions)
+    return [] if array is None else [int(one) for one in array[(array < 0) | (array >= count)]]
+
+
+def check_inside(name: str, label: str, positions: Tensor, count: int, what: str, hint: str) -> None:
+    """Raise RangeError, naming the first that is outside, unless every position is one of 0 to count - 1.
+
+    Args:
+        name: of the operation.
+        label: of its argument.
+        what: what there are ``count`` of, such as ``"num_embeddings"``.
+    """
+    if all_inside(positions, count):
+        return
+    wrong = outside(positions, count)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more such)" if len(wrong) > 1 else ""
+        raise RangeError(
+            f"{name}: {label} has {wrong[0]}, which is not one of 0 to {count - 1}: {what} is {count}{more}", hint=hint
+        )

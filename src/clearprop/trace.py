@@ -1,0 +1,327 @@
+"""Tracing: a function is run once on symbols instead of numbers, and what it applies is noted down as a graph.
+
+While a trace runs, a `Symbol` stands where an array would: it has a shape and a dtype, and no value yet. A primitive
+that meets one is not computed but becomes a `Node` of the trace, and its output is a symbol again. Everything else goes
+on as ever: tensors hold symbols as they hold arrays, gradients flow through them, a backward pass applies primitives to
+symbols. So one run notes down forward pass, backward pass and update alike.
+
+The result is a `Program`: nodes from inputs to outputs, which can be run again on arrays, on tensors (which record), or
+on the symbols of another trace. Unlike in the graph that gradients flow through, here every input of a node is a node,
+constants too, and nothing is kept for a backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from clearprop.errors import TraceError
+from clearprop.graph import Node, leaf, state, take_number
+from clearprop.primitive import Primitive, Spec, Value, spec_of, tracing
+from clearprop.primitives.control import item
+from clearprop.primitives.reduction import broadcast
+from clearprop.source import caller
+from clearprop.tensor import Cell, GradientHolder, Parameter, Tensor
+
+
+class Symbol:
+    """Stands where an array stands while a function is traced."""
+
+    __slots__ = ("node", "tracer")
+
+    def __init__(self, node: Node, tracer: Tracer) -> None:
+        self.node = node
+        self.tracer = tracer
+
+    shape = property(lambda self: self.node.shape, doc="Lengths of the axes.")
+    dtype = property(lambda self: self.node.dtype, doc="NumPy's data type of the elements.")
+    ndim = property(lambda self: len(self.node.shape), doc="Number of axes.")
+    size = property(lambda self: spec_of(self).size, doc="Number of elements.")
+    nbytes = property(lambda self: spec_of(self).nbytes, doc="Bytes of the value, once there is one.")
+
+    def _no_value(self, *_: Any, **__: Any) -> NoReturn:
+        raise TraceError(
+            f"a function that is traced has no numbers yet: {self!r} has no value that if, float(), print() or NumPy "
+            "could use",
+            hint="cp.where(condition, a, b) instead of if; shapes and dtypes are known and may be asked for",
+        )
+
+    __array__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = __len__ = __getitem__ = _no_value
+
+    def __repr__(self) -> str:
+        return f"<symbol {spec_of(self)} of {self.node.name}>"
+
+
+class Program:
+    """Nodes from inputs to outputs.
+
+    Attributes:
+        inputs: nodes whose values are given when it is run.
+        outputs: nodes whose values it returns.
+        constants: the values of nodes that are always the same.
+        order: the nodes to be computed, each after those that it needs.
+    """
+
+    def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], constants: dict[Node, Any]) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        needed = _needed(self.outputs, self.inputs)
+        self.constants = {node: constants[node] for node in needed if node in constants}
+        self.order = [node for node in needed if node.primitive is not None and node not in set(self.inputs)]
+        self._last_use = self._find_last_uses()
+
+    def _find_last_uses(self) -> dict[Node, list[Node]]:
+        """For each node, which values nobody needs once it has been computed."""
+        last = {parent: node for node in self.order for parent in node.parents if parent is not None}
+        kept = {*self.outputs, *self.constants}
+        done: dict[Node, list[Node]] = {}
+        for value, node in last.items():
+            if value not in kept:
+                done.setdefault(node, []).append(value)
+        return done
+
+    def run(self, values: Sequence[Value]) -> list[Value]:
+        """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again)."""
+        known: dict[Any, Value] = dict(self.constants)
+        known.update(zip(self.inputs, values, strict=True))
+        for node in self.order:
+            assert node.primitive is not None
+            known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
+            for done in self._last_use.get(node, ()):
+                del known[done]
+        return [known[node] for node in self.outputs]
+
+    def flops(self) -> int:
+        """Floating-point operations of one run."""
+        return sum(_flops(node) for node in self.order)
+
+    def __str__(self) -> str:
+        lines = [f"program: {len(self.inputs)} inputs, {len(self.order)} nodes, {len(self.outputs)} outputs"]
+        for node in self.order:
+            operands = ", ".join(self._operand(parent) for parent in node.parents)
+            attributes = "".join(f", {key}={value}" for key, value in node.attributes.items())
+            lines.append(f"%{node.number}  {node.name}({operands}{attributes})  {node.dtype}{list(node.shape)}")
+        return "\n".join(lines)
+
+    def _operand(self, node: Node | None) -> str:
+        assert node is not None
+        constant = self.constants.get(node)
+        return str(constant) if constant is not None and constant.size == 1 else f"%{node.number}"
+
+
+def _flops(node: Node) -> int:
+    assert node.primitive is not None
+    specs = [Spec(parent.shape, parent.dtype) for parent in node.parents if parent is not None]
+    return node.primitive.flops(Spec(node.shape, node.dtype), *specs, **node.attributes)
+
+
+def _needed(outputs: Iterable[Node], inputs: Iterable[Node]) -> list[Node]:
+    """All nodes that the outputs depend on, down to the inputs, each after those that it needs."""
+    ends, reached = set(inputs), set(outputs)
+    waiting = [node for node in reached if node not in ends]
+    while waiting:
+        for parent in waiting.pop().parents:
+            if parent is not None and parent not in reached:
+                reached.add(parent)
+                if parent not in ends:
+                    waiting.append(parent)
+    return sorted(reached, key=lambda node: node.number)
+
+
+class Tracer:
+    """Notes down what is applied to symbols.
+
+    Args:
+        outer: the trace inside which this one runs, whose symbols are values from outside.
+
+    Attributes:
+        inputs: the nodes of its inputs.
+        captured: tensors from outside that were used, each with the input that stands for it. They are those that have
+            a history, or have no value yet; all others are constants.
+    """
+
+    def __init__(self, outer: Tracer | None = None) -> None:
+        self.outer = outer
+        self.since = take_number()
+        self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
+        self.inputs: list[Node] = []
+        self.captured: dict[Tensor, Tensor] = {}
+        self.constants: dict[Node, Any] = {}
+        self._captured_as: dict[tuple[int, int], Tensor] = {}
+        self._constant_nodes: dict[int, Node] = {}
+
+    def input(self, spec: Spec, name: str = "") -> Symbol:
+        """A new input."""
+        node = leaf(spec.shape, spec.dtype, GradientHolder(name or f"input {len(self.inputs)}"), caller())
+        self.inputs.append(node)
+        return Symbol(node, self)
+
+    def lifted(self, x: Tensor) -> Tensor:
+        """What stands for a tensor in this trace: itself, or a new input if it is a value from outside."""
+        if type(x) is not Tensor:
+            return self._capture(x, (id(x), 0)) if getattr(x, "level", None) in self.levels else x
+        is_symbol = type(x.array) is Symbol
+        if is_symbol and x.array.tracer is self:
+            return x
+        if is_symbol or (x.node is not None and x.node.number <= self.since):
+            return self._capture(x, (id(x.array), id(x.node)))
+        return x
+
+    def _capture(self, x: Tensor, key: tuple[int, int]) -> Tensor:
+        if key not in self._captured_as:
+            symbol = Tensor(self.input(spec_of(x), "captured"))
+            self._captured_as[key] = self.captured[x] = symbol
+        return self._captured_as[key]
+
+    def note(self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
+        """Compute with constants; with symbols, make a node and return the symbol of its output."""
+        if not any(type(x) is Symbol for x in arrays):
+            return primitive.compute(*arrays, **attributes)
+        parents = tuple(self._node(x, arrays) for x in arrays)
+        output = primitive.shape(*[Spec(node.shape, node.dtype) for node in parents], **attributes)
+        return Symbol(self._made(primitive, parents, attributes, output), self)
+
+    def note_several(
+        self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any], outputs: Sequence[Spec]
+    ) -> list[Symbol]:
+        """The same for a primitive with several outputs: each is taken out of its node by an ``item``."""
+        parents = tuple(self._node(x, arrays) for x in arrays)
+        whole = self._made(primitive, parents, attributes, Spec((), np.dtype(np.int64)))
+        parts = [self._made(item, (whole,), {"index": i}, spec) for i, spec in enumerate(outputs)]
+        return [Symbol(node, self) for node in parts]
+
+    def _made(
+        self, primitive: Primitive, parents: tuple[Node, ...], attributes: dict[str, Any], output: Spec
+    ) -> Node:
+        position = state.position or caller()
+        return Node(primitive, parents, attributes, *output, residuals={}, position=position, module=state.module)
+
+    def node_of(self, x: Any) -> Node:
+        """The node of an output: of a symbol its own, of an array a constant."""
+        return self._node(x, ())
+
+    def _node(self, x: Any, others: Sequence[Any]) -> Node:
+        if type(x) is Symbol:
+            if x.tracer is self:
+                return x.node
+            return self._of_outer(x)
+        if isinstance(x, (int, float)):
+            like = next(y for y in others if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
+            return self._repeated(np.asarray(x, like.dtype), like.shape)
+        if x.size > 1 and not any(x.strides):  # one number everywhere, as of the gradient of a mean
+            return self._repeated(np.asarray(x[(0,) * x.ndim]), x.shape)
+        return self._constant(np.asarray(x))
+
+    def _of_outer(self, x: Symbol) -> Node:
+        tracer = self.outer
+        while tracer is not None and tracer is not x.tracer:
+            tracer = tracer.outer
+        if tracer is None:
+            raise TraceError(
+                f"{x!r} comes from a trace that is over",
+                hint="return it from the traced function instead of keeping it elsewhere",
+            )
+        lifted: Symbol = self._capture(Tensor(x), (id(x), 0)).array
+        return lifted.node
+
+    def _constant(self, array: Any) -> Node:
+        """One node for each array; it is kept with the node, so that its id is its own."""
+        node = self._constant_nodes.get(id(array))
+        if node is None:
+            node = self._constant_nodes[id(array)] = leaf(array.shape, array.dtype, GradientHolder("constant"))
+            self.constants[node] = array
+        return node
+
+    def _repeated(self, number: Any, shape: tuple[int, ...]) -> Node:
+        """A constant of equal elements: one number, and a broadcast."""
+        node = leaf((), number.dtype, GradientHolder("constant"))
+        self.constants[node] = number
+        if not shape:
+            return node
+        attributes = {"shape": tuple(shape), "axes": tuple(range(len(shape)))}
+        return self._made(broadcast, (node,), attributes, Spec(tuple(shape), number.dtype))
+
+
+def trace(f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec], tracer: Tracer) -> Program:
+    """Run a function of tensors, which returns a list of tensors, on symbols.
+
+    The inputs of the program are those of the function, and then what `Tracer.captured` holds.
+
+    Args:
+        specs: shapes and dtypes of its arguments.
+        tracer: a new one.
+    """
+    with tracing(tracer):
+        symbols = [tracer.input(spec) for spec in specs]
+        results = f(*[Tensor(symbol) for symbol in symbols])
+        outputs = [tracer.node_of(tracer.lifted(y).array) for y in results]
+    return Program(tracer.inputs, outputs, tracer.constants)
+
+
+class Trace:
+    """A whole function as a program: its arguments, and the cells that it reads, are inputs; those it assigns, outputs.
+
+    Run it with `__call__`, like the function. Made by `traced`.
+
+    Attributes:
+        program: inputs are the arguments, the cells read, then captured tensors; outputs the results, then the cells.
+    """
+
+    def __init__(self, f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec]) -> None:
+        cells = _CellsOfTrace(Tracer(state.tracer))
+        self.arguments = len(specs)
+        outer, state.cell_watcher = state.cell_watcher, cells
+        try:
+            with tracing(cells.tracer):
+                symbols = [Tensor(cells.tracer.input(spec)) for spec in specs]
+                results = list(f(*symbols))
+                self.results = len(results)
+                self.assigned = list(cells.assigned_cells)
+                ends = [*results, *(cell.peek() for cell in self.assigned)]
+                outputs = [cells.tracer.node_of(cells.tracer.lifted(y).array) for y in ends]
+        finally:
+            state.cell_watcher = outer
+            cells.put_back()
+        self.read = list(cells.symbols)
+        self.captured = list(cells.tracer.captured)
+        by_role = [*[s.array.node for s in symbols], *cells.symbols.values()]
+        by_role += [lifted.array.node for lifted in cells.tracer.captured.values()]
+        self.program = Program(by_role, outputs, cells.tracer.constants)
+
+    def __call__(self, *values: Value) -> list[Value]:
+        """Run it: reads and assigns the cells."""
+        outputs = self.program.run([*values, *(cell.value for cell in self.read), *self.captured])
+        for cell, value in zip(self.assigned, outputs[self.results :], strict=True):
+            cell.assign(value)
+        return outputs[: self.results]
+
+
+class _CellsOfTrace:
+    """Puts a symbol into each cell that the function reads, and takes all of them out again."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self.before: dict[Cell, Tensor] = {}
+        self.symbols: dict[Cell, Node] = {}
+        self.assigned_cells: dict[Cell, None] = {}
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is read."""
+        if cell in self.before:
+            return
+        held = self.before[cell] = cell.peek()
+        symbol = self.tracer.input(spec_of(held), cell.name)
+        self.symbols[cell] = symbol.node
+        is_trained = isinstance(cell, Parameter) and cell.requires_grad
+        cell.restore(Tensor(symbol, leaf(symbol.shape, symbol.dtype, cell) if is_trained else None))
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell just before it is assigned."""
+        self.before.setdefault(cell, cell.peek())
+        self.assigned_cells[cell] = None
+
+    def put_back(self) -> None:
+        """Give all cells the values that they had."""
+        for cell, value in self.before.items():
+            cell.restore(value)
