@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,6 @@ from hypothesis import settings
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile("fixed")
-
-
-@pytest.fixture(autouse=True)
-def _ieee_arithmetic() -> None:
-    """In tests warnings are errors; but log(0) and overflow are ordinary, as `clearprop` says when it is imported."""
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,10 @@ class RangeError(ComputationError, IndexError):
     """An index outside the axis it points into."""
 
 
+class AxisError(ShapeError, RangeError):
+    """An axis that the tensor does not have: both a wrong shape and an index out of its range."""
+
+
 class GradientError(ComputationError, RuntimeError):
     """Backpropagation asked for something that has no answer."""
 

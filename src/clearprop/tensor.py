@@ -117,6 +117,9 @@ class Tensor(Operators):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __index__(self) -> int:
         if self.dtype.dtype.kind not in "iu":
             raise DTypeError(f"only an integer tensor can be an index; this one is {self.dtype.name}")

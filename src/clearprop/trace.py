@@ -20,7 +20,7 @@ import numpy as np
 from clearprop.errors import TraceError
 from clearprop.graph import Node, leaf, state, take_number
 from clearprop.primitive import Primitive, Spec, Value, spec_of, tracing
-from clearprop.primitives.control import item
+from clearprop.primitives.control import item, stop_gradient
 from clearprop.primitives.reduction import broadcast
 from clearprop.source import caller
 from clearprop.tensor import Cell, GradientHolder, Parameter, Tensor
@@ -90,7 +90,10 @@ class Program:
             known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
             for done in self._last_use.get(node, ()):
                 del known[done]
-        return [known[node] for node in self.outputs]
+        outputs = [known[node] for node in self.outputs]
+        if any(isinstance(value, Tensor) for value in values):  # a constant is a tensor among tensors, too
+            return [value if isinstance(value, Tensor) else Tensor(value) for value in outputs]
+        return outputs
 
     def flops(self) -> int:
         """Floating-point operations of one run."""
@@ -134,6 +137,9 @@ class Tracer:
 
     Args:
         outer: the trace inside which this one runs, whose symbols are values from outside.
+        merge: whether what is applied twice to the same nodes becomes one node.
+        cut: whether the program shall remember where no gradient flows, because it will be differentiated: a value that
+            was detached, or computed under ``no_grad``, then passes a ``stop_gradient``.
 
     Attributes:
         inputs: the nodes of its inputs.
@@ -141,8 +147,10 @@ class Tracer:
             a history, or have no value yet; all others are constants.
     """
 
-    def __init__(self, outer: Tracer | None = None) -> None:
+    def __init__(self, outer: Tracer | None = None, *, merge: bool = False, cut: bool = False) -> None:
         self.outer = outer
+        self.cut = cut
+        self._merged: dict[Any, Node] | None = {} if merge else None
         self.since = take_number()
         self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
         self.inputs: list[Node] = []
@@ -157,22 +165,42 @@ class Tracer:
         self.inputs.append(node)
         return Symbol(node, self)
 
+    def tensor(self, spec: Spec, *, trained: bool = True) -> Tensor:
+        """A new input as a tensor; where cuts matter, one that gradients flow to."""
+        symbol = self.input(spec)
+        is_leaf = self.cut and trained and spec.dtype.kind == "f"
+        return Tensor(symbol, leaf(spec.shape, spec.dtype, None) if is_leaf else None)
+
     def lifted(self, x: Tensor) -> Tensor:
         """What stands for a tensor in this trace: itself, or a new input if it is a value from outside."""
         if type(x) is not Tensor:
             return self._capture(x, (id(x), 0)) if getattr(x, "level", None) in self.levels else x
-        is_symbol = type(x.array) is Symbol
-        if is_symbol and x.array.tracer is self:
-            return x
-        if is_symbol or (x.node is not None and x.node.number <= self.since):
+        if type(x.array) is Symbol:
+            if x.array.tracer is not self:
+                self._check_outer(x.array)
+                return self._capture(x, (id(x.array), id(x.node)))
+            if self.cut and x.node is None and x.array.dtype.kind == "f":
+                return Tensor(self.note(stop_gradient, [x.array], {}))
+        elif x.node is not None and x.node.number <= self.since:
             return self._capture(x, (id(x.array), id(x.node)))
         return x
 
     def _capture(self, x: Tensor, key: tuple[int, int]) -> Tensor:
         if key not in self._captured_as:
-            symbol = Tensor(self.input(spec_of(x), "captured"))
-            self._captured_as[key] = self.captured[x] = symbol
+            # In a trace that does not mark cuts, a symbol without a history may be an input all the same.
+            unknown = type(x) is Tensor and type(x.array) is Symbol and not x.array.tracer.cut
+            self._captured_as[key] = self.captured[x] = self.tensor(spec_of(x), trained=x.requires_grad or unknown)
         return self._captured_as[key]
+
+    def _check_outer(self, x: Symbol) -> None:
+        tracer = self.outer
+        while tracer is not None and tracer is not x.tracer:
+            tracer = tracer.outer
+        if tracer is None:
+            raise TraceError(
+                f"{x!r} comes from a trace that is over",
+                hint="return it from the traced function instead of keeping it elsewhere",
+            )
 
     def note(self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """Compute with constants; with symbols, make a node and return the symbol of its output."""
@@ -191,11 +219,15 @@ class Tracer:
         parts = [self._made(item, (whole,), {"index": i}, spec) for i, spec in enumerate(outputs)]
         return [Symbol(node, self) for node in parts]
 
-    def _made(
-        self, primitive: Primitive, parents: tuple[Node, ...], attributes: dict[str, Any], output: Spec
-    ) -> Node:
+    def _made(self, primitive: Primitive, parents: tuple[Node, ...], attributes: dict[str, Any], output: Spec) -> Node:
+        key = (primitive, parents, tuple(attributes.items()))
+        if self._merged is not None and key in self._merged:
+            return self._merged[key]
         position = state.position or caller()
-        return Node(primitive, parents, attributes, *output, residuals={}, position=position, module=state.module)
+        node = Node(primitive, parents, attributes, *output, residuals={}, position=position, module=state.module)
+        if self._merged is not None:
+            self._merged[key] = node
+        return node
 
     def node_of(self, x: Any) -> Node:
         """The node of an output: of a symbol its own, of an array a constant."""
@@ -205,25 +237,15 @@ class Tracer:
         if type(x) is Symbol:
             if x.tracer is self:
                 return x.node
-            return self._of_outer(x)
-        if isinstance(x, (int, float)):
+            self._check_outer(x)
+            captured: Symbol = self._capture(Tensor(x), (id(x), 0)).array
+            return captured.node
+        if isinstance(x, (int, float)) and not isinstance(x, np.generic):  # a Python number, which is weak
             like = next(y for y in others if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
             return self._repeated(np.asarray(x, like.dtype), like.shape)
         if x.size > 1 and not any(x.strides):  # one number everywhere, as of the gradient of a mean
             return self._repeated(np.asarray(x[(0,) * x.ndim]), x.shape)
         return self._constant(np.asarray(x))
-
-    def _of_outer(self, x: Symbol) -> Node:
-        tracer = self.outer
-        while tracer is not None and tracer is not x.tracer:
-            tracer = tracer.outer
-        if tracer is None:
-            raise TraceError(
-                f"{x!r} comes from a trace that is over",
-                hint="return it from the traced function instead of keeping it elsewhere",
-            )
-        lifted: Symbol = self._capture(Tensor(x), (id(x), 0)).array
-        return lifted.node
 
     def _constant(self, array: Any) -> Node:
         """One node for each array; it is kept with the node, so that its id is its own."""
@@ -235,8 +257,14 @@ class Tracer:
 
     def _repeated(self, number: Any, shape: tuple[int, ...]) -> Node:
         """A constant of equal elements: one number, and a broadcast."""
-        node = leaf((), number.dtype, GradientHolder("constant"))
-        self.constants[node] = number
+        key = (number.tobytes(), number.dtype)
+        if self._merged is None or key not in self._merged:
+            node = leaf((), number.dtype, GradientHolder("constant"))
+            self.constants[node] = number
+            if self._merged is not None:
+                self._merged[key] = node
+        else:
+            node = self._merged[key]
         if not shape:
             return node
         attributes = {"shape": tuple(shape), "axes": tuple(range(len(shape)))}

@@ -30,7 +30,8 @@ def test_settings_read_and_assign_like_numbers() -> None:
     adam = optim.Adam([p])
     adam.param_groups[0]["betas"] = (0.5, 0.6)
     assert dict(adam.param_groups[0], params=None) == {
-        "params": None, "lr": 1e-3, "betas": (0.5, 0.6), "eps": 1e-8, "weight_decay": 0.0
+        "params": None, "lr": 1e-3, "betas": (0.5, 0.6), "eps": 1e-8, "weight_decay": 0.0,
+        "amsgrad": False, "maximize": False, "decoupled_weight_decay": False,
     }  # fmt: skip
 
 
@@ -123,8 +124,9 @@ def test_saved_state_does_not_change_with_training() -> None:
     optimizer.step()
     assert saved["state"]["0.momentum_buffer"].tolist() == [0.0]
     assert saved["param_groups"] == [
-        {"params": [0], "lr": 1.0, "momentum": 0.9, "weight_decay": 0.0, "nesterov": False}
-    ]
+        {"params": [0], "lr": 1.0, "momentum": 0.9, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
+         "maximize": False}
+    ]  # fmt: skip
 
 
 def test_state_that_does_not_fit_changes_nothing() -> None:
@@ -142,7 +144,8 @@ def test_state_that_does_not_fit_changes_nothing() -> None:
         optim.Adam([p]).load_state_dict(saved)
     with pytest.raises(DataError, match=r"optim.SGD"):
         optim.SGD([p, q]).load_state_dict(optim.SGD([p, q], momentum=0.5).state_dict() | {"param_groups": [
-            {"params": [0, 1], "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0, "nesterov": False}
+            {"params": [0, 1], "lr": 0.1, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
+             "maximize": False}
         ]})  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from tests.primitives.table import TABLE
 from clearprop.primitive import PRIMITIVES, Primitive, missing_lowerings, register
 from clearprop.primitives.families import Elementwise
 
-APART = {"custom", "item"}
-"""Primitives whose rules come from the user: `tests/autodiff/test_custom.py`."""
+APART = {"custom", "item", "scan"}
+"""Those with several outputs, whose rules follow from what the user wrote: `tests/autodiff/test_custom.py`,
+`tests/autodiff/test_traced_scan.py`."""
 
 NAMES = sorted(PRIMITIVES)
 

@@ -1,4 +1,4 @@
-"""Writes torch_figures.json: what PyTorch computes, in float64, for the tests of functional, nn and optim.
+"""Writes torch_figures.json: what PyTorch computes, in float64, for the tests of functional.
 
     python tests/reference/make_torch_figures.py        (needs torch; the recorded figures are of torch 2.13.0, CPU)
 
@@ -19,7 +19,6 @@ import torch
 from torch.nn import functional
 
 FILE = Path(__file__).with_name("torch_figures.json")
-STEPS = 100
 Case = dict[str, Any]
 
 
@@ -29,9 +28,6 @@ def figures() -> dict[str, Any]:
     return {
         "activations": list(activations()),
         "losses": list(losses()),
-        "trajectories": list(trajectories()),
-        "schedules": list(schedules()),
-        "clipping": list(clipping()),
     }
 
 
@@ -141,104 +137,6 @@ def cross_entropy(inputs: dict[str, Any], **arguments: Any) -> Case:
         return functional.cross_entropy(x, target, weights, **others)
 
     return case("cross_entropy", loss, inputs, **arguments)
-
-
-# Optimizers: a small network that the tests train too ----------------------------------------------------------------
-
-
-def batch(step: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Inputs (4, 3) and targets (4, 2) of a training step."""
-    return np.sin(np.arange(12.0).reshape(4, 3) * 0.7 + step), np.cos(np.arange(8.0).reshape(4, 2) + 0.3 * step)
-
-
-START = {"weight": (np.sin(np.arange(6.0)).reshape(3, 2) * 0.8).tolist(), "bias": [0.1, -0.2]}
-
-
-def trajectories() -> Iterator[Case]:
-    optimizers: list[tuple[str, dict[str, Any]]] = [
-        ("SGD", {"lr": 0.1}),
-        ("SGD", {"lr": 0.05, "momentum": 0.9}),
-        ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}),
-        ("SGD", {"lr": 0.1, "weight_decay": 0.01}),
-        ("SGD", {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.02, "nesterov": True}),
-        ("Adam", {"lr": 0.01}),
-        ("Adam", {"lr": 0.02, "betas": [0.7, 0.95], "eps": 1e-3, "weight_decay": 0.05}),
-        ("AdamW", {"lr": 0.01}),
-        ("AdamW", {"lr": 0.02, "betas": [0.8, 0.99], "weight_decay": 0.3}),
-    ]
-    for name, settings in optimizers:
-        yield trajectory(name, settings)
-    for name, settings in (optimizers[1], optimizers[5]):
-        yield trajectory(name, settings, bias_from=7)  # no gradient before this step
-        yield trajectory(name, settings, bias_lr=0.001)  # a group of its own
-        yield trajectory(name, settings, schedule=["StepLR", {"step_size": 30, "gamma": 0.5}])
-        yield trajectory(name, settings, schedule=["CosineAnnealingLR", {"T_max": 60, "eta_min": 0.001}])
-
-
-def trajectory(
-    name: str, settings: dict[str, Any], bias_from: int = 0, bias_lr: float | None = None, schedule: Any = None
-) -> Case:
-    """The parameters of y = tanh(x W + b) after every tenth step, and the first."""
-    parameters = {key: torch.tensor(value, requires_grad=True) for key, value in START.items()}
-    weight, bias = parameters["weight"], parameters["bias"]
-    groups = [weight, bias] if bias_lr is None else [{"params": [weight]}, {"params": [bias], "lr": bias_lr}]
-    optimizer = getattr(torch.optim, name)(groups, **settings)
-    scheduler = getattr(torch.optim.lr_scheduler, schedule[0])(optimizer, **schedule[1]) if schedule else None
-    points = {}
-    for step in range(STEPS):
-        x, y = (torch.tensor(array) for array in batch(step))
-        optimizer.zero_grad()
-        ((torch.tanh(x @ weight + bias) - y) ** 2).mean().backward()
-        if step < bias_from:
-            bias.grad = None
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
-        if step == 0 or step % 10 == 9:
-            points[str(step)] = {key: numbers(value) for key, value in parameters.items()}
-    return {
-        "name": name,
-        "settings": settings,
-        "bias_from": bias_from,
-        "bias_lr": bias_lr,
-        "schedule": schedule,
-        "points": points,
-    }
-
-
-def schedules() -> Iterator[Case]:
-    choices: list[tuple[str, dict[str, Any]]] = [
-        ("StepLR", {"step_size": 4}),
-        ("StepLR", {"step_size": 1, "gamma": 0.9}),
-        ("CosineAnnealingLR", {"T_max": 10}),
-        ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
-    ]
-    for name, arguments in choices:
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-        scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
-        rates = []
-        for _ in range(25):
-            rates.append(scheduler.get_last_lr()[0])
-            optimizer.step()
-            scheduler.step()
-        yield {"name": name, "arguments": arguments, "lr": 0.3, "rates": rates}
-
-
-def clipping() -> Iterator[Case]:
-    gradients = [np.sin(np.arange(6.0)).reshape(2, 3).tolist(), [4.0, -3.0]]
-    for norm_type in (2.0, 1.0, 3.0, "inf"):
-        for max_norm in (1.5, 100.0):
-            parameters = [torch.zeros_like(torch.tensor(g)).requires_grad_() for g in gradients]
-            for parameter, g in zip(parameters, gradients, strict=True):
-                parameter.grad = torch.tensor(g)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm, float(norm_type))
-            yield {
-                "gradients": gradients,
-                "norm_type": norm_type,
-                "max_norm": max_norm,
-                "norm": norm.item(),
-                "clipped": [numbers(parameter.grad) for parameter in parameters if parameter.grad is not None],
-            }
 
 
 def text(found: dict[str, Any]) -> str:

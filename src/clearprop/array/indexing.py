@@ -30,10 +30,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     (Tensor([5, 4, 3], dtype=int64), Tensor([[0, 2],
             [3, 5]], dtype=int64), Tensor([4, 5], dtype=int64))
     """
+    if _is_truth(index):  # a mask without axes: all of x or nothing, along a new axis
+        x, index = primitives.reshape(x, shape=(1, *x.shape)), slice(int(bool(index)))
     entries = _entries(index, x.shape)
     x, entries = _apply_basic(x, entries)
     arrays = [(axis, entry) for axis, entry in enumerate(entries) if entry is not None]
     return _apply_arrays(x, arrays) if arrays else x
+
+
+def _is_truth(index: Any) -> bool:
+    """Whether an index is one truth value, in an array or a tensor; a Python boolean is most likely a mistake."""
+    return isinstance(index, (Tensor, np.ndarray, np.generic)) and index.ndim == 0 and numpy_dtype(index).kind == "b"
 
 
 def _entries(index: Any, shape: tuple[int, ...]) -> list[Any]:

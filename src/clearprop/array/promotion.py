@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop import dtypes, primitives
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import AxisError, DTypeError, ShapeError
 from clearprop.graph import state
 from clearprop.primitive import Primitive, numpy_dtype, spec_of
 from clearprop.primitives.families import Elementwise, check_kind
@@ -166,9 +166,9 @@ def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def normalize_axis(axis: int, ndim: int, name: str) -> int:
-    """An axis counted from the front; ShapeError if there is none such."""
+    """An axis counted from the front; AxisError if there is none such."""
     if not -ndim <= axis < ndim:
-        raise ShapeError(
+        raise AxisError(
             f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}"
         )
     return axis % ndim

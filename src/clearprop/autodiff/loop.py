@@ -3,8 +3,8 @@
 Inputs are, in this order, constants (the same in every step), the carry, and xs, which have the steps as their first
 axis. The body takes the constants, the carry and one x of each; it returns the next carry and the y of this step.
 
-    forward     h[t+1], y[t], r[t] = body(c, h[t], x[t])                      r: what the backward pass needs of a step
-    backward    ḣ[t], ẋ[t], ċ += body*(c, r[t], x[t], ḣ[t+1], ẏ[t])           a scan too, from the last step to the first
+    forward     h[t+1], y[t], r[t] = body(c, h[t], x[t])                     r: what the backward pass needs of a step
+    backward    ḣ[t], ẋ[t], ċ += body*(c, r[t], x[t], ḣ[t+1], ẏ[t])          a scan too, from the last step to the first
 
 Where ċ is a sum of matrix products, the loop hands out their operands, and all steps are multiplied in one product.
 """
@@ -121,6 +121,8 @@ class Scan(Primitive):
             inputs, outputs = kept.connected(node) if recorded else (kept.inputs, kept.outputs)
             live = tuple(i for i in body.float_ys if i in g)
             back: Backward = body.derived(backward_of, _mask(parents), live)
+            if back.forward is not None:
+                outputs = self(*inputs, body=back.forward, length=length, reverse=reverse)
             upstream = [g[i] if i in g else _zeros(outputs[i]) for i in back.driven]
             carries = len(body.float_carries)
             results = self(
@@ -155,7 +157,7 @@ class Scan(Primitive):
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         body: Body = attributes["body"]
-        constants, carry, _ = body.roles()
+        _, carry, _ = body.roles()
         inputs = []
         for i, (value, is_mapped) in enumerate(zip(values, mapped, strict=True)):
             if i in carry and not is_mapped:

@@ -87,7 +87,7 @@ def _traced(f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec]) -> Progra
     """The program of a function that uses nothing but its arguments; a vmap that runs outside is no matter to it."""
     batches, state.batches = state.batches, []
     try:
-        return trace(f, specs, Tracer())
+        return trace(f, specs, Tracer(merge=True))
     finally:
         state.batches = batches
 
@@ -157,34 +157,46 @@ def _depending(program: Program, on: Iterable[Node]) -> set[Node]:
 def keeping(body: Body, wanted: Mask) -> Body:
     """The same body with further ys: what the backward pass will need of each step."""
     pullback: Pullback = body.derived(pullback_of, wanted, tuple(body.float_ys))
+    return _extended(body, pullback, _not_at_hand(body, pullback))
+
+
+def _extended(body: Body, pullback: Pullback, kept: Sequence[Node]) -> Body:
+    """The forward part of a step with further ys."""
+    program = pullback.program
+    inputs = program.inputs[: len(body.program.inputs)]
+    outputs = program.outputs[: len(body.program.outputs)]
+    return Body(Program(inputs, [*outputs, *kept], program.constants), body.constants, body.carries)
+
+
+def _not_at_hand(body: Body, pullback: Pullback) -> list[Node]:
+    """What the backward part of a step takes from the forward part, and is neither constant, nor an x, nor a y."""
     program = pullback.program
     constants, carry, xs = ([program.inputs[i] for i in role] for role in body.roles())
     backward = _depending(program, pullback.of_gradients(body))
     of_step = _depending(program, [*carry, *xs])
-    outputs = program.outputs[: len(body.program.outputs)]
-    at_hand = {*constants, *xs, *program.constants, *outputs[body.carries :]}
+    at_hand = {*constants, *xs, *program.outputs[body.carries : len(body.program.outputs)]}
     kept: dict[Node, None] = {}
 
     def keep(node: Node) -> None:
-        if node in at_hand or (node not in of_step and node not in carry):
+        if node in at_hand or node not in of_step:
             return
-        if node.primitive in _VIEWS:
-            for parent in node.parents:
-                if parent is not None:
-                    keep(parent)
-        else:
+        if node.primitive not in _VIEWS:
             kept[node] = None
+            return
+        for parent in node.parents:
+            if parent is not None:
+                keep(parent)
 
-    for node in (*program.order, *pullback.gradients(body).values()):
+    gradients = pullback.gradients(body).values()
+    for gradient in gradients:
+        if gradient not in backward:
+            keep(gradient)
+    for node in _reached(gradients, set()):
         if node in backward:
             for parent in node.parents:
                 if parent is not None and parent not in backward:
                     keep(parent)
-    for gradient in pullback.gradients(body).values():
-        if gradient not in backward:
-            keep(gradient)
-    inputs = program.inputs[: len(body.program.inputs)]
-    return Body(Program(inputs, [*outputs, *kept], program.constants), body.constants, body.carries)
+    return sorted(kept, key=lambda node: node.number)
 
 
 class Term(NamedTuple):
@@ -230,6 +242,8 @@ class Backward(NamedTuple):
     """The body of the backward loop, and where its inputs come from and its outputs go.
 
     Attributes:
+        forward: the body of the forward loop, where that must run again with further ys, since too little was kept: for
+            gradients of gradients.
         body: its carry is the gradient of the carry, then sums of gradients of constants; its xs are ``stacks``,
             ``xs``, and gradients of the live ys; its ys are gradients of xs, then the operands of ``terms``.
         stacks: outputs of the forward loop that it reads.
@@ -240,6 +254,7 @@ class Backward(NamedTuple):
         operands: of all terms, in the order of the ys.
     """
 
+    forward: Body | None
     body: Body
     driven: list[int]
     stacks: list[int]
@@ -251,8 +266,12 @@ class Backward(NamedTuple):
 
 
 def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
-    """The backward loop of a body whose ys hold what it needs; the rest is computed again."""
+    """The backward loop of a body whose ys hold what it needs."""
     pullback = pullback_of(body, wanted, live)
+    missing = _not_at_hand(body, pullback)
+    if missing:
+        longer = _extended(body, pullback, missing)
+        return backward_of(longer, wanted, live)._replace(forward=longer)
     program, gradients = pullback.program, pullback.gradients(body)
     backward = _depending(program, pullback.of_gradients(body))
     constants, carry, xs = body.roles()
@@ -260,7 +279,9 @@ def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
     summed = [i for i in constants if i in gradients and i not in terms]
     operands = list(dict.fromkeys(node for some in terms.values() for term in some for node in term.operands))
     of_xs = [i for i in xs if i in gradients]
-    of_carry = [program.outputs[len(body.program.outputs) + pullback.targets.index(carry[i])] for i in body.float_carries]
+    of_carry = [
+        program.outputs[len(body.program.outputs) + pullback.targets.index(carry[i])] for i in body.float_carries
+    ]
     ends = [*of_carry, *(gradients[i] for i in (*summed, *of_xs)), *operands]
     stacked = {node: i for i, node in enumerate(program.outputs[: len(body.program.outputs)]) if i >= body.carries}
     sources = {node: i for i, node in enumerate(program.inputs[: len(body.program.inputs)])}
@@ -273,6 +294,7 @@ def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
     inputs = [*first, *upstream[:split], *stacks, *read, *upstream[split:]]
     one_step = Program(inputs, ends, program.constants)
     return Backward(
+        None,
         _summing(one_step, len(first), split, len(summed)),
         pullback.driven,
         [stacked[node] for node in stacks],
@@ -317,7 +339,9 @@ def tangent_of(body: Body, given: Mask) -> Body:
     constants, carry, xs = body.roles()
     targets = [i for i, is_given in enumerate(given) if is_given]
     driven = [*body.float_carries, *body.float_ys]
-    order = [key for role in (constants, carry, xs) for key in (*((i, 0) for i in role), *((i, 1) for i in role if given[i]))]
+    order = [
+        key for role in (constants, carry, xs) for key in (*((i, 0) for i in role), *((i, 1) for i in role if given[i]))
+    ]
 
     def step(*values: Tensor) -> list[Tensor]:
         by_key = dict(zip(order, values, strict=True))
@@ -329,9 +353,13 @@ def tangent_of(body: Body, given: Mask) -> Body:
             outputs.extend(body.program.run(inputs))
             return [outputs[i] for i in driven]
 
-        tangents = dict(zip(driven, Linearization(of_targets, [inputs[i] for i in targets]).push(
-            [by_key[i, 1] for i in targets]
-        ), strict=True))
+        tangents = dict(
+            zip(
+                driven,
+                Linearization(of_targets, [inputs[i] for i in targets]).push([by_key[i, 1] for i in targets]),
+                strict=True,
+            )
+        )
         plain = [y.detach() for y in outputs]
         return [
             *plain[: body.carries], *(tangents[i].detach() for i in body.float_carries),

@@ -36,12 +36,13 @@ class TracedScan:
         first = [cell.value for cell in self.cells]
         carried = [*self.carry, *first]
         specs = [spec_of(x) for x in carried] + [Spec(s.shape[1:], s.dtype) for s in map(spec_of, self.elements)]
-        tracer = Tracer(state.tracer)
+        tracer = Tracer(state.tracer, cut=True)
+        of_cells = range(len(self.carry), len(carried))  # what is assigned to a cell leaves its history behind
         cells, batches = _CellsOfBody(state.cell_watcher), state.batches
         state.cell_watcher, state.batches = cells, []  # the body is that of one example
         try:
             with tracing(tracer):
-                symbols = [Tensor(tracer.input(spec)) for spec in specs]
+                symbols = [tracer.tensor(spec, trained=i not in of_cells) for i, spec in enumerate(specs)]
                 outputs = self._step(cells, symbols)
                 ends = [tracer.node_of(tracer.lifted(y).array) for y in outputs]
         finally:

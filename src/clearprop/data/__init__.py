@@ -7,6 +7,7 @@
 """
 
 from clearprop.data.checks import check_finite, check_labels
+from clearprop.data.cifar import cifar10
 from clearprop.data.collating import PadCollate, pad_sequence, padding_mask
 from clearprop.data.datasets import ArrayDataset, digits, mnist, split
 from clearprop.data.draws import Draws
@@ -36,6 +37,7 @@ __all__ = [
     "ToFloat",
     "check_finite",
     "check_labels",
+    "cifar10",
     "digits",
     "mnist",
     "pad_sequence",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
+from clearprop.data.batches import Dataset
 from clearprop.data.idx import parse_idx, read_content, read_idx
 from clearprop.data.order import shuffled
+from clearprop.data.selections import Subset
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.cache import cache_folder
 
@@ -105,7 +107,7 @@ def mnist(
 
     Source: Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.
     """
-    _check_split(split)
+    check_split(split)
     images, labels = (_read_mnist(name, folder) for name in _MNIST_FILES[split])
     return _image_dataset(images, labels, white=255, flatten=flatten)
 
@@ -128,14 +130,20 @@ def digits(split: Split = "train", *, flatten: bool = False) -> ArrayDataset:
     >>> digits("train"), digits("test", flatten=True)
     (ArrayDataset(float32[1442, 1, 8, 8], int64[1442]), ArrayDataset(float32[355, 64], int64[355]))
     """
-    _check_split(split)
+    check_split(split)
     images, labels = (read_idx(_SAMPLES / f"digits-{part}.gz") for part in ("images-idx3-ubyte", "labels-idx1-ubyte"))
     chosen = _every_fifth_of_each_class(labels) == (split == "test")
     return _image_dataset(images[chosen], labels[chosen], white=16, flatten=flatten)
 
 
-def split(dataset: ArrayDataset, fraction: float, seed: int = 0) -> tuple[ArrayDataset, ArrayDataset]:
+@overload
+def split(dataset: ArrayDataset, fraction: float, seed: int = 0) -> tuple[ArrayDataset, ArrayDataset]: ...
+@overload
+def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]: ...
+def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
     """Two datasets, of `fraction` of the examples and of the rest, chosen at random but equally for equal seeds.
+
+    The examples of an `ArrayDataset` are copied; of others, the parts are `Subset`.
 
     Raises:
         DataError: one of the two would be empty.
@@ -151,7 +159,9 @@ def split(dataset: ArrayDataset, fraction: float, seed: int = 0) -> tuple[ArrayD
             hint="a fraction between 0 and 1, and enough examples",
         )
     order = shuffled(len(dataset), seed)
-    return ArrayDataset(*dataset[order[:first]]), ArrayDataset(*dataset[order[first:]])
+    if isinstance(dataset, ArrayDataset):
+        return ArrayDataset(*dataset[order[:first]]), ArrayDataset(*dataset[order[first:]])
+    return Subset(dataset, order[:first]), Subset(dataset, order[first:])
 
 
 def _read_mnist(name: str, folder: str | os.PathLike[str] | None) -> Array:
@@ -201,7 +211,8 @@ def _every_fifth_of_each_class(labels: Array) -> Array:
     return chosen
 
 
-def _check_split(split: str) -> None:
+def check_split(split: str) -> None:
+    """Raise UsageError unless it is "train" or "test"."""
     if split not in _MNIST_FILES:
         raise UsageError(f"there is no split {split!r}", hint='"train" or "test"')
 

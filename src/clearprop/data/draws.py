@@ -19,8 +19,8 @@ _WORDS = 4  # of 64 bits, in a block of Philox
 class Draws:
     """A source of random numbers for some examples that follow one another in an epoch. Each call draws one for each.
 
-    They are the raw output of a Philox generator, which NumPy guarantees to stay the same in all versions (NEP 19), with
-    the key (seed, epoch). Its counter is (position, block), blocks from 1 on: `shuffled` uses those of block 0.
+    They are the raw output of a Philox generator, which NumPy guarantees to stay the same in all versions (NEP 19). Its
+    key is (seed, epoch). Its counter is (position, block), blocks from 1 on: `shuffled` uses those of block 0.
 
     Args:
         count: how many examples.

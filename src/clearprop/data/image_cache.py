@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from clearprop.data.batches import Array
 from clearprop.errors import FileError
 from clearprop.files.atomic import atomic_write
 from clearprop.files.cache import cache_folder
+
+CachedImages: TypeAlias = tuple[Array, dict[str, Any]]
 
 _PIXELS, _INDEX = "images.npy", "index.json"
 _FORMAT = 1  # changes when what is in the cache can no longer be read, or would be decoded in another way
@@ -35,14 +39,14 @@ def place_of(name: str, *facts: Any) -> Path:
     return cache_folder() / "images" / f"{name}-{key[:16]}"
 
 
-def load(place: Path, signature: str) -> tuple[Array, dict[str, Any]] | None:
+def load(place: Path, signature: str) -> CachedImages | None:
     """The images in a folder of the cache, and what was stored with them.
 
     Args:
         signature: of what they were decoded from, as it is now.
 
     Returns:
-        uint8 of shape (N, C, H, W), memory-mapped and read-only; None if there is nothing, or it is outdated or damaged.
+        uint8 of shape (N, C, H, W), memory-mapped, read-only; None if nothing is there, or it is outdated or damaged.
     """
     try:
         index = json.loads((place / _INDEX).read_bytes())
@@ -55,13 +59,16 @@ def load(place: Path, signature: str) -> tuple[Array, dict[str, Any]] | None:
         return None  # whatever it is, it is not what `store` has written
 
 
-def store(place: Path, signature: str, about: Mapping[str, Any], images: Iterable[Array], count: int) -> None:
+def store(place: Path, signature: str, about: Mapping[str, Any], images: Iterable[Array], count: int) -> CachedImages:
     """Write images to a folder of the cache, one by one as they come, with a progress bar on stderr.
 
     Args:
         about: what to store with them, which JSON can say.
         images: uint8 of shape (C, H, W), all of the same.
         count: how many there are.
+
+    Returns:
+        what `load` gives from now on.
 
     Raises:
         FileError: the cache cannot be written. What was there before is unharmed.
@@ -83,6 +90,10 @@ def store(place: Path, signature: str, about: Mapping[str, Any], images: Iterabl
              "crc32": checksum, "about": about}  # fmt: skip
     with atomic_write(place / _INDEX) as file:
         file.write(json.dumps(index).encode())
+    written = load(place, signature)
+    if written is None:
+        raise FileError(f"the cache {place} does not hold what was written to it", hint="check the disk")
+    return written
 
 
 def gathered(images: Iterable[Array], count: int, name: str) -> Array:
@@ -122,7 +133,11 @@ def _is_unharmed(path: Path, index: Mapping[str, Any]) -> bool:
         file.seek(state.st_size - math.prod(index["shape"]))
         while chunk := file.read(_CHUNK_BYTES):
             checksum = zlib.crc32(chunk, checksum)
-    return checksum == index["crc32"]
+    if checksum != index["crc32"]:
+        return False
+    with suppress(OSError):  # it was only copied or touched: next time, its time will say so
+        os.utime(path, ns=(state.st_atime_ns, index["time"]))
+    return True
 
 
 def _make(place: Path) -> None:

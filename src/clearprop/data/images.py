@@ -7,7 +7,7 @@ import difflib
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,8 +103,8 @@ class ImageDataset:
 class ImageFolder(ImageDataset):
     """The pictures in a folder or a zip archive, with the classes that their folders, their names or a file tell.
 
-    They are decoded once, into the cache (``CLEARPROP_CACHE``, else where the system keeps caches), and again when one of
-    them changes. From there they are mapped into memory: opening takes no time, and they may be more than memory holds.
+    They are decoded once, into the cache (``CLEARPROP_CACHE``, else where the system keeps caches), and again when one
+    of them changes. From there they are mapped into memory: opening takes no time, and memory need not hold them all.
 
     Args:
         path: the folder, or the .zip file.
@@ -115,8 +115,8 @@ class ImageFolder(ImageDataset):
         classes: their names in the order of the labels; by default all that occur, sorted (numbers by their size). A
             set to test with takes those of the training.
         resize: pixels of a side, or (height, width), to scale all pictures to; what sticks out on two sides is cut off.
-        mode: "RGB", "L" (brightness) or "RGBA" to convert all pictures to; by default they stay what they are, and must be
-            the same.
+        mode: "RGB", "L" (brightness) or "RGBA" to convert all pictures to; by default they stay what they are, and must
+            be the same.
         cache: False to decode every time, into memory.
 
     Attributes:
@@ -129,6 +129,7 @@ class ImageFolder(ImageDataset):
         UsageError: Pillow is not installed; arguments that there are not.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from PIL import Image
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name, colour in [("leaf", "green"), ("sky", "blue")]:
@@ -169,12 +170,9 @@ def _cached(source: Source, decoder: Decoder, inside: str) -> tuple[Array, list[
         with source.open() as reader:
             files = _files(reader, source, inside)
             images = decode_all(reader, files, decoder, str(source.path), os.cpu_count() or 1)
-            image_cache.store(place, signature, {"files": files}, images, len(files))
-        found = image_cache.load(place, signature)
-    if found is None:
-        raise DataError(f"what was just written to the cache {place} is damaged", hint="check the disk; cache=False")
-    images, about = found
-    return images, about["files"]
+            found = image_cache.store(place, signature, {"files": files}, images, len(files))
+    pixels, about = found
+    return pixels, about["files"]
 
 
 def _decoded(source: Source, decoder: Decoder, inside: str) -> tuple[Array, list[str]]:

@@ -17,7 +17,7 @@ from clearprop.data.ahead import computed_ahead
 from clearprop.data.batches import Columns, Dataset, examples_at
 from clearprop.data.draws import Draws
 from clearprop.data.order import shuffled
-from clearprop.data.transforms import Transform, as_columns, transform_name
+from clearprop.data.transforms import Transform, as_columns, check_callable, transform_name
 from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Tensor
 
@@ -71,9 +71,8 @@ class DataLoader:
         if prefetch < 0:
             raise UsageError(f"DataLoader: prefetch is {prefetch}", hint="0 for none")
         for name, function in (("transform", transform), ("collate", collate)):
-            if function is not None and (not callable(function) or isinstance(function, type)):
-                shown = getattr(function, "__name__", repr(function))
-                raise UsageError(f"DataLoader: {name} is {shown}", hint=f"{name}={shown}(…), or a function of your own")
+            if function is not None:
+                check_callable(f"DataLoader: {name}", function)
         if len(dataset) == 0:
             raise DataError("DataLoader: the dataset is empty", hint="check how it was selected or read")
         if drop_last and len(dataset) < batch_size:

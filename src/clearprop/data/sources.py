@@ -120,7 +120,7 @@ class FolderReader(Reader):
 
 
 class ZipSource:
-    """A zip archive. Its members are read where they are, one by one; nothing is ever written to where their names say."""
+    """A zip archive. Its members are read where they are, one by one; nothing is ever written where their names say."""
 
     def __init__(self, path: Path, inside: str = "") -> None:
         self.path = path

@@ -42,9 +42,7 @@ class Compose:
     def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = tuple(transforms)
         for transform in self.transforms:
-            if not callable(transform) or isinstance(transform, type):
-                name = getattr(transform, "__name__", repr(transform))
-                raise UsageError(f"Compose: {name} is not a transform", hint=f"{name}(…), or f(*columns, draws)")
+            check_callable("Compose: a transform", transform)
 
     def __call__(self, *columns: Any, draws: Draws | None = None) -> Any:
         """The columns, changed by all transforms; a single one by itself."""
@@ -62,11 +60,22 @@ def as_columns(result: Any) -> tuple[Any, ...]:
     return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
+def check_callable(what: str, function: Any) -> None:
+    """Raise UsageError for what cannot be called, and for a class where an object of it is meant."""
+    if callable(function) and not isinstance(function, type):
+        return
+    name = getattr(function, "__name__", repr(function))
+    hint = f"an object of it: {name}(…)" if isinstance(function, type) else "a function, or what can be called"
+    raise UsageError(f"{what} is {name}", hint=hint)
+
+
 def transform_name(transform: Any) -> str:
     """What a transform is, in words that are the same in every run: a checkpoint keeps them."""
-    if type(transform).__repr__ is not object.__repr__ and not hasattr(transform, "__qualname__"):
-        return repr(transform)
-    return getattr(transform, "__qualname__", type(transform).__qualname__)
+    name = getattr(transform, "__qualname__", None)  # of a function; its repr holds an address
+    if name is not None:
+        return str(name)
+    shown = repr(transform)
+    return type(transform).__qualname__ if shown == object.__repr__(transform) else shown
 
 
 class ImageTransform(ABC):

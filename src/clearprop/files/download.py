@@ -35,13 +35,15 @@ class _UnavailableError(Exception):
     """A mirror did not give the file; the message says why."""
 
 
-def download(urls: Sequence[str], path: str | os.PathLike[str], *, sha256: str) -> Path:
+def download(urls: Sequence[str], path: str | os.PathLike[str], *, sha256: str, compressed: bool | None = None) -> Path:
     """Get a file from the first mirror that has it, with a progress bar on stderr; nothing to do if it is there.
 
     Args:
         urls: mirrors, the preferred one first.
         path: where the file goes; missing folders are made.
-        sha256: checksum, in hexadecimal, of the content; of the decompressed content if `path` ends in ``.gz``.
+        sha256: checksum, in hexadecimal, of the content; of the decompressed content if the file is `compressed`.
+        compressed: whether it is the content behind gzip that counts, which mirrors may have compressed differently; by
+            default if `path` ends in ``.gz``.
 
     Returns:
         the path.
@@ -55,7 +57,7 @@ def download(urls: Sequence[str], path: str | os.PathLike[str], *, sha256: str) 
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(target.parent):
             if not target.exists():  # else another process got it while this one waited
-                _download(urls, target, sha256)
+                _download(urls, target, sha256, target.suffix == ".gz" if compressed is None else compressed)
     except FileError:
         raise
     except OSError as error:  # those of the network have become _UnavailableError
@@ -63,7 +65,7 @@ def download(urls: Sequence[str], path: str | os.PathLike[str], *, sha256: str) 
     return target
 
 
-def _download(urls: Sequence[str], target: Path, sha256: str) -> None:
+def _download(urls: Sequence[str], target: Path, sha256: str, compressed: bool) -> None:
     failures: dict[str, str] = {}
     for attempt in range(_ROUNDS):
         time.sleep(_PAUSE_SECONDS if attempt else 0.0)
@@ -71,7 +73,7 @@ def _download(urls: Sequence[str], target: Path, sha256: str) -> None:
             part = _part_of(target, url)
             try:
                 _complete(url, part, target.name)
-                _check_content(part, sha256, compressed=target.suffix == ".gz")
+                _check_content(part, sha256, compressed=compressed)
             except _UnavailableError as reason:
                 failures[url] = str(reason)
                 continue

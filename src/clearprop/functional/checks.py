@@ -1,4 +1,4 @@
-"""Positions in a table, whether they are words of a vocabulary or labels of classes: are they all inside?
+"""Positions in a table, whether they are words of a vocabulary or labels of classes: whether all are inside.
 
 Under ``vmap`` the checks look at the whole batch. Where a function is traced there are no numbers yet to look at, and
 nothing is checked.

@@ -58,9 +58,7 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, dim: int = 1, eps: float = 1
     return sum(multiply(normalize(x, 2.0, dim, eps), normalize(y, 2.0, dim, eps)), axis=dim)
 
 
-def pairwise_distance(
-    x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
-) -> Tensor:
+def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The length of x1 - x2 + eps along the last axis.
 
     Args:

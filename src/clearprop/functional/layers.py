@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from clearprop import random
-from clearprop.array import add, matmul, multiply
-from clearprop.array.promotion import ArrayLike, as_float, cast_to
-from clearprop.errors import ShapeError, UsageError
-from clearprop.primitive import numpy_dtype
+from clearprop.array import add, matmul
+from clearprop.array.promotion import ArrayLike
+from clearprop.errors import ShapeError
 from clearprop.tensor import Cell, Tensor, as_tensor
 
 
@@ -71,30 +69,3 @@ def _size(shape: tuple[int, ...]) -> int:
     for length in shape:
         product *= length
     return product
-
-
-def dropout(
-    x: ArrayLike, p: float = 0.5, training: bool = True, *, generator: random.Generator | None = None
-) -> Tensor:
-    """Zero each element with probability p, and divide the others by 1 - p (Srivastava et al. 2014, "inverted").
-
-    The division keeps the expected value, so that nothing needs to be scaled when the network is used.
-
-    Args:
-        training: if False, x is returned as it is.
-        generator: of the random numbers; by default the one that `clearprop.random.seed` seeds.
-
-    Raises:
-        UsageError: if p is not between 0 and 1.
-
-    >>> import clearprop as cp
-    >>> cp.functional.dropout(cp.ones(4), 0.5, generator=cp.random.Generator(0))
-    Tensor([2., 0., 0., 0.], dtype=float32)
-    """
-    if not 0.0 <= p <= 1.0:
-        raise UsageError(f"dropout: p={p} is no probability", hint="p between 0 and 1: the share that is zeroed")
-    tensor = as_float(x)
-    if not training or p == 0.0:
-        return tensor
-    kept = cast_to(random.bernoulli(1.0 - p, tensor.shape, generator=generator), numpy_dtype(tensor))
-    return multiply(tensor, multiply(kept, 1.0 / (1.0 - p) if p < 1.0 else 0.0))

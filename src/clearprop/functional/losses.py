@@ -143,20 +143,26 @@ def binary_cross_entropy_with_logits(
     return reduced(loss, reduction)
 
 
-def pair(name: str, first: str, prediction: ArrayLike, target: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Both as tensors of one shape and dtype."""
+def pair(
+    name: str, first: str, prediction: ArrayLike, target: ArrayLike, second: str = "target"
+) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one shape and of the dtype of the first.
+
+    Raises:
+        ShapeError: if the shapes differ.
+    """
     x, y = as_float(prediction), as_tensor(target)
     if x.shape != y.shape:
         raise ShapeError(
-            f"{name}: {first} has shape {x.shape}, target has shape {y.shape}; they must be equal",
-            hint=_same_shape_hint(first, x, y),
+            f"{name}: {first} has shape {x.shape}, {second} has shape {y.shape}; they must be equal",
+            hint=_same_shape_hint(first, x, second, y),
         )
     return x, cast_to(y, numpy_dtype(x))
 
 
-def _same_shape_hint(first: str, x: Tensor, y: Tensor) -> str:
+def _same_shape_hint(first: str, x: Tensor, second: str, y: Tensor) -> str:
     if x.size == y.size:
-        return f"target.reshape({first}.shape)"
+        return f"{second}.reshape({first}.shape)"
     if y.ndim + 1 == x.ndim and x.shape[:-1] == y.shape:
-        return f"the network gives {x.shape[-1]} numbers for each example; the target has one"
-    return f"compare the batch of the network's input ({x.shape[0] if x.shape else 'none'}) with that of the target"
+        return f"the network gives {x.shape[-1]} numbers for each example; the {second} has one"
+    return f"compare the batch of the network's input ({x.shape[0] if x.shape else 'none'}) with that of the {second}"

@@ -11,6 +11,7 @@ from clearprop import primitives
 from clearprop.array import (
     add,
     clip,
+    divide,
     equal,
     matmul,
     matrix_transpose,
@@ -18,8 +19,8 @@ from clearprop.array import (
     multiply,
     negative,
     not_equal,
-    pow,
     reshape,
+    sqrt,
     subtract,
     sum,
     where,
@@ -29,15 +30,13 @@ from clearprop.errors import ShapeError, UsageError
 from clearprop.functional.activations import relu
 from clearprop.functional.checks import as_positions, check_inside
 from clearprop.functional.classification import cross_entropy
-from clearprop.functional.distances import cosine_similarity, normalize, pairwise_distance
+from clearprop.functional.distances import normalize, pairwise_distance
 from clearprop.functional.losses import pair, reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
 
 
-def hinge_embedding_loss(
-    x: ArrayLike, target: ArrayLike, margin: float = 1.0, reduction: str = "mean"
-) -> Tensor:
+def hinge_embedding_loss(x: ArrayLike, target: ArrayLike, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1: x is a distance, to be small or at least the margin.
 
     Raises:
@@ -89,7 +88,7 @@ def cosine_embedding_loss(
     first, second = pair("cosine_embedding_loss", "x1", x1, x2, "x2")
     if first.ndim not in (1, 2):
         raise ShapeError(f"cosine_embedding_loss: x1 has shape {first.shape}; it must be (N, D) or (D,)")
-    cosine, t = pair("cosine_embedding_loss", "the cosine", cosine_similarity(first, second, dim=-1), target)
+    cosine, t = pair("cosine_embedding_loss", "the cosine", _cosine(first, second), target)
     near = where(equal(t, 1.0), subtract(1.0, cosine), 0.0)
     far = where(equal(t, -1.0), _above_zero(subtract(cosine, margin)), 0.0)
     return reduced(add(near, far), reduction)
@@ -175,9 +174,7 @@ def multi_margin_loss(
     return reduced(reshape(losses, t.shape), reduction)
 
 
-def info_nce_loss(
-    queries: ArrayLike, keys: ArrayLike, temperature: float = 0.1, reduction: str = "mean"
-) -> Tensor:
+def info_nce_loss(queries: ArrayLike, keys: ArrayLike, temperature: float = 0.1, reduction: str = "mean") -> Tensor:
     """The cross entropy of finding, for each query, its own key among all (van den Oord, Li, Vinyals 2018, equation 4).
 
     The similarity is the cosine divided by the temperature. PyTorch has no function of this name.
@@ -197,6 +194,12 @@ def info_nce_loss(
         raise ShapeError(f"info_nce_loss: queries has shape {q.shape}; it must be (N, D)")
     similarity = matmul(normalize(q), matrix_transpose(normalize(k)))  # (N, D) @ (D, N) -> (N, N)
     return cross_entropy(multiply(similarity, 1.0 / temperature), np.arange(q.shape[0]), reduction=reduction)
+
+
+def _cosine(x: Tensor, y: Tensor) -> Tensor:
+    """Of vectors along the last axis; smooth at 0, unlike `cosine_similarity`."""
+    squares = [add(sum(multiply(one, one), axis=-1), 1e-12) for one in (x, y)]
+    return divide(sum(multiply(x, y), axis=-1), sqrt(multiply(*squares)))
 
 
 def _above_zero(x: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def batch_norm(
         UsageError: if ``training`` is False and there are no running statistics.
 
     >>> import clearprop.functional as F
-    >>> F.batch_norm([[1.0, 10.0], [3.0, 30.0]], None, None, training=True)
+    >>> F.batch_norm([[-5.0, 10.0], [5.0, 30.0]], None, None, training=True)
     Tensor([[-1., -1.],
             [ 1.,  1.]], dtype=float32)
     """
@@ -97,9 +97,9 @@ def instance_norm(
         ShapeError: if something has not C elements, or there is one place, whose variance is 0.
 
     >>> import clearprop.functional as F
-    >>> F.instance_norm([[[1.0, 3.0], [10.0, 30.0]]])
+    >>> F.instance_norm([[[-5.0, 5.0], [10.0, 30.0]]])
     Tensor([[[-1.,  1.],
-            [-1.,  1.]]], dtype=float32)
+             [-1.,  1.]]], dtype=float32)
     """
     x = as_float(x)
     if not use_input_stats:
@@ -140,7 +140,7 @@ def layer_norm(
         ShapeError: if x does not end in ``normalized_shape``, or weight or bias have another shape.
 
     >>> import clearprop.functional as F
-    >>> F.layer_norm([[1.0, 3.0], [10.0, 30.0]], 2)
+    >>> F.layer_norm([[-5.0, 5.0], [10.0, 30.0]], 2)
     Tensor([[-1.,  1.],
             [-1.,  1.]], dtype=float32)
     """
@@ -194,7 +194,7 @@ def group_norm(
         ShapeError: if the channels cannot be divided so, or weight or bias have not C elements.
 
     >>> import clearprop.functional as F
-    >>> F.group_norm([[1.0, 3.0, 10.0, 30.0]], 2)
+    >>> F.group_norm([[-5.0, 5.0, 10.0, 30.0]], 2)
     Tensor([[-1.,  1., -1.,  1.]], dtype=float32)
     """
     x = as_float(x)

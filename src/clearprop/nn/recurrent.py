@@ -17,7 +17,7 @@ from clearprop.autodiff import scan
 from clearprop.autodiff.batching import innermost
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
-from clearprop.functional.layers import dropout as dropped
+from clearprop.functional.dropout import dropout as dropped
 from clearprop.nn.module import Module
 from clearprop.nn.recurrent_cells import (
     State,
@@ -112,9 +112,13 @@ class _Recurrent(Module):
 
     def _weights(self, suffix: str) -> Weights:
         """The current values of one direction of one layer."""
-        labels = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-        parameters = (getattr(self, label + suffix, None) for label in labels)
-        return Weights(*(None if parameter is None else parameter.value for parameter in parameters))
+
+        def current(label: str) -> Any:
+            parameter = getattr(self, label + suffix, None)
+            return None if parameter is None else parameter.value
+
+        biases = current("bias_ih"), current("bias_hh")
+        return Weights(current("weight_ih"), current("weight_hh"), *biases, current("weight_hr"))
 
     def _begin(self, x: Tensor, weights: Weights) -> tuple[tuple[Tensor, ...], Step]:
         """The input's share for all steps, and the function that makes one step."""

@@ -47,7 +47,8 @@ def begin_rnn(x: Tensor, weights: Weights, nonlinearity: str) -> tuple[tuple[Ten
     """The simple network; see `functional.recurrent.rnn_step`."""
 
     def step(shares: tuple[Tensor, ...], state: State) -> State:
-        return (rnn_step(*shares, *state, weights.hidden, nonlinearity),)
+        (share,), (h,) = shares, state
+        return (rnn_step(share, h, weights.hidden, nonlinearity),)
 
     return (linear(x, weights.input, _both_biases(weights)),), step
 
@@ -56,7 +57,8 @@ def begin_lstm(x: Tensor, weights: Weights) -> tuple[tuple[Tensor, ...], Step]:
     """The long short-term memory; see `functional.recurrent.lstm_step`."""
 
     def step(shares: tuple[Tensor, ...], state: State) -> State:
-        return lstm_step(*shares, *state, weights.hidden, weights.projection)
+        (share,), (h, c) = shares, state
+        return lstm_step(share, h, c, weights.hidden, weights.projection)
 
     return (linear(x, weights.input, _both_biases(weights)),), step
 
@@ -69,7 +71,8 @@ def begin_gru(x: Tensor, weights: Weights) -> tuple[tuple[Tensor, ...], Step]:
     repeated = None if bias is None else expand(bias, share.shape[-2:])  # once, and not in every step
 
     def step(shares: tuple[Tensor, ...], state: State) -> State:
-        return (gru_step(*shares, *state, weights.hidden, repeated),)
+        (gates, new), (h,) = shares, state
+        return (gru_step(gates, new, h, weights.hidden, repeated),)
 
     return (take_range(share, axis, 0, 2 * size), take_range(share, axis, 2 * size, 3 * size)), step
 
@@ -263,7 +266,7 @@ def checked_state(name: str, hx: Any, shapes: Sequence[tuple[int, ...]], x: Tens
         DTypeError: if dtypes differ.
         ShapeError: if a shape differs, or there are more or fewer parts.
     """
-    wanted = weight.peek().array.dtype
+    wanted = numpy_dtype(weight.peek())
     _check_dtype(name, "input", x, wanted)
     if hx is None:
         return tuple(Tensor(np.zeros(shape, wanted)) for shape in shapes)

@@ -206,13 +206,21 @@ class Relu(Unary):
 
 
 class FloorDivide(Binary):
-    """z = the largest integer that is at most x / y; constant almost everywhere."""
+    """z = the largest integer that is at most x / y; constant almost everywhere.
+
+    Where x or y is infinite, z is the floor of what IEEE division gives (array API standard): NumPy answers NaN for an
+    infinite x, and -1 where the quotient is -0.
+    """
 
     formula = Formula(r"z = \lfloor x / y \rfloor")
     differentiable = False
 
     def compute(self, x: Value, y: Value) -> Value:
-        return np.floor_divide(x, y)
+        z = np.floor_divide(x, y)
+        if z.dtype.kind != "f":
+            return z
+        infinite = np.isinf(x) | np.isinf(y)
+        return np.where(infinite, np.floor(np.divide(x, y)), z) if infinite.any() else z
 
 
 class Remainder(Binary):

@@ -14,7 +14,8 @@ images  Every image becomes a matrix (window C, lengths), copied in runs along t
         et al. 2006). For few channels, whose rows would be copied in runs as short, and for dilated windows.
 
 The gradient by data is again a cross-correlation, of the upstream gradient with the turned weights. A stride takes the
-positions of the image apart into phases; each of them sees a part of the weights, and is one without a stride.
+positions of the image apart into phases; each of them sees a part of the weights, and is one without a stride. Only
+where the image has few channels, too narrow a matrix, the products are made first and then added up at their places.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ from clearprop.primitives.windows import (
 )
 
 _BLOCK = 1 << 20
-"""Elements of a lowered matrix: some images at a time, or rows of an image, that stay in the cache."""
+"""Elements of a lowered matrix: some images at a time, that stay in the cache."""
+
+_LARGEST = 1 << 24
+"""Elements from which on a single image is lowered in parts, a few of its rows at a time."""
 
 _RUN = 8
 """Channels from which on copying them in one piece is worth while."""
@@ -83,6 +87,18 @@ class _Lowering:
                     lower(source, row * self.stride[0], lengths),
                 )
 
+    def blocks_with(self, y: Array) -> Iterator[tuple[Array, Array]]:
+        """For every block the part of y (N, O, *lengths) that belongs to it, (G, J, O/G, M), and its matrices."""
+        if self.images and y.flags.c_contiguous:
+            count, out, *lengths = y.shape
+            parted = y.reshape(count, self.groups, out // self.groups, *lengths).swapaxes(0, 1)
+            for (some, rows), matrices in self.blocks():
+                yield parted[:, some, :, rows].reshape(self.groups, -1, out // self.groups, matrices.shape[2]), matrices
+            return
+        upstream = padded(channels_last(y), ((0, 0),) * len(self.window), 1)
+        for where, matrices in self.blocks():
+            yield self.products(upstream[where]).swapaxes(2, 3), matrices
+
     def _block_size(self) -> tuple[int, int]:
         """Images in a block, and rows (positions along the first spatial axis); of several images, all rows."""
         width = self.lengths[-1] if self.images or self.window[-1] == 1 else self.x.shape[-1]
@@ -91,7 +107,7 @@ class _Lowering:
         count = max(1, _BLOCK // (row * self.lengths[0]))
         if not self.images:
             count = max(count, 8 * _FEW_ROWS // math.prod(self.lengths[:-1]))
-        return count, self.lengths[0] if count > 1 else max(1, _BLOCK // row)
+        return count, self.lengths[0] if count > 1 else max(1, _LARGEST // row)
 
     def _lower_images(self, source: Array, offset: int, lengths: Lengths) -> Array:
         """(N, C, *padded lengths) -> (G, N, M, K)."""
@@ -196,11 +212,9 @@ def weight_gradient(
     if channels == 1 and out == groups:
         return _weight_gradient_depthwise(x, y, window, stride, padding, dilation)
     lowering = _Lowering(x, window, stride, padding, dilation, groups)
-    upstream = np.ascontiguousarray(channels_last(y))
     total = np.zeros((groups, out // groups, math.prod(window) * channels), x.dtype)
     at_once = max(1, _BLOCK // total.size)
-    for where, matrices in lowering.blocks():
-        products = lowering.products(upstream[where]).swapaxes(2, 3)
+    for products, matrices in lowering.blocks_with(y):
         for start in range(0, matrices.shape[1], at_once):
             some = slice(start, start + at_once)
             total += np.add.reduce(np.matmul(products[:, some], matrices[:, some]), 1)  # (O/G, M) @ (M, K)
@@ -244,6 +258,8 @@ def data_gradient(
     (N, O, *places), (O, C/G, *window) -> (N, C, *lengths).
     """
     out, channels, *window = w.shape
+    if channels < _RUN and not (channels == 1 and out == groups) and y.size and w.size:
+        return _data_gradient_of_few(y, w, lengths, stride, padding, dilation, groups)
     swapped = w.reshape(groups, out // groups, channels, *window).swapaxes(1, 2)
     turned = swapped.reshape(groups * channels, out // groups, *window)
     by_axis = [
@@ -267,6 +283,31 @@ def _of_phase(y: Array, w: Array, phases: Sequence[_Phase], groups: int) -> Arra
     taps = np.ix_(*(phase.taps[::-1] for phase in phases))
     dilation = tuple(phase.dilation for phase in phases)
     return correlate(y, w[:, :, *taps], (1,) * len(phases), tuple(phase.padding for phase in phases), dilation, groups)
+
+
+def _data_gradient_of_few(
+    y: Array, w: Array, lengths: Lengths, stride: Lengths, padding: Padding, dilation: Lengths, groups: int
+) -> Array:
+    """`data_gradient` for few channels: (K C/G, O/G) @ (O/G, places), then each element of the window at its place.
+
+    The result has its channels first in memory.
+    """
+    out, channels, *window = w.shape
+    places, count = y.shape[2:], y.shape[0]
+    around = tuple(length + low + high for length, (low, high) in zip(lengths, padding, strict=True))
+    z = np.zeros((count, groups, channels, *around), y.dtype)
+    matrix = w.reshape(groups, out // groups, -1).swapaxes(1, 2)
+    upstream = y.reshape(count, groups, out // groups, math.prod(places))
+    at_once = max(1, _BLOCK // (math.prod(places) * groups * matrix.shape[1]))
+    for start in range(0, count, at_once):
+        some = slice(start, start + at_once)
+        products = np.matmul(matrix, upstream[some]).reshape(-1, groups, channels, *window, *places)
+        for tap in np.ndindex(*window):
+            firsts = [k * step for k, step in zip(tap, dilation, strict=True)]
+            at = [slice(a, a + by * (n - 1) + 1, by) for a, by, n in zip(firsts, stride, places, strict=True)]
+            z[some, :, :, *at] += products[:, :, :, *tap]
+    inside = [slice(low, low + length) for length, (low, _) in zip(lengths, padding, strict=True)]
+    return np.ascontiguousarray(z[:, :, :, *inside]).reshape(count, groups * channels, *lengths)
 
 
 # One channel in each group, and one out of it: no matrix products, but multiplying and adding along the channels -----

@@ -20,6 +20,10 @@ Padding: TypeAlias = tuple[tuple[int, int], ...]
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
+_PAGE, _FEW = 4096, 8
+"""Elements so many bytes apart compete for the same few lines of the cache: of such, only a few are read in turn."""
+
+
 def output_lengths(
     lengths: Sequence[int], window: Lengths, stride: Lengths, padding: Padding, dilation: Lengths
 ) -> Lengths:
@@ -93,12 +97,15 @@ def padded(x: Array, padding: Padding, first: int, value: Any = 0) -> Array:
     after = [(0, 0)] * (x.ndim - first - len(padding))
     pairs = [*before, *padding, *after]
     kept = x[tuple(slice(max(0, -low), n - max(0, -high)) for n, (low, high) in zip(x.shape, pairs, strict=True))]
-    if all(low <= 0 and high <= 0 for low, high in padding):
-        return np.ascontiguousarray(kept)
+    if kept.flags.c_contiguous and all(low <= 0 and high <= 0 for low, high in padding):
+        return kept
     widths = [(max(0, low), max(0, high)) for low, high in pairs]
     shape = tuple(n + low + high for n, (low, high) in zip(kept.shape, widths, strict=True))
     result = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
-    result[tuple(slice(low, low + n) for n, (low, _) in zip(kept.shape, widths, strict=True))] = kept
+    inside = result[tuple(slice(low, low + n) for n, (low, _) in zip(kept.shape, widths, strict=True))]
+    at_once = _FEW if kept.strides[-1] % _PAGE == 0 else max(1, kept.shape[-1])
+    for start in range(0, kept.shape[-1], at_once):
+        inside[..., start : start + at_once] = kept[..., start : start + at_once]
     return result
 
 

@@ -257,7 +257,7 @@ class OneCycleLR(MomentumScheduler):
         return [rise, fall, Phase(end, (self.first_lrs, self.min_lrs), (highest, highest))]
 
     def _phase(self) -> tuple[Phase, float]:
-        """The phase that is under way, and which share of it is done."""
+        """The phase that is under way, and which share of it is done. After the last step it stays where it ended."""
         begin, phases = 0.0, self._phases()
         for phase in phases[:-1]:
             if self.last_epoch <= phase.end:
@@ -266,7 +266,7 @@ class OneCycleLR(MomentumScheduler):
         else:
             phase = phases[-1]
         length = phase.end - begin
-        return phase, (self.last_epoch - begin) / length if length else 1.0
+        return phase, min((self.last_epoch - begin) / length, 1.0) if length else 1.0
 
     def _between(self, first: float, last: float, done: float) -> float:
         left = cosine(done) if self.anneal_strategy == "cos" else 1.0 - done

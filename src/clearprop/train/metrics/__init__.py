@@ -1,8 +1,8 @@
 """How good the answers of a network are: functions of arrays, and metrics that add up over batches.
 
 Functions bear scikit-learn's names and take what is right first: ``f1_score(y_true, y_pred)``. Metrics bear
-torchmetrics' names and are told of batches, ``F1Score().update(output, target)``; `fit` and `evaluate` make them by name,
-``metrics=["f1"]``. Both give the same figures; metrics weight them rightly over batches of unequal length.
+torchmetrics' names and are told of batches, ``F1Score().update(output, target)``; `fit` and `evaluate` make them by
+name, ``metrics=["f1"]``. Both give the same figures; metrics weight them rightly over batches of unequal length.
 
 >>> f1_score([1, 1, 0], [1, 0, 0])
 0.6666666666666666

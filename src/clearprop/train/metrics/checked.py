@@ -1,4 +1,4 @@
-"""What the functions of this package are given, looked at once: arrays of one length, without NaN, of the right kind."""
+"""What the functions of this package are given, checked: arrays of one length, of the right kind, without NaN."""
 
 from __future__ import annotations
 
@@ -69,6 +69,12 @@ def weights(function: str, sample_weight: Any, examples: int) -> Floats | None:
     if np.any(found < 0) or not np.isfinite(found).all() or not found.any():
         raise DataError(f"{function}: sample_weight must be finite, from 0 on, and not 0 throughout", hint="weights")
     return found
+
+
+def whole(function: str, name: str, value: Any, least: int) -> None:
+    """Raise UsageError for what is not a whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{function}: {name} is {value!r}", hint=f"a whole number from {least} on")
 
 
 def check_lengths(function: str, arrays: dict[str, Array]) -> None:

@@ -1,7 +1,5 @@
 """Right and wrong answers, counted: functions of labels, under scikit-learn's names and with its meaning.
 
-    accuracy_score, confusion_matrix, precision_score, recall_score, f1_score
-
 With TP examples of a class found, FP examples of others taken for it, FN examples of it missed: precision is
 TP / (TP + FP), recall TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN), their harmonic mean.
 """
@@ -33,6 +31,11 @@ class ClassCounts:
     found: Floats  # TP
     answered: Floats  # TP + FP
     true: Floats  # TP + FN
+
+    def together(self) -> ClassCounts:
+        """All classes counted as one."""
+        found, answered, true = (np.array([one.sum()]) for one in (self.found, self.answered, self.true))
+        return ClassCounts(found, answered, true)
 
 
 def accuracy_score(y_true: Any, y_pred: Any, *, normalize: bool = True, sample_weight: Any = None) -> float:
@@ -168,7 +171,7 @@ def averaged(kind: str, counts: ClassCounts, average: str | None, zero_division:
     0.75
     """
     if average == "micro":
-        counts = ClassCounts(*(np.sum(one, keepdims=True) for one in (counts.found, counts.answered, counts.true)))
+        counts = counts.together()
     over, under = _FRACTIONS[kind](counts)
     if zero_division == "warn" and np.any(under == 0):
         text = f"{kind} is 0 divided by 0 for {np.count_nonzero(under == 0)} of {under.size} classes, and counts as 0"

@@ -21,8 +21,8 @@ class Accuracy(Metric):
     """The share of right answers.
 
     With classes, output has scores of shape (N, classes, …) and target the right classes, integers of shape (N, …).
-    With two classes and one score each, output has logits of target's own shape: above 0 means class 1. Targets that are
-    probabilities of classes, of output's shape and 1 in sum, stand for the most likely class.
+    With two classes and one score each, output has logits of target's own shape: above 0 means class 1. Targets that
+    are probabilities of classes, of output's shape and 1 in sum, stand for the most likely class.
 
     Args:
         class_axis: where output has the classes; -1 for (N, …, classes).
@@ -70,8 +70,7 @@ class TopKAccuracy(Metric):
     """
 
     def __init__(self, k: int = 5, *, class_axis: int = 1, ignore_index: int = IGNORED) -> None:
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise UsageError(f"TopKAccuracy: k is {k!r}", hint="a whole number, such as 5")
+        checked.whole("TopKAccuracy", "k", k, 1)
         self.k, self.name = k, f"top-{k} accuracy"
         self.class_axis, self.ignore_index = class_axis, ignore_index
         self.reset()
@@ -128,7 +127,7 @@ class ConfusionMatrix(Metric):
 
 
 class _OfClasses(Metric):
-    """Base of what is computed from the counts of each class; classes that are in no example and no answer are left out.
+    """Base of what is computed from the counts of each class, without classes that are in no example and no answer.
 
     Args:
         average: "macro", the mean over the classes; "micro", all classes counted together; "weighted", the mean by

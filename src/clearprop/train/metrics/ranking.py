@@ -1,6 +1,4 @@
-"""How well scores put examples in order: functions of labels and scores, under scikit-learn's names and with its meaning.
-
-    roc_auc_score, average_precision_score, top_k_accuracy_score
+"""How well scores put examples in order: functions of labels and scores, with scikit-learn's names and meaning.
 
 The area under the ROC curve is the chance that an example of the class has a higher score than one of another class; a
 tie counts half (Mann and Whitney 1947; Fawcett 2006). So it is computed from ranks, without drawing the curve.
@@ -142,8 +140,7 @@ def top_k_accuracy_score(
     weights = checked.weights(function, sample_weight, len(true))
     if scores.ndim != 2:
         raise ShapeError(f"{function}: y_score has shape {scores.shape}", hint="a column of scores for each class")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise UsageError(f"{function}: k is {k!r}", hint="a whole number from 1 on")
+    checked.whole(function, "k", k, 1)
     classes = _classes(function, np.unique(true), labels, scores)
     right = among_the_highest(scores, np.searchsorted(classes, true), k)
     if normalize:
@@ -167,7 +164,7 @@ def area_under_roc(positive: Array, scores: Floats, weights: Floats | None = Non
 
 
 def area_under_precision_recall(positive: Array, scores: Floats, weights: Floats | None = None) -> float:
-    """The mean of the precisions at each threshold, each weighted with the recall that it gains; 0 without positives."""
+    """The mean of the precisions at each threshold, weighted with the recall it gains; 0 without positives."""
     for_each = np.ones(len(scores)) if weights is None else weights
     values, place = np.unique(-scores, return_inverse=True)
     ours = np.bincount(place, for_each * positive, minlength=len(values))
@@ -191,9 +188,7 @@ def among_the_highest(scores: Array, columns: Array, k: int) -> Array:
     return np.asarray((higher < k) & ~np.isnan(own[:, 0]))
 
 
-def _one_against_one(
-    true: Array, scores: Floats, classes: Array, average: str | None, sample_weight: Any
-) -> float:
+def _one_against_one(true: Array, scores: Floats, classes: Array, average: str | None, sample_weight: Any) -> float:
     if average is None or sample_weight is not None:
         what = "average=None" if average is None else "sample_weight"
         raise UsageError(f'roc_auc_score: multi_class="ovo" has no {what}', hint='multi_class="ovr"')

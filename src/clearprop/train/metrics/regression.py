@@ -1,7 +1,4 @@
-"""How far numbers are from what they should be: functions under scikit-learn's names and with its meaning.
-
-    mean_absolute_error, mean_squared_error, root_mean_squared_error, r2_score
-"""
+"""How far numbers are from what they should be: functions with scikit-learn's names and meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.errors import ShapeError, UsageError
+from clearprop.errors import ShapeError
 from clearprop.train.metrics import checked
 from clearprop.train.metrics.checked import Floats, UndefinedMetricWarning
 

@@ -33,7 +33,7 @@ def perplexity(output: Any, target: Any, *, class_axis: int = 1, ignore_index: i
 
 
 class Perplexity(Metric):
-    """The exponential of the mean cross-entropy over all tokens, however they are spread over batches; see `perplexity`.
+    """The exponential of the mean cross-entropy over all tokens, however they are spread over batches: `perplexity`.
 
     >>> metric = Perplexity(class_axis=-1)
     >>> metric.update(np.zeros((2, 3, 50)), np.zeros((2, 3), int))
