@@ -198,6 +198,19 @@ def test_dropout_in_a_loop_inside_vmap_differs_from_example_to_example() -> None
     check(cp.vmap(f), np.ones((4, 3)))
 
 
+def test_what_is_detached_in_a_step_stays_detached() -> None:
+    def f(x: Any, xs: Any) -> Any:
+        def step(h: Any, row: Any) -> Any:
+            with cp.no_grad():
+                scale = cp.exp(h) + row
+            return cp.sin(h * x.detach() + row) * scale, (h * x).detach() * row
+
+        h, ys = cp.scan(step, x, xs)
+        return h.sum() + ys.sum()
+
+    check(cp.grad(f, (0, 1)), B, XS[:, 0])
+
+
 def test_loops_in_loops() -> None:
     def f(w: Any, xs: Any) -> Any:
         def outer(h: Any, x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From a call of ``scan`` inside a trace to its node: the body is traced, what it uses from outside becomes its inputs."""
+"""From a call of ``scan`` inside a trace to its node: the body is traced; what it uses from outside becomes an input."""
 
 from __future__ import annotations
 

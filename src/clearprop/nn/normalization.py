@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop import functional
-from clearprop.array import add, astype, divide
+from clearprop.array import add, astype, divide, expand_dims, reshape
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
@@ -18,8 +18,8 @@ from clearprop.nn.module import Module
 from clearprop.tensor import Buffer, Parameter, Tensor, as_tensor
 
 
-class _Channels(Module):
-    """What has statistics, a weight and a bias for each channel (axis 1).
+class ChannelNorm(Module):
+    """What batch and instance normalization share: parameters and running statistics for each channel (axis 1).
 
     Args:
         num_features: the number of channels C.
@@ -51,7 +51,7 @@ class _Channels(Module):
         dtype: Any = None,
     ) -> None:
         check_sizes(type(self).__name__, num_features=num_features)
-        kind = np.dtype(np.float32) if dtype is None else to_numpy(dtype)
+        kind = _floating(dtype)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -74,61 +74,286 @@ class _Channels(Module):
         self.reset_running_stats()
         _reset(self.weight, self.bias)
 
-    def _checked(self, x: Any) -> Tensor:
-        tensor = as_tensor(x)
-        if tensor.ndim not in self._axes:
+    def _check_axes(self, x: Tensor) -> None:
+        if x.ndim not in self._axes:
+            name = type(self).__name__
+            fitting = f"nn.{name[:-2]}{x.ndim - 2}d for this x" if x.ndim in (3, 4, 5) else ""
             wanted = " or ".join(map(str, self._axes))
-            hint = f"nn.{type(self).__name__[:-2]}{tensor.ndim - 2}d" if tensor.ndim in (3, 4, 5) else ""
-            raise ShapeError(f"{type(self).__name__}: x has shape {tensor.shape}; it must have {wanted} axes", hint=hint)
-        return tensor
-
-    def _factor(self) -> float | Tensor:
-        """The momentum of this batch; it counts as one more."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.assign(add(self.num_batches_tracked, 1))
-        if self.momentum is not None:
-            return self.momentum
-        return 0.0 if self.num_batches_tracked is None else divide(1.0, astype(self.num_batches_tracked, np.float64))
+            raise ShapeError(f"{name}: x has shape {x.shape}; it must have {wanted} axes", hint=fitting)
 
     def extra_repr(self) -> str:
         """Its arguments, as far as they are not the usual ones."""
-        usual = type(self)(1)
+        usual = inspect.signature(type(self)).parameters
         names = ("eps", "momentum", "affine", "track_running_stats")
-        changed = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) != getattr(usual, name)]
+        changed = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) != usual[name].default]
         without_bias = ["bias=False"] if self.affine and self.bias is None else []
         return ", ".join([str(self.num_features), *changed, *without_bias])
 
 
-class BatchNorm1d(_Channels):
-    """See `functional.batch_norm`: (N, C) or (N, C, L). In evaluation it uses the running statistics.
-
-    >>> import clearprop as cp
-    >>> layer = cp.nn.BatchNorm1d(2)
-    >>> layer(cp.tensor([[-5.0, 10.0], [5.0, 30.0]])), layer.running_mean.value
-    (Tensor([[-1., -1.],
-            [ 1.,  1.]], dtype=float32, node=add), Tensor([0., 2.], dtype=float32))
-    """
-
-    __doc__ = f"{__doc__}\n{_Channels.__doc__}"
-    _axes = (2, 3)
+class BatchNorm(ChannelNorm):
+    """What BatchNorm1d, 2d and 3d share, see `functional.batch_norm`; arguments as of `ChannelNorm`."""
 
     def forward(self, x: Any) -> Tensor:
-        """The same shape."""
-        x = self._checked(x)
-        factor = self._factor() if self.training and self.track_running_stats else 0.0
+        """The same shape. In training the running statistics move; in evaluation they are used."""
+        x = as_tensor(x)
+        self._check_axes(x)
         use_batch = self.training or self.running_mean is None
+        factor = self._factor() if self.training else 0.0
         return functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, factor, self.eps
         )
 
+    def _factor(self) -> float | Tensor:
+        """The momentum of this batch, which counts as one more."""
+        if self.num_batches_tracked is None:
+            return 0.0
+        self.num_batches_tracked.assign(add(self.num_batches_tracked, 1))
+        if self.momentum is not None:
+            return self.momentum
+        return divide(1.0, astype(self.num_batches_tracked, np.float64))
 
-class BatchNorm2d(BatchNorm1d):
-    """`BatchNorm1d` of images, (N, C, H, W)."""
+
+class BatchNorm1d(BatchNorm):
+    """`functional.batch_norm` of (N, C) or (N, C, L); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> layer = cp.nn.BatchNorm1d(2, affine=False)
+    >>> layer(cp.tensor([[-5.0, 10.0], [5.0, 30.0]])), layer.running_mean.value
+    (Tensor([[-1., -1.],
+            [ 1.,  1.]], dtype=float32), Tensor([0., 2.], dtype=float32))
+    """
+
+    _axes = (2, 3)
+
+
+class BatchNorm2d(BatchNorm):
+    """`functional.batch_norm` of images (N, C, H, W); arguments and attributes as of `ChannelNorm`."""
 
     _axes = (4,)
 
 
-class BatchNorm3d(BatchNorm1d):
-    """`BatchNorm1d` of volumes, (N, C, D, H, W)."""
+class BatchNorm3d(BatchNorm):
+    """`functional.batch_norm` of volumes (N, C, D, H, W); arguments and attributes as of `ChannelNorm`."""
 
     _axes = (5,)
+
+
+class InstanceNorm(ChannelNorm):
+    """What InstanceNorm1d, 2d and 3d share, see `functional.instance_norm`; arguments as of `ChannelNorm`."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype)
+
+    def forward(self, x: Any) -> Tensor:
+        """The same shape; a single example too."""
+        x = as_tensor(x)
+        self._check_axes(x)
+        batch = expand_dims(x, 0) if x.ndim == min(self._axes) else x
+        use_input = self.training or self.running_mean is None
+        factor = self.momentum or 0.0
+        y = functional.instance_norm(
+            batch, self.running_mean, self.running_var, self.weight, self.bias, use_input, factor, self.eps
+        )
+        return reshape(y, x.shape)
+
+
+class InstanceNorm1d(InstanceNorm):
+    """`functional.instance_norm` of (N, C, L) or (C, L); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.InstanceNorm1d(1)(cp.tensor([[[-5.0, 5.0]], [[10.0, 30.0]]]))
+    Tensor([[[-1.,  1.]],
+    <BLANKLINE>
+            [[-1.,  1.]]], dtype=float32)
+    """
+
+    _axes = (2, 3)
+
+
+class InstanceNorm2d(InstanceNorm):
+    """`functional.instance_norm` of (N, C, H, W) or (C, H, W); arguments and attributes as of `ChannelNorm`."""
+
+    _axes = (3, 4)
+
+
+class InstanceNorm3d(InstanceNorm):
+    """`functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W); arguments and attributes as of `ChannelNorm`."""
+
+    _axes = (4, 5)
+
+
+class GroupNorm(Module):
+    """See `functional.group_norm`: (N, C, …), whose channels are divided into groups.
+
+    Args:
+        num_groups: must divide ``num_channels``.
+        num_channels: C.
+        eps: added to the variance.
+        affine: whether there are a weight and a bias.
+        bias: False for a weight alone.
+        dtype: float32 by default.
+
+    Attributes:
+        weight, bias: (C,), at first 1 and 0; or None.
+
+    >>> import clearprop as cp
+    >>> cp.nn.GroupNorm(2, 4, affine=False)(cp.tensor([[-5.0, 5.0, 10.0, 30.0]]))
+    Tensor([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if num_groups < 1 or num_channels % num_groups:
+            raise UsageError(f"GroupNorm: {num_channels} channels cannot be divided into {num_groups} groups")
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.weight = Parameter(np.ones(num_channels, _floating(dtype))) if affine else None
+        self.bias = Parameter(np.zeros(num_channels, _floating(dtype))) if affine and bias else None
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        _reset(self.weight, self.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """The same shape."""
+        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return f"{self.num_groups}, {self.num_channels}{_about(self.eps, 1e-5, self.weight, self.bias, 'affine')}"
+
+
+class LayerNorm(Module):
+    """See `functional.layer_norm`: over the last axes, for each example by itself.
+
+    Args:
+        normalized_shape: the lengths of the last axes.
+        eps: added to the variance.
+        elementwise_affine: whether there are a weight and a bias.
+        bias: False for a weight alone.
+        dtype: float32 by default.
+
+    Attributes:
+        weight, bias: of the shape ``normalized_shape``, at first 1 and 0; or None.
+
+    >>> import clearprop as cp
+    >>> cp.nn.LayerNorm(2, elementwise_affine=False)(cp.tensor([[-5.0, 5.0], [10.0, 30.0]]))
+    Tensor([[-1.,  1.],
+            [-1.,  1.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        self.normalized_shape = _shape("LayerNorm", normalized_shape)
+        self.eps = eps
+        kind = _floating(dtype)
+        self.weight = Parameter(np.ones(self.normalized_shape, kind)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape, kind)) if elementwise_affine and bias else None
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        _reset(self.weight, self.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """(…, *normalized_shape), the same shape."""
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return f"{self.normalized_shape}{_about(self.eps, 1e-5, self.weight, self.bias, 'elementwise_affine')}"
+
+
+class RMSNorm(Module):
+    """See `functional.rms_norm`: `LayerNorm` without a mean and without a bias.
+
+    Args:
+        normalized_shape: the lengths of the last axes.
+        eps: added to the mean of the squares; None for the distance from 1 to the next number of the dtype of x.
+        elementwise_affine: whether there is a weight.
+        dtype: float32 by default.
+
+    Attributes:
+        weight: of the shape ``normalized_shape``, at first 1; or None.
+
+    >>> import clearprop as cp
+    >>> cp.nn.RMSNorm(4, elementwise_affine=False)(cp.tensor([3.0, 4.0, 0.0, 0.0]))
+    Tensor([1.2, 1.6, 0. , 0. ], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        self.normalized_shape = _shape("RMSNorm", normalized_shape)
+        self.eps = eps
+        self.weight = Parameter(np.ones(self.normalized_shape, _floating(dtype))) if elementwise_affine else None
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        _reset(self.weight, None)
+
+    def forward(self, x: Any) -> Tensor:
+        """(…, *normalized_shape), the same shape."""
+        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return f"{self.normalized_shape}{_about(self.eps, None, self.weight, self.weight, 'elementwise_affine')}"
+
+
+def _floating(dtype: Any) -> np.dtype[Any]:
+    return np.dtype(np.float32) if dtype is None else to_numpy(dtype)
+
+
+def _shape(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    lengths = (normalized_shape,) if isinstance(normalized_shape, (int, float, str)) else tuple(normalized_shape)
+    if not lengths:
+        raise UsageError(f"{name}: normalized_shape={normalized_shape!r} names no axis")
+    for length in lengths:
+        check_sizes(name, normalized_shape=length)
+    return lengths
+
+
+def _reset(weight: Parameter | None, bias: Parameter | None) -> None:
+    if weight is not None:
+        init.ones_(weight)
+    if bias is not None:
+        init.zeros_(bias)
+
+
+def _about(eps: float | None, usual: float | None, weight: Any, bias: Any, affine: str) -> str:
+    """What a printed network says of arguments that are not the usual ones."""
+    parts = [f"eps={eps}"] if eps != usual else []
+    parts += [f"{affine}=False"] if weight is None else ["bias=False"] if bias is None else []
+    return "".join(f", {part}" for part in parts)
