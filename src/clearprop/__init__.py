@@ -109,6 +109,7 @@ __all__ = [
 __all__ += array.__all__
 
 if _TYPE_CHECKING:
+    from clearprop import compiler as compiler
     from clearprop import data as data
     from clearprop import files as files
     from clearprop import functional as functional
@@ -117,14 +118,16 @@ if _TYPE_CHECKING:
     from clearprop import nn as nn
     from clearprop import optim as optim
     from clearprop import train as train
+    from clearprop.compiler import compile as compile
     from clearprop.files.tensors import load_tensors as _load_tensors
     from clearprop.files.tensors import save as save
     from clearprop.lens import record as record
 
     load = _load_tensors
 
-_ROOMS = ("data", "files", "functional", "lens", "models", "nn", "optim", "train")
+_ROOMS = ("compiler", "data", "files", "functional", "lens", "models", "nn", "optim", "train")
 _ELSEWHERE = {
+    "compile": ("clearprop.compiler", "compile"),
     "record": ("clearprop.lens", "record"),
     "save": ("clearprop.files.tensors", "save"),
     "load": ("clearprop.files.tensors", "load_tensors"),

@@ -291,6 +291,31 @@ def _fit(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return array if array.dtype.kind == "f" else array.astype(dtype, copy=False)
 
 
+class CellWatcher:
+    """Is told, while it is ``state.cell_watcher``, what is done with cells; tells the watcher outside of it.
+
+    `checkpoint` and tracing override what they want to know.
+    """
+
+    def __init__(self, outer: CellWatcher | None) -> None:
+        self.outer = outer
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is about to be read."""
+        if self.outer is not None:
+            self.outer.read(cell)
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell that is about to be assigned."""
+        if self.outer is not None:
+            self.outer.assigned(cell)
+
+    def grad_used(self, parameter: Parameter, *, replaced: bool) -> None:
+        """Called by a parameter whose ``.grad`` is about to be read, or replaced."""
+        if self.outer is not None:
+            self.outer.grad_used(parameter, replaced=replaced)
+
+
 class Cell(Operators):
     """A name and a current value that can be replaced.
 
@@ -403,12 +428,33 @@ class Parameter(Cell):
     Tensor([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("_requires_grad", "grad")
+    __slots__ = ("_grad", "_requires_grad")
 
     def __init__(self, value: Any, *, requires_grad: bool = True, name: str = "") -> None:
         self._requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         super().__init__(value, name=name)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What ``backward`` has added up, or None."""
+        if state.cell_watcher is not None:
+            state.cell_watcher.grad_used(self, replaced=False)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if state.cell_watcher is not None:
+            state.cell_watcher.grad_used(self, replaced=True)
+        self._grad = value
+
+    def peek_grad(self) -> Tensor | None:
+        """The gradient, without this counting as a use."""
+        return self._grad
+
+    def restore_grad(self, value: Tensor | None) -> None:
+        """Put back a gradient that `peek_grad` gave."""
+        self._grad = value
 
     def _make(self, array: Any) -> Tensor:
         if not self._requires_grad:

@@ -21,9 +21,10 @@ from clearprop.errors import TraceError
 from clearprop.graph import Node, leaf, state, take_number
 from clearprop.primitive import Primitive, Spec, Value, spec_of, tracing
 from clearprop.primitives.control import item, stop_gradient
+from clearprop.primitives.families import Elementwise
 from clearprop.primitives.reduction import broadcast
 from clearprop.source import caller
-from clearprop.tensor import Cell, GradientHolder, Parameter, Tensor
+from clearprop.tensor import GradientHolder, Tensor
 
 
 class Symbol:
@@ -145,6 +146,7 @@ class Tracer:
         inputs: the nodes of its inputs.
         captured: tensors from outside that were used, each with the input that stands for it. They are those that have
             a history, or have no value yet; all others are constants.
+        visited: modules that were called.
     """
 
     def __init__(self, outer: Tracer | None = None, *, merge: bool = False, cut: bool = False) -> None:
@@ -155,6 +157,7 @@ class Tracer:
         self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
         self.inputs: list[Node] = []
         self.captured: dict[Tensor, Tensor] = {}
+        self.visited: dict[Any, None] = {} if outer is None else outer.visited
         self.constants: dict[Node, Any] = {}
         self._captured_as: dict[tuple[int, int], Tensor] = {}
         self._constant_nodes: dict[int, Node] = {}
@@ -207,8 +210,21 @@ class Tracer:
         if not any(type(x) is Symbol for x in arrays):
             return primitive.compute(*arrays, **attributes)
         parents = tuple(self._node(x, arrays) for x in arrays)
+        if isinstance(primitive, Elementwise):
+            parents = self._of_one_shape(parents)
         output = primitive.shape(*[Spec(node.shape, node.dtype) for node in parents], **attributes)
         return Symbol(self._made(primitive, parents, attributes, output), self)
+
+    def _of_one_shape(self, parents: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Single numbers beside arrays, which NumPy would repeat by itself, repeated by a broadcast."""
+        shape = max((parent.shape for parent in parents), key=len)
+        attributes = {"shape": shape, "axes": tuple(range(len(shape)))}
+        return tuple(
+            self._made(broadcast, (parent,), attributes, Spec(shape, parent.dtype))
+            if shape and not parent.shape
+            else parent
+            for parent in parents
+        )
 
     def note_several(
         self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any], outputs: Sequence[Spec]
@@ -285,71 +301,3 @@ def trace(f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec], tracer: Tra
         results = f(*[Tensor(symbol) for symbol in symbols])
         outputs = [tracer.node_of(tracer.lifted(y).array) for y in results]
     return Program(tracer.inputs, outputs, tracer.constants)
-
-
-class Trace:
-    """A whole function as a program: its arguments, and the cells that it reads, are inputs; those it assigns, outputs.
-
-    Run it with `__call__`, like the function. Made by `traced`.
-
-    Attributes:
-        program: inputs are the arguments, the cells read, then captured tensors; outputs the results, then the cells.
-    """
-
-    def __init__(self, f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec]) -> None:
-        cells = _CellsOfTrace(Tracer(state.tracer))
-        self.arguments = len(specs)
-        outer, state.cell_watcher = state.cell_watcher, cells
-        try:
-            with tracing(cells.tracer):
-                symbols = [Tensor(cells.tracer.input(spec)) for spec in specs]
-                results = list(f(*symbols))
-                self.results = len(results)
-                self.assigned = list(cells.assigned_cells)
-                ends = [*results, *(cell.peek() for cell in self.assigned)]
-                outputs = [cells.tracer.node_of(cells.tracer.lifted(y).array) for y in ends]
-        finally:
-            state.cell_watcher = outer
-            cells.put_back()
-        self.read = list(cells.symbols)
-        self.captured = list(cells.tracer.captured)
-        by_role = [*[s.array.node for s in symbols], *cells.symbols.values()]
-        by_role += [lifted.array.node for lifted in cells.tracer.captured.values()]
-        self.program = Program(by_role, outputs, cells.tracer.constants)
-
-    def __call__(self, *values: Value) -> list[Value]:
-        """Run it: reads and assigns the cells."""
-        outputs = self.program.run([*values, *(cell.value for cell in self.read), *self.captured])
-        for cell, value in zip(self.assigned, outputs[self.results :], strict=True):
-            cell.assign(value)
-        return outputs[: self.results]
-
-
-class _CellsOfTrace:
-    """Puts a symbol into each cell that the function reads, and takes all of them out again."""
-
-    def __init__(self, tracer: Tracer) -> None:
-        self.tracer = tracer
-        self.before: dict[Cell, Tensor] = {}
-        self.symbols: dict[Cell, Node] = {}
-        self.assigned_cells: dict[Cell, None] = {}
-
-    def read(self, cell: Cell) -> None:
-        """Called by a cell that is read."""
-        if cell in self.before:
-            return
-        held = self.before[cell] = cell.peek()
-        symbol = self.tracer.input(spec_of(held), cell.name)
-        self.symbols[cell] = symbol.node
-        is_trained = isinstance(cell, Parameter) and cell.requires_grad
-        cell.restore(Tensor(symbol, leaf(symbol.shape, symbol.dtype, cell) if is_trained else None))
-
-    def assigned(self, cell: Cell) -> None:
-        """Called by a cell just before it is assigned."""
-        self.before.setdefault(cell, cell.peek())
-        self.assigned_cells[cell] = None
-
-    def put_back(self) -> None:
-        """Give all cells the values that they had."""
-        for cell, value in self.before.items():
-            cell.restore(value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import clearprop as cp
 from clearprop.primitive import Spec
-from clearprop.trace import Trace
+from clearprop.trace import Tracer, trace
 
 RANDOM = np.random.default_rng(0)
 
@@ -96,8 +96,8 @@ def test_einsum(equation: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     cp.check_gradients(lambda *xs: cp.sin(cp.einsum(equation, *xs)), *operands, order=2)
     batch = [np.stack([x, 2.0 * x]) for x in operands]
     close(cp.vmap(lambda *xs: cp.einsum(equation, *xs))(*batch), np.stack([expected, 2.0 ** len(shapes) * expected]))
-    program = Trace(lambda *xs: [cp.einsum(equation, *xs)], [Spec(shape, np.dtype(np.float64)) for shape in shapes])
-    close(program(*operands)[0], expected)
+    specs = [Spec(shape, np.dtype(np.float64)) for shape in shapes]
+    close(trace(lambda *xs: [cp.einsum(equation, *xs)], specs, Tracer()).run(operands)[0], expected)
 
 
 def test_blanks_capitals_and_numbers() -> None:
@@ -179,7 +179,7 @@ def test_operands_in_the_place_of_the_equation() -> None:
 
 def flops(equation: str, *shapes: tuple[int, ...]) -> int:
     specs = [Spec(shape, np.dtype(np.float64)) for shape in shapes]
-    return Trace(lambda *xs: [cp.einsum(equation, *xs)], specs).program.flops()
+    return trace(lambda *xs: [cp.einsum(equation, *xs)], specs, Tracer()).flops()
 
 
 def test_a_chain_is_multiplied_from_the_cheap_end() -> None:

@@ -11,7 +11,7 @@ import pytest
 import clearprop as cp
 from clearprop import primitives
 from clearprop.primitive import Spec
-from clearprop.trace import Trace
+from clearprop.trace import Tracer, trace
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.uniform(0.5, 1.5, (3, 4, 2)) * RANDOM.choice([-1.0, 1.0], (3, 4, 2))
@@ -54,7 +54,9 @@ def test_of_nothing(f: Any, reference: Any) -> None:
     assert f(np.zeros((2, 0)), axis=1, include_initial=True).shape == (2, 1)
 
 
-@pytest.mark.parametrize(("f", "name"), [(cp.cumulative_sum, "cumulative_sum"), (cp.cumulative_prod, "cumulative_prod")])
+@pytest.mark.parametrize(
+    ("f", "name"), [(cp.cumulative_sum, "cumulative_sum"), (cp.cumulative_prod, "cumulative_prod")]
+)
 def test_the_axis_of_a_matrix_must_be_named(f: Any, name: str) -> None:
     with pytest.raises(cp.ShapeError, match=f"{name}: name the axis"):
         f(X)
@@ -83,7 +85,7 @@ def test_cost_of_the_gradient_of_products_is_linear() -> None:
 
     def flops(length: int) -> int:
         gradient = cp.grad(lambda x: cp.cumulative_prod(x).sum())
-        return Trace(lambda x: [gradient(x)], [Spec((length,), np.dtype(np.float64))]).program.flops()
+        return trace(lambda x: [gradient(x)], [Spec((length,), np.dtype(np.float64))], Tracer()).flops()
 
     assert 0 < flops(100) < 1000
     assert abs(flops(200) - 2 * flops(100)) <= 2
@@ -99,9 +101,7 @@ def test_discounted_sums(rows: int, reverse: bool) -> None:
     rewards, discount = RANDOM.standard_normal((6, rows)), np.full((6, rows), 0.9)
     found = primitives.linear_recurrence(rewards, discount, axis=0, reverse=reverse)
     order = range(6)
-    expected = [
-        sum(rewards[j] * 0.9 ** abs(i - j) for j in order if (j >= i if reverse else j <= i)) for i in order
-    ]
+    expected = [sum(rewards[j] * 0.9 ** abs(i - j) for j in order if (j >= i if reverse else j <= i)) for i in order]
     close(found, np.array(expected))
 
 

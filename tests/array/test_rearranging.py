@@ -74,6 +74,7 @@ def test_wrong_shifts() -> None:
 def test_tile(repetitions: tuple[int, ...]) -> None:
     agree(lambda x: cp.tile(x, repetitions), lambda x: np.tile(x, repetitions))
     same(cp.tile(2.0, repetitions), np.tile(np.float32(2.0), repetitions))
+    same(cp.tile(X, 2), np.tile(X, 2))
 
 
 def test_tile_a_negative_number_of_times() -> None:
@@ -129,7 +130,7 @@ def test_moveaxis(source: Any, destination: Any) -> None:
 
 
 def test_wrong_moves() -> None:
-    with pytest.raises(cp.ShapeError, match="2 axes .* cannot go to 1 places"):
+    with pytest.raises(cp.ShapeError, match=r"2 axes .* cannot go to 1 places"):
         cp.moveaxis(X, (0, 1), 0)
     with pytest.raises(cp.ShapeError, match="names an axis twice"):
         cp.moveaxis(X, (0, 1), (2, -1))
@@ -161,3 +162,31 @@ def test_triangles_keep_dtypes_and_drop_infinities() -> None:
 def test_what_is_no_matrix_has_no_diagonal(f: Any) -> None:
     with pytest.raises(cp.ShapeError, match=r"shape \(2,\) is no matrix"):
         f([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cp.roll(X, 1.5), "roll: shift=1.5"),
+        (lambda: cp.roll(X, (1, "a"), axis=(0, 1)), "roll: shift="),
+        (lambda: cp.roll(X, 1, axis=0.5), "roll: axis=0.5"),
+        (lambda: cp.tile(X, (1.5,)), "tile: repetitions="),
+        (lambda: cp.diff(X, n=1.5), "diff: n=1.5"),
+        (lambda: cp.topk(X, "a"), "topk: k='a'"),
+        (lambda: cp.one_hot([1], None), "one_hot: num_classes=None"),
+        (lambda: cp.diagonal(X, offset=0.5), "diagonal: offset=0.5"),
+        (lambda: cp.tril(X, k=0.5), "tril: k=0.5"),
+        (lambda: cp.triu(X, k=0.5), "triu: k=0.5"),
+        (lambda: cp.tensordot(X, X, axes=1.5), "tensordot: axes=1.5"),
+        (lambda: cp.tensordot(X, X, axes=(1, 1)), "tensordot: axes="),
+        (lambda: cp.sort(X, axis="a"), "sort: 'a' is no axis"),
+        (lambda: cp.argsort(X, axis=None), "argsort: None is no axis"),
+        (lambda: cp.cumulative_sum(X, axis=(0, 1)), "cumulative_sum:"),
+        (lambda: cp.cumulative_prod(X, axis=0.0), "cumulative_prod: 0.0 is no axis"),
+        (lambda: cp.vecdot(X, X, axis=0.5), "vecdot: 0.5 is no axis"),
+    ],
+)
+def test_arguments_that_are_no_whole_numbers(call: Any, message: str) -> None:
+    with pytest.raises(cp.DTypeError) as caught:
+        call()
+    assert caught.value.message.startswith(message)

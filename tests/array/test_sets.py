@@ -68,7 +68,7 @@ DEPENDENT: list[Any] = [
 
 @pytest.mark.parametrize("f", DEPENDENT)
 def test_shapes_that_depend_on_numbers_are_refused_inside_vmap(f: Any) -> None:
-    with pytest.raises(cp.ShapeError, match="depends on the numbers in int64.*not known inside vmap") as caught:
+    with pytest.raises(cp.ShapeError, match=r"depends on the numbers in int64.*not known inside vmap") as caught:
         cp.vmap(f)(TABLE)
     assert "cp.where" in caught.value.hint
 

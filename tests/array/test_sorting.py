@@ -25,8 +25,12 @@ def same(found: Any, expected: Any) -> None:
 def by_python(row: np.ndarray[Any, Any], descending: bool) -> np.ndarray[Any, Any]:
     """Positions that sort: Python's sort is stable both ways. NaN is larger than every number."""
     values = row.tolist()
-    return np.array(sorted(range(len(values)), key=lambda i: (values[i] != values[i], values[i] if values[i] == values[i]
-                                                              else 0.0), reverse=descending), np.int64)  # fmt: skip
+
+    def key(i: int) -> tuple[bool, Any]:
+        is_nan = values[i] != values[i]
+        return is_nan, 0.0 if is_nan else values[i]
+
+    return np.array(sorted(range(len(values)), key=key, reverse=descending), np.int64)
 
 
 # Sort and argsort -----------------------------------------------------------------------------------------------------
@@ -70,7 +74,12 @@ def test_long_rows(shape: tuple[int, ...], descending: bool) -> None:
     """Where the quick algorithm is tried first: rows without ties, with some, with many, and with NaN."""
     random = np.random.default_rng(1)
     distinct = random.permutation(math.prod(shape)).reshape(shape).astype(np.float64)
-    for x in (distinct, np.round(distinct / 3), np.round(distinct / 300), np.where(distinct % 7 == 0, np.nan, distinct)):
+    for x in (
+        distinct,
+        np.round(distinct / 3),
+        np.round(distinct / 300),
+        np.where(distinct % 7 == 0, np.nan, distinct),
+    ):
         order = np.apply_along_axis(by_python, -1, x, descending)
         same(cp.argsort(x, descending=descending), order)
         same(cp.sort(x, descending=descending), np.take_along_axis(x, order, -1))
@@ -105,7 +114,7 @@ def test_sorting_inside_vmap() -> None:
     for f in (cp.sort, cp.argsort):
         same(cp.vmap(lambda x, f=f: f(x, axis=0, descending=True))(X), f(X, axis=1, descending=True))
     gradients = cp.vmap(cp.grad(lambda x: (cp.sort(x, axis=-1) ** 2)[:, 0].sum()))(cp.tensor(X))
-    same(gradients, np.where(X == X.min(-1, keepdims=True), 2 * X, 0.0))
+    same(gradients, np.where(X.min(-1, keepdims=True) == X, 2 * X, 0.0))
 
 
 @pytest.mark.parametrize("f", [cp.sort, cp.argsort, lambda x, axis: cp.topk(x, 1, axis)])
@@ -165,7 +174,7 @@ def test_wrong_numbers_of_best() -> None:
     for k in (6, -1):
         with pytest.raises(cp.ShapeError, match=f"k={k} elements of axis 1 of a tensor of shape \\(3, 5, 4\\)"):
             cp.topk(X, k, 1)
-    with pytest.raises(cp.DTypeError, match=r"k=1\.5"):
+    with pytest.raises(cp.DTypeError, match=r"topk: k=1\.5 is not a whole number"):
         cp.topk(X, 1.5)  # type: ignore[arg-type]
 
 
@@ -193,7 +202,9 @@ def test_searchsorted_inside_vmap() -> None:
     expected = np.stack([np.searchsorted(row, w) for row, w in zip(rows, wanted, strict=True)])
     same(cp.vmap(cp.searchsorted)(rows, wanted), expected)
     same(cp.vmap(cp.searchsorted, in_axes=(None, 0))(rows[0], wanted), np.searchsorted(rows[0], wanted))
-    same(cp.vmap(cp.searchsorted, in_axes=(0, None))(rows, wanted), np.stack([np.searchsorted(r, wanted) for r in rows]))
+    same(
+        cp.vmap(cp.searchsorted, in_axes=(0, None))(rows, wanted), np.stack([np.searchsorted(r, wanted) for r in rows])
+    )
 
 
 def test_searchsorted_in_what_cannot_be_searched() -> None:

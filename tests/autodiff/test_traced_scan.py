@@ -16,7 +16,7 @@ from clearprop.errors import DTypeError, ShapeError
 from clearprop.graph import Graph
 from clearprop.primitive import Spec
 from clearprop.tensor import Cell
-from clearprop.trace import Program, Trace
+from clearprop.trace import Program
 
 XS = np.random.default_rng(0).standard_normal((5, 2, 3))
 W = np.random.default_rng(1).standard_normal((3, 3)) * 0.5
@@ -288,5 +288,5 @@ def test_an_error_in_the_step_leaves_cells_as_they_were() -> None:
         raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):
-        Trace(lambda xs: [cp.scan(step, xs[0], xs)[0]], [Spec((3, 2), np.dtype(np.float64))])
+        traced(lambda xs: cp.scan(step, xs[0], xs)[0], np.ones((3, 2)))
     assert cell.item() == 1.0

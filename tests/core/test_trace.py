@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,35 @@ from tests.core.test_random_graphs import draw_inputs, input_shapes, programs, r
 
 import clearprop as cp
 from clearprop import nn
+from clearprop.compiler.whole import Whole
 from clearprop.errors import TraceError
 from clearprop.primitive import Spec, spec_of
 from clearprop.tensor import Cell, Tensor
-from clearprop.trace import Trace
 
 
-def traced(f: Callable[..., Any], *arrays: Any) -> Trace:
+class Traced:
+    """A function traced whole, which can be called."""
+
+    def __init__(self, f: Callable[..., Any], specs: Sequence[Spec]) -> None:
+        self.whole = Whole(f, [(spec, False) for spec in specs])
+        self.program = self.whole.program
+
+    def __call__(self, *xs: Any) -> list[Tensor]:
+        found: list[Tensor] = self.whole.finish(self.program.run(self.whole.inputs([cp.asarray(x) for x in xs])))
+        return found
+
+
+def traced(f: Callable[..., Any], *arrays: Any) -> Traced:
     """Of a function that returns a tensor, or several."""
 
     def listed(*xs: Tensor) -> list[Tensor]:
         result = f(*xs)
         return list(result) if isinstance(result, (tuple, list)) else [result]
 
-    return Trace(listed, [spec_of(np.asarray(array)) for array in arrays])
+    return Traced(listed, [spec_of(np.asarray(array)) for array in arrays])
 
 
-def check(f: Callable[..., Any], *arrays: Any) -> Trace:
+def check(f: Callable[..., Any], *arrays: Any) -> Traced:
     """The traced function gives what the function gives, on numbers that it was not traced with, too."""
     program = traced(f, *arrays)
     for factor in (1.0, -0.7):
@@ -92,8 +104,8 @@ def test_cells_that_are_read_are_inputs_and_those_assigned_are_outputs() -> None
     program = traced(f, np.ones(2))
     assert counter.item() == 1.0, "tracing changes no cell"
     assert factor.value.array == 3.0
-    assert set(program.read) == {counter, factor}
-    assert program.assigned == [counter]
+    assert set(program.whole.read) == {counter, factor}
+    assert program.whole.assigned == [counter]
     assert program(cp.asarray(np.array([1.0, 2.0])))[0].tolist() == [30.0, 60.0]
     assert counter.item() == 10.0
     factor.assign(np.float64(1.0))
@@ -111,7 +123,7 @@ def test_random_numbers_move_on_from_call_to_call() -> None:
 def test_tensors_with_a_history_are_inputs_not_constants() -> None:
     w = cp.tensor(np.array([2.0, 5.0]), requires_grad=True)
     program = traced(lambda x: (x * w).sum(), np.ones(2))
-    assert [t is w for t in program.captured] == [True]
+    assert [t is w for t in program.whole.captured] == [True]
     program(cp.asarray(np.array([1.0, 10.0])))[0].backward()
     assert w.grad is not None
     assert w.grad.tolist() == [1.0, 10.0]
@@ -187,5 +199,5 @@ def test_an_error_in_the_function_leaves_cells_and_eager_as_they_were() -> None:
 
 
 def test_costs_are_counted_without_running() -> None:
-    program = Trace(lambda x, y: [x @ y], [Spec((2, 3), np.dtype(np.float64)), Spec((3, 4), np.dtype(np.float64))])
+    program = traced(lambda x, y: x @ y, np.ones((2, 3)), np.ones((3, 4)))
     assert program.program.flops() == 2 * 2 * 3 * 4

@@ -142,6 +142,8 @@ def compare(live: Any, expected: Any, place: str) -> None:
         for i, (one, other) in enumerate(zip(live, expected, strict=True)):
             compare(one, other, f"{place}[{i}]")
     elif isinstance(expected, (list, float)):
-        np.testing.assert_allclose(np.array(live, float), np.array(expected, float), rtol=1e-10, atol=1e-14, err_msg=place)
+        np.testing.assert_allclose(
+            np.array(live, float), np.array(expected, float), rtol=1e-10, atol=1e-14, err_msg=place
+        )
     else:
         assert live == expected, place

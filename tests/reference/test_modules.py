@@ -23,6 +23,8 @@ ALL = [(topic, i) for topic, cases in TOPICS.items() for i in range(len(cases))]
 IDS = [f"{topic}-{TOPICS[topic][i].label()}" for topic, i in ALL]
 FIGURES = Path(__file__).parent / "modules" / "figures"
 
+pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor:UserWarning")  # of torch: it could be faster
+
 
 @cache
 def recorded(topic: str) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def test_figures_are_means_over_all_examples() -> None:
 
     history = train.fit(
         model, DataLoader(ArrayDataset(x, y), batch_size=4), loss=nn.CrossEntropyLoss(), optimizer=optimizer, epochs=1,
-        validation=[(cp.asarray(x), cp.asarray(y))], metrics=[train.Accuracy(), spread], progress=False,
+        validation=[(cp.asarray(x), cp.asarray(y))], metrics=[train.metrics.Accuracy(), spread], progress=False,
     )  # fmt: skip
     row = history.epochs[0]
     assert row["loss"] == pytest.approx(row["val_loss"])
@@ -226,9 +226,9 @@ def test_gradients_that_are_not_finite() -> None:
         ({"schedule": "batch"}, "schedule is 'batch'"),
         ({"callbacks": [train.EarlyStopping]}, "EarlyStopping is not a callback\nTry: EarlyStopping()"),
         ({"callbacks": [train.EarlyStopping("val_f1")]}, "the history has no column 'val_f1'; it has loss, accuracy"),
-        ({"metrics": [train.Accuracy]}, r"Accuracy is not a metric\nTry: Accuracy\(\)"),
-        ({"metrics": ["accuracy"]}, "'accuracy' is not a metric"),
-        ({"metrics": [train.accuracy, train.Accuracy()]}, "two columns named 'accuracy'"),
+        ({"metrics": [train.metrics.Accuracy]}, r"Accuracy is not a metric\nTry: Accuracy\(\)"),
+        ({"metrics": ["acuracy"]}, "there is no metric named 'acuracy'\nTry: 'accuracy'"),
+        ({"metrics": ["accuracy", train.metrics.Accuracy()]}, "two columns named 'accuracy'"),
         ({"model": len}, "the model is a builtin_function_or_method"),
         ({"model": nn.Linear(64, 10)}, "the optimizer trains none of the model's parameters"),
     ],
@@ -282,7 +282,7 @@ def test_two_runs_from_one_seed_are_the_same() -> None:
         ({"optimizer": optim.SGD}, "the optimizer is SGD"),
         ({"optimizer": None}, "the optimizer is None"),
         ({"scheduler": 3}, "the scheduler is 3"),
-        ({"metrics": train.accuracy}, "metrics is not a list"),
+        ({"metrics": "accuracy"}, "metrics is not a list"),
     ],
 )
 def test_things_that_are_not_what_they_should_be(wrong: dict[str, Any], named: str) -> None:

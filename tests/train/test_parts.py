@@ -1,4 +1,4 @@
-"""The parts of the training room: metrics, early stopping, evaluation, states as files."""
+"""The parts of the training room: early stopping, evaluation, states as files."""
 
 from __future__ import annotations
 
@@ -13,46 +13,17 @@ from tests.train.small import assert_same_weights, fit, make, weights
 import clearprop as cp
 from clearprop import nn, train
 from clearprop.data import DataLoader, digits
-from clearprop.errors import DataError, ShapeError, UsageError
+from clearprop.errors import DataError, UsageError
 from clearprop.train.checkpoint import read_state, write_state
-from clearprop.train.evaluation import Confusion
 from clearprop.train.pack import pack, unpack
 
-# Metrics --------------------------------------------------------------------------------------------------------------
-
-
-def test_accuracy_of_each_kind_of_output() -> None:
-    assert train.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1])) == 0.5
-    assert train.accuracy(np.array([[[1, 0], [0, 1]]]), np.array([[0, 1]])) == 1.0  # (N, C, d)
-    assert train.accuracy(np.array([2.0, -1.0, 3.0]), np.array([1, 1, 1])) == pytest.approx(2 / 3)  # logits
-    assert train.accuracy(cp.tensor([[0.1, 0.9]]), cp.tensor([1])) == 1.0
-    assert math.isnan(train.Accuracy().compute())
-
-
-def test_accuracy_of_shapes_that_do_not_fit() -> None:
-    with pytest.raises(ShapeError, match=r"output has shape \(2, 3\), target has shape \(3,\)"):
-        train.accuracy(np.zeros((2, 3)), np.zeros(3, int))
-
-
-def test_a_confusion_matrix_adds_up() -> None:
-    rng = np.random.default_rng(0)
-    output, target = rng.normal(size=(50, 4)), rng.integers(0, 4, 50)
-    confusion = Confusion(4)
-    for start in range(0, 50, 7):
-        confusion.update(output[start : start + 7], target[start : start + 7])
-    expected = np.zeros((4, 4), int)
-    for right, answer in zip(target, output.argmax(1), strict=True):
-        expected[right, answer] += 1
-    np.testing.assert_array_equal(confusion.counts, expected)
-    assert confusion.compute() == np.trace(expected) / 50
+# Evaluation -----------------------------------------------------------------------------------------------------------
 
 
 def test_evaluation() -> None:
     model = make()["model"]
     loader = DataLoader(digits("test"), batch_size=100)
-    result = train.evaluate(
-        model, loader, loss=nn.CrossEntropyLoss(), metrics=[train.accuracy], class_names="0123456789"
-    )
+    result = train.evaluate(model, loader, loss=nn.CrossEntropyLoss(), metrics=["accuracy"], class_names="0123456789")
     assert result.confusion is not None
     assert result.confusion.sum() == result.examples == 355
     assert result.metrics["accuracy"] == np.trace(result.confusion) / 355
@@ -75,7 +46,7 @@ def test_an_evaluation_that_has_no_answer() -> None:
 class Script(train.Metric):
     """A metric that says what a test has written."""
 
-    name = "score"
+    name = "measure"
 
     def __init__(self, values: list[float]) -> None:
         self.values = values
@@ -114,13 +85,13 @@ class KeepWeights(train.Callback):
 def test_early_stopping(values: list[float], options: dict[str, Any], best: int, epochs: int) -> None:
     kept = KeepWeights()
     arguments = make(epochs=6) | {"metrics": [Script(values)], "validation": None}
-    arguments["callbacks"] = [kept, train.EarlyStopping("score", **options)]
+    arguments["callbacks"] = [kept, train.EarlyStopping("measure", **options)]
     history = fit(arguments)
     assert len(history.epochs) == epochs
-    assert (history.best_epoch, history.monitor) == (best, "score")
+    assert (history.best_epoch, history.monitor) == (best, "measure")
     assert_same_weights(weights(arguments["model"]), kept.after[best - 1])
     if epochs < 6:
-        assert history.stop_reason.startswith("stopped early, as score was not better for")
+        assert history.stop_reason.startswith("stopped early, as measure was not better for")
     else:
         assert history.stop_reason == ""
 
@@ -128,8 +99,17 @@ def test_early_stopping(values: list[float], options: dict[str, Any], best: int,
 def test_early_stopping_may_keep_the_last_weights() -> None:
     kept = KeepWeights()
     arguments = make(epochs=3) | {"metrics": [Script([1, 2, 3])]}
-    fit(arguments, callbacks=[kept, train.EarlyStopping("score", restore_best=False)])
+    fit(arguments, callbacks=[kept, train.EarlyStopping("measure", restore_best=False)])
     assert_same_weights(weights(arguments["model"]), kept.after[-1])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [("val_loss", "min"), ("val_macro f1", "max"), ("val_auc", "max"), ("val_perplexity", "min"), ("r2_score", "max"),
+     ("top-5 accuracy", "max"), ("lossless", "min"), ("rmse", "min")],
+)  # fmt: skip
+def test_early_stopping_knows_which_way_is_better(monitor: str, mode: str) -> None:
+    assert train.EarlyStopping(monitor).mode == mode
 
 
 def test_early_stopping_that_can_never_stop() -> None:

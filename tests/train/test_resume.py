@@ -110,7 +110,7 @@ def test_batches_in_a_list(tmp_path: Path) -> None:
 class Script(train.Metric):
     """A metric that says what a test has written."""
 
-    name = "score"
+    name = "measure"
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -130,7 +130,7 @@ def test_early_stopping_goes_on_waiting_and_keeps_the_best_weights(tmp_path: Pat
 
     def run(stop: int, **more: Any) -> tuple[train.History, dict[str, Any]]:
         arguments = make(epochs=6) | {"metrics": [Script()], "validation": None}
-        arguments["callbacks"] = [train.EarlyStopping("score", patience=2), StopAtStep(stop)]
+        arguments["callbacks"] = [train.EarlyStopping("measure", patience=2), StopAtStep(stop)]
         return fit(arguments, **more), weights(arguments["model"])
 
     with pytest.raises(ZeroDivisionError):

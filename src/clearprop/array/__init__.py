@@ -50,8 +50,7 @@ from clearprop.array.data_types import astype, can_cast, finfo, iinfo, isdtype, 
 from clearprop.array.diagonals import diagonal, tril, triu
 from clearprop.array.exponential import erf, exp, expm1, hypot, log, log1p, log2, log10, logaddexp, pow, sqrt
 from clearprop.array.indexing import take, take_along_axis
-from clearprop.array.inspection import API_VERSION as __array_api_version__
-from clearprop.array.inspection import __array_namespace_info__
+from clearprop.array.inspection import API_VERSION, __array_namespace_info__
 from clearprop.array.interchange import from_dlpack
 from clearprop.array.linear_algebra import matmul
 from clearprop.array.logic import (
@@ -129,6 +128,8 @@ from clearprop.array.trigonometric import (
     tanh,
 )
 from clearprop.tensor import as_tensor
+
+__array_api_version__ = API_VERSION
 
 __all__ = [
     "__array_api_version__",

@@ -15,7 +15,7 @@ import numpy as np
 
 from clearprop import primitives
 from clearprop.array.promotion import ArrayLike, common_shape, expand, normalize_axes, normalize_axis, same_dtype
-from clearprop.errors import ShapeError
+from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import spec_of
 from clearprop.primitives.families import NUMBERS, check_kind
 from clearprop.tensor import Tensor, as_tensor
@@ -101,9 +101,7 @@ def numbers(name: str, x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def tensordot(
-    x1: ArrayLike, x2: ArrayLike, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2
-) -> Tensor:
+def tensordot(x1: ArrayLike, x2: ArrayLike, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
     """Products of elements, summed over pairs of axes; the result has the other axes of x1, then those of x2.
 
     Args:
@@ -141,7 +139,12 @@ def _paired_axes(a: Tensor, b: Tensor, axes: int | tuple[Sequence[int], Sequence
                 hint=f"a number of axes from 0 to {min(a.ndim, b.ndim)}",
             )
         return [(a.ndim - axes + i, i) for i in range(axes)]
-    of_a, of_b = axes
+    try:
+        of_a, of_b = map(list, axes)
+    except (TypeError, ValueError):
+        raise DTypeError(
+            f"tensordot: axes={axes!r}: a whole number, or two sequences of them", hint="axes=((0, 1), (1, 0))"
+        ) from None
     for one, tensor in ((of_a, a), (of_b, b)):
         normalize_axes(one, tensor.ndim, "tensordot")  # each axis once
     if len(of_a) != len(of_b):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, normalize_axis, only_axis
+from clearprop.array.promotion import ArrayLike, normalize_axis, only_axis, whole_number
 from clearprop.array.reductions import widened
 from clearprop.array.shapes import concat
 from clearprop.errors import RangeError
@@ -80,13 +80,14 @@ def diff(
     >>> cp.diff([1.0, 4.0, 9.0, 16.0]), cp.diff([1.0, 4.0, 9.0, 16.0], n=2)
     (Tensor([3., 5., 7.], dtype=float32), Tensor([2., 2.], dtype=float32))
     """
-    if n < 0:
-        raise RangeError(f"diff: n={n}", hint="n >= 0")
+    times = whole_number(n, "diff", "n")
+    if times < 0:
+        raise RangeError(f"diff: n={times}", hint="n >= 0")
     tensor = as_tensor(x)
     at = normalize_axis(axis, tensor.ndim, "diff")
     parts = [part for part in (prepend, tensor, append) if part is not None]
     whole = concat(parts, axis=at) if len(parts) > 1 else tensor
-    for _ in range(n):
+    for _ in range(times):
         length = whole.shape[at]
         later = take_range(whole, at, min(1, length), length)
         whole = primitives.subtract(later, take_range(whole, at, 0, max(length - 1, 0)))

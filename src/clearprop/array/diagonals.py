@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import ArrayLike, expand
+from clearprop.array.promotion import ArrayLike, expand, whole_number
 from clearprop.errors import ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
@@ -33,6 +33,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Tensor:
     """
     tensor = _matrices("diagonal", x)
     rows, columns = tensor.shape[-2:]
+    offset = whole_number(offset, "diagonal", "offset")
     length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
     first = offset if offset >= 0 else -offset * columns
     # Row after row, the elements of the diagonal are one row and one column apart.
@@ -55,7 +56,8 @@ def tril(x: ArrayLike, /, *, k: int = 0) -> Tensor:
             [3, 4]], dtype=int64)
     """
     tensor = _matrices("tril", x)
-    return _kept(tensor, np.tri(*tensor.shape[-2:], k, dtype=np.bool_))
+    rows, columns = tensor.shape[-2:]
+    return _kept(tensor, np.tri(rows, columns, whole_number(k, "tril", "k"), dtype=np.bool_))
 
 
 def triu(x: ArrayLike, /, *, k: int = 0) -> Tensor:
@@ -70,7 +72,8 @@ def triu(x: ArrayLike, /, *, k: int = 0) -> Tensor:
             [0, 4]], dtype=int64)
     """
     tensor = _matrices("triu", x)
-    return _kept(tensor, ~np.tri(*tensor.shape[-2:], k - 1, dtype=np.bool_))
+    rows, columns = tensor.shape[-2:]
+    return _kept(tensor, ~np.tri(rows, columns, whole_number(k, "triu", "k") - 1, dtype=np.bool_))
 
 
 def _kept(x: Tensor, mask: np.ndarray[Any, Any]) -> Tensor:

@@ -196,6 +196,8 @@ def take(x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None) -> Ten
     """
     tensor, places = as_tensor(x), as_tensor(indices)
     at = only_axis(axis, tensor, "take")
+    if places.size == 0:  # an empty list is one of floating-point numbers, as far as it goes
+        places = cast_to(places, np.dtype(np.int64))
     if numpy_dtype(places).kind not in "iu":
         raise DTypeError(f"take: indices are {places.dtype.name}; they must be integers", hint="x[mask] for booleans")
     return getitem(tensor, (*[slice(None)] * at, places))
@@ -221,9 +223,7 @@ def _broadcast_but(axis: int, *xs: Tensor) -> list[Tensor]:
     lengths = [x.shape[axis] for x in xs]
     others = [Tensor(np.broadcast_to(False, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))) for x in xs]
     shape = common_shape("take_along_axis", *others)
-    return [
-        expand(x, (*shape[:axis], length, *shape[axis + 1 :])) for x, length in zip(xs, lengths, strict=True)
-    ]
+    return [expand(x, (*shape[:axis], length, *shape[axis + 1 :])) for x, length in zip(xs, lengths, strict=True)]
 
 
 class At:

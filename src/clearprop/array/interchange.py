@@ -22,7 +22,7 @@ _KNOWS_READ_ONLY = (1, 0)  # the version of DLPack from which on it can say that
 
 
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of an array of another library that speaks DLPack: NumPy, PyTorch, JAX, CuPy, …
+    """A tensor of an array of another library that speaks DLPack, such as NumPy, PyTorch or JAX.
 
     Args:
         x: an array in the memory of the CPU.
@@ -63,15 +63,19 @@ def export(
     dl_device: tuple[int, int] | None = None,
     copy: bool | None = None,
 ) -> Any:
-    """A DLPack capsule: read-only, or a copy where the version asked for cannot say so.
+    """A DLPack capsule: read-only where the version asked for can say so, else a copy.
+
+    With ``copy=False`` an older version shares the memory too, and whoever asked for it must not write to it.
 
     Raises:
-        BufferError: if that device, or doing without a copy, is impossible.
+        BufferError: if the device is another, or doing without a copy is impossible.
     """
-    if copy is None and (max_version is None or max_version < _KNOWS_READ_ONLY):
-        copy = True
-    view: Any = as_tensor(self).numpy()
-    return view.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+    tensor = as_tensor(self)
+    array: Any = tensor.numpy()
+    if max_version is None or max_version < _KNOWS_READ_ONLY:
+        array = np.asarray(tensor.array)
+        copy = True if copy is None else copy
+    return array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
 
 def dlpack_device(self: Any, /) -> tuple[int, int]:

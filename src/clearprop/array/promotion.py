@@ -95,7 +95,7 @@ def binary(primitive: Elementwise, x: ArrayLike, y: ArrayLike) -> Tensor:
 
 
 def _are_constants(a: Tensor, b: Tensor) -> bool:
-    """Whether NumPy may broadcast them by itself: nothing is recorded or traced, and neither has a hidden batch axis."""
+    """Whether NumPy may broadcast them itself: nothing is recorded or traced, and neither has a hidden batch axis."""
     return type(a) is type(b) is Tensor and a.node is b.node is None and state.tracer is None
 
 
@@ -167,25 +167,43 @@ def expand(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def normalize_axis(axis: int, ndim: int, name: str) -> int:
     """An axis counted from the front; AxisError if there is none such."""
-    if not -ndim <= axis < ndim:
-        raise AxisError(
-            f"{name}: axis {axis} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}"
-        )
-    return axis % ndim
+    try:
+        at = index(axis)
+    except TypeError:
+        raise DTypeError(f"{name}: {axis!r} is no axis", hint="a whole number such as 0 or -1") from None
+    if not -ndim <= at < ndim:
+        raise AxisError(f"{name}: axis {at} of a tensor with {ndim} axes", hint=f"an axis from {-ndim} to {ndim - 1}")
+    return at % ndim
 
 
 def only_axis(axis: int | None, x: Tensor, name: str) -> int:
     """The axis counted from the front; for None that of a vector."""
     if axis is None and x.ndim != 1:
         raise ShapeError(f"{name}: name the axis of a tensor of shape {x.shape}", hint=f"{name}(x, axis=-1)")
-    return normalize_axis(axis or 0, x.ndim, name)
+    return normalize_axis(0 if axis is None else axis, x.ndim, name)
+
+
+def whole_number(value: Any, name: str, argument: str) -> int:
+    """The value of an argument that must be a whole number; DTypeError if it is not."""
+    try:
+        return index(value)
+    except TypeError:
+        raise DTypeError(f"{name}: {argument}={value!r} is not a whole number", hint=f"{argument}=1") from None
+
+
+def whole_numbers(values: Any, name: str, argument: str) -> tuple[int, ...]:
+    """The same, of an argument that is one whole number or several."""
+    try:
+        return (index(values),) if not hasattr(values, "__iter__") else tuple(map(index, values))
+    except TypeError:
+        raise DTypeError(f"{name}: {argument}={values!r} are no whole numbers", hint=f"{argument}=(1, 2)") from None
 
 
 def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> tuple[int, ...]:
     """Sorted axes counted from the front; all of them for None."""
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, int):
+    if isinstance(axis, (int, np.integer)):
         return (normalize_axis(axis, ndim, name),)
     try:
         numbers = list(map(index, axis))

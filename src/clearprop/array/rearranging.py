@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any, Literal
 
 import numpy as np
 
 from clearprop import primitives
 from clearprop.array.indexing import take
-from clearprop.array.promotion import ArrayLike, normalize_axis
+from clearprop.array.promotion import ArrayLike, normalize_axis, whole_numbers
 from clearprop.array.sets import known_values
 from clearprop.array.shapes import flatten
 from clearprop.errors import DTypeError, RangeError, ShapeError
@@ -60,9 +59,7 @@ def _repeats(repeats: ArrayLike, length: int) -> int | np.ndarray[Any, Any]:
     return int(counts.reshape(())) if counts.size == 1 else counts
 
 
-def roll(
-    x: ArrayLike, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None
-) -> Tensor:
+def roll(x: ArrayLike, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None) -> Tensor:
     """Moved by so many places along one axis or several; what leaves at the end comes in at the beginning.
 
     Args:
@@ -77,17 +74,17 @@ def roll(
     (Tensor([4, 1, 2, 3], dtype=int64), Tensor([[3, 4],
             [1, 2]], dtype=int64))
     """
-    tensor = as_tensor(x)
+    tensor, shifts = as_tensor(x), whole_numbers(shift, "roll", "shift")
     if axis is None:
-        if not isinstance(shift, (int, np.integer)):
+        if len(shifts) != 1:
             raise ShapeError(f"roll: shifts {shift} without axes", hint="axis=(0, 1): one for each shift")
-        return primitives.reshape(_rolled(flatten(tensor), int(shift), 0), shape=tensor.shape)
-    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
-    shifts = [shift] * len(axes) if isinstance(shift, (int, np.integer)) else list(shift)
+        return primitives.reshape(_rolled(flatten(tensor), shifts[0], 0), shape=tensor.shape)
+    axes = whole_numbers(axis, "roll", "axis")
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts {shift} for {len(axes)} axes {axis}")
     for by, one in zip(shifts, axes, strict=True):
-        tensor = _rolled(tensor, index(by), normalize_axis(one, tensor.ndim, "roll"))
+        tensor = _rolled(tensor, by, normalize_axis(one, tensor.ndim, "roll"))
     return tensor
 
 
@@ -108,19 +105,17 @@ def tile(x: ArrayLike, repetitions: Sequence[int], /) -> Tensor:
     Tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]], dtype=int64)
     """
-    tensor, times = as_tensor(x), [index(count) for count in repetitions]
+    tensor, times = as_tensor(x), whole_numbers(repetitions, "tile", "repetitions")
     if min(times, default=0) < 0:
-        raise RangeError(f"tile: repetitions {tuple(times)}", hint="0 or more along each axis")
+        raise RangeError(f"tile: repetitions {times}", hint="0 or more along each axis")
     shape = (*(1,) * (len(times) - tensor.ndim), *tensor.shape)
-    times = [*[1] * (tensor.ndim - len(times)), *times]
+    times = (*(1,) * (tensor.ndim - len(times)), *times)
     copies = primitives.broadcast(
         primitives.reshape(tensor, shape=shape),
         shape=tuple(length for pair in zip(times, shape, strict=True) for length in pair),
         axes=tuple(range(0, 2 * len(shape), 2)),
     )
-    return primitives.reshape(
-        copies, shape=tuple(count * length for count, length in zip(times, shape, strict=True))
-    )
+    return primitives.reshape(copies, shape=tuple(count * length for count, length in zip(times, shape, strict=True)))
 
 
 def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Tensor, ...]:

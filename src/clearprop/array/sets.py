@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop import primitives
-from clearprop.array.promotion import DEFAULT_INT, ArrayLike, cast_to, expand, normalize_axis
+from clearprop.array.promotion import DEFAULT_INT, ArrayLike, cast_to, expand, normalize_axis, whole_number
 from clearprop.array.reductions import Axis, sum
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, RangeError, ShapeError
@@ -72,7 +72,7 @@ def _unique(name: str, x: ArrayLike) -> UniqueAll:
 def unique_all(x: ArrayLike, /) -> UniqueAll:
     """The distinct values in ascending order, with where each occurs first, which each element is, and how often.
 
-    Every NaN is a value of its own; 0.0 and -0.0 are one. Gradients flow through the values, to where each occurs first.
+    Every NaN is a value of its own; 0.0 and -0.0 are one. Gradients flow through the values to their first occurrence.
 
     Returns:
         values: a vector; x is flattened for it.
@@ -175,7 +175,7 @@ def one_hot(x: ArrayLike, num_classes: int = -1, *, dtype: Any = None, axis: int
     if numpy_dtype(tensor).kind not in "iu":
         raise DTypeError(f"one_hot: x is {tensor.dtype.name}; it takes class numbers", hint="x.astype(cp.int64)")
     at = normalize_axis(axis, tensor.ndim + 1, "one_hot")
-    length = _number_of_classes(tensor, num_classes)
+    length = _number_of_classes(tensor, whole_number(num_classes, "one_hot", "num_classes"))
     shape = (*tensor.shape[:at], length, *tensor.shape[at:])
     numbers = np.arange(length).reshape(-1, *(1,) * (tensor.ndim - at))
     rows = primitives.broadcast(cast_to(tensor, DEFAULT_INT), shape=shape, axes=(at,))

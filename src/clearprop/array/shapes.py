@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
+
 import numpy as np
 
 from clearprop import primitives
@@ -15,6 +16,7 @@ from clearprop.array.promotion import (
     normalize_axes,
     normalize_axis,
     promoted,
+    whole_numbers,
 )
 from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
@@ -109,7 +111,7 @@ def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Seque
 def _axes_in_order(axes: int | Sequence[int], ndim: int) -> list[int]:
     """The axes as they were given, counted from the front; each once."""
     normalize_axes(axes, ndim, "moveaxis")
-    return [normalize_axis(axis, ndim, "moveaxis") for axis in ([axes] if isinstance(axes, int) else axes)]
+    return [normalize_axis(axis, ndim, "moveaxis") for axis in whole_numbers(axes, "moveaxis", "axis")]
 
 
 def expand_dims(x: ArrayLike, /, axis: int = 0) -> Tensor:

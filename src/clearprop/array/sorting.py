@@ -5,14 +5,11 @@ NaN is larger than every number: it comes last in ascending order and first in d
 
 from __future__ import annotations
 
-from operator import index
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from clearprop import primitives
 from clearprop.array.indexing import take
-from clearprop.array.promotion import ArrayLike, normalize_axis, same_dtype
+from clearprop.array.promotion import ArrayLike, normalize_axis, same_dtype, whole_number
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
@@ -115,10 +112,7 @@ def topk(x: ArrayLike, k: int, axis: int = -1, *, largest: bool = True) -> TopK:
     """
     tensor = as_tensor(x)
     at = normalize_axis(axis, tensor.ndim, "topk")
-    try:
-        count = index(k)
-    except TypeError:
-        raise DTypeError(f"topk: k={k!r} is not a whole number", hint="k=5") from None
+    count = whole_number(k, "topk", "k")
     if not 0 <= count <= tensor.shape[at]:
         raise ShapeError(
             f"topk: k={count} elements of axis {at} of a tensor of shape {tensor.shape}",

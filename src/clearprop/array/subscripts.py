@@ -53,7 +53,8 @@ def einsum(equation: str, *operands: ArrayLike) -> Tensor:
     tensors = [as_tensor(operand) for operand in operands]
     plan = make_plan(equation, tuple(tensor.shape for tensor in tensors))
     named = [
-        _prepared(tensor, names, plan.lengths) for tensor, names in zip(_of_one_dtype(tensors), plan.inputs, strict=True)
+        _prepared(tensor, names, plan.lengths)
+        for tensor, names in zip(_of_one_dtype(tensors), plan.inputs, strict=True)
     ]
     for i, j in plan.pairs:
         b, a = named.pop(j), named.pop(i)
@@ -66,7 +67,8 @@ def _of_one_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     common = numpy_dtype(tensors[0])
     for tensor in tensors[1:]:
         common = promoted(common, numpy_dtype(tensor))
-    check_kind("einsum", NUMBERS, **{f"operand {i}": spec_of(tensor) for i, tensor in enumerate(tensors)})
+    if common.kind == "b":
+        check_kind("einsum", NUMBERS, **{"operand 0": spec_of(tensors[0])})
     return [cast_to(tensor, common) for tensor in tensors]
 
 

@@ -21,27 +21,25 @@ from clearprop.autodiff.linearization import Linearization
 from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.graph import Node, state, take_number, topological
 from clearprop.primitives.control import identity
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
 
 
-class _Cells:
-    """Notes the value of every cell at its first use, and which are assigned."""
+class _Cells(CellWatcher):
+    """Notes the value of every cell at its first use."""
 
-    def __init__(self, outer: Any) -> None:
-        self.outer = outer
+    def __init__(self, outer: CellWatcher | None) -> None:
+        super().__init__(outer)
         self.first: dict[Cell, Tensor] = {}
 
     def read(self, cell: Cell) -> None:
-        """Called by a cell that is read."""
+        """Called by a cell that is about to be read."""
+        super().read(cell)  # a trace puts a symbol there
         self.first.setdefault(cell, cell.peek())
-        if self.outer is not None:
-            self.outer.read(cell)
 
     def assigned(self, cell: Cell) -> None:
-        """Called by a cell just before it is assigned."""
+        """Called by a cell that is about to be assigned."""
+        super().assigned(cell)
         self.first.setdefault(cell, cell.peek())
-        if self.outer is not None:
-            self.outer.assigned(cell)
 
 
 class _watching:

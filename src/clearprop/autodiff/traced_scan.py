@@ -1,4 +1,4 @@
-"""From a call of ``scan`` inside a trace to its node: the body is traced; what it uses from outside becomes an input."""
+"""From a ``scan`` inside a trace to its node: the body is traced; what it uses from outside becomes an input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.graph import state
 from clearprop.primitive import Spec, spec_of, tracing
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
 from clearprop.trace import Program, Tracer
 
 
@@ -81,20 +81,20 @@ class TracedScan:
         return rebuild(self.init, results[:split]), rebuild(self.y, results[ends:])
 
 
-class _CellsOfBody:
+class _CellsOfBody(CellWatcher):
     """Notes which cells a body assigns. Reading them is the business of the trace outside."""
 
-    def __init__(self, outer: Any) -> None:
-        self.outer = outer
+    def __init__(self, outer: CellWatcher | None) -> None:
+        super().__init__(outer)
         self.before: dict[Cell, Tensor] = {}
 
     def read(self, cell: Cell) -> None:
-        """Called by a cell that is read."""
-        if cell not in self.before and self.outer is not None:
-            self.outer.read(cell)
+        """Called by a cell that is about to be read."""
+        if cell not in self.before:
+            super().read(cell)
 
     def assigned(self, cell: Cell) -> None:
-        """Called by a cell just before it is assigned."""
+        """Called by a cell that is about to be assigned. The trace outside will see the loop assign it."""
         self.before.setdefault(cell, cell.peek())
 
     def put_back(self) -> None:

@@ -16,10 +16,15 @@ from clearprop.data.images import ImageDataset, ImageFolder
 from clearprop.data.loader import DataLoader
 from clearprop.data.mixing import CutMix, MixUp
 from clearprop.data.selections import ConcatDataset, Subset, random_split
+from clearprop.data.subwords import BPETokenizer, WordPieceTokenizer
+from clearprop.data.text import TextDataset, read_text, text_file, tiny_shakespeare
+from clearprop.data.tokenizer import CharTokenizer, Tokenizer
 from clearprop.data.transforms import Compose, Cutout, Normalize, RandomCrop, RandomHorizontalFlip, ToFloat
 
 __all__ = [
     "ArrayDataset",
+    "BPETokenizer",
+    "CharTokenizer",
     "Compose",
     "ConcatDataset",
     "CutMix",
@@ -34,7 +39,10 @@ __all__ = [
     "RandomCrop",
     "RandomHorizontalFlip",
     "Subset",
+    "TextDataset",
     "ToFloat",
+    "Tokenizer",
+    "WordPieceTokenizer",
     "check_finite",
     "check_labels",
     "cifar10",
@@ -44,6 +52,9 @@ __all__ = [
     "padding_mask",
     "random_split",
     "read_idx",
+    "read_text",
     "split",
+    "text_file",
+    "tiny_shakespeare",
     "write_idx",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -38,29 +37,18 @@ def examples_at(dataset: Dataset, indices: Array) -> Columns:
     """
     if isinstance(dataset, Batched):
         return dataset.examples_at(indices)
-    try:
-        return stack([dataset[int(index)] for index in indices])
-    except _UnevenError as error:
-        raise DataError(
-            f"DataLoader: examples {indices.tolist()} do not make a batch: {error}",
-            hint="a dataset whose examples all have the same entries with the same shapes; "
-            "or for sequences of different lengths, DataLoader(..., collate=data.PadCollate())",
-        ) from error
-
-
-def stack(examples: Sequence[Any]) -> Columns:
-    """Examples, each a tuple or a single entry, as columns: stacked along a new first axis."""
+    examples = [dataset[int(index)] for index in indices]
     rows = [example if isinstance(example, tuple) else (example,) for example in examples]
     try:
         return tuple(np.stack([as_array(entry) for entry in column]) for column in zip(*rows, strict=True))
     except ValueError as error:
-        raise _UnevenError(str(error)) from error
+        raise DataError(
+            f"DataLoader: examples {indices.tolist()} do not make a batch: {error}",
+            hint="a dataset whose examples all have the same entries with the same shapes; "
+            "for sequences of different lengths, DataLoader(…, collate=data.PadCollate())",
+        ) from error
 
 
 def as_array(value: Any) -> Array:
     """A tensor, an array, a number or nested lists as a NumPy array."""
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
-
-
-class _UnevenError(Exception):
-    """Examples that do not fit together."""

@@ -52,11 +52,18 @@ def padding_mask(lengths: Any, longest: int | None = None) -> Array:
         lengths: of the sequences, (N,).
         longest: the length of the batch; by default that of its longest sequence.
 
+    Raises:
+        DataError: lengths that are no whole numbers along one axis.
+
     >>> padding_mask([3, 1])
     array([[False, False, False],
            [False,  True,  True]])
     """
     counts = as_array(lengths)
+    if counts.ndim != 1 or counts.dtype.kind not in "iu":
+        raise DataError(
+            f"padding_mask: lengths of dtype {counts.dtype} and shape {counts.shape}", hint="one whole number each"
+        )
     return np.arange(counts.max(initial=0) if longest is None else longest) >= counts[:, None]
 
 

@@ -17,7 +17,7 @@ from clearprop.data.ahead import computed_ahead
 from clearprop.data.batches import Columns, Dataset, examples_at
 from clearprop.data.draws import Draws
 from clearprop.data.order import shuffled
-from clearprop.data.transforms import Transform, as_columns, check_callable, transform_name
+from clearprop.data.transforms import Transform, applied, as_columns, check_callable, transform_name
 from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Tensor
 
@@ -68,11 +68,15 @@ class DataLoader:
             raise UsageError(f"DataLoader: batch_size is {batch_size!r}", hint="a whole number, at least 1")
         if not isinstance(seed, (int, np.integer)):
             raise UsageError(f"DataLoader: seed is {seed!r}", hint="a whole number, such as 0")
-        if prefetch < 0:
-            raise UsageError(f"DataLoader: prefetch is {prefetch}", hint="0 for none")
-        for name, function in (("transform", transform), ("collate", collate)):
-            if function is not None:
-                check_callable(f"DataLoader: {name}", function)
+        if not isinstance(prefetch, (int, np.integer)) or prefetch < 0:  # type: ignore[redundant-expr]
+            raise UsageError(f"DataLoader: prefetch is {prefetch!r}", hint="a whole number, 0 for none")
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise UsageError(
+                f"DataLoader: the dataset is a {type(dataset).__name__}", hint="ArrayDataset(inputs, targets)"
+            )
+        if collate is not None:
+            check_callable("DataLoader: collate", collate)
+        self._apply = None if transform is None else applied(transform, "DataLoader: transform")
         if len(dataset) == 0:
             raise DataError("DataLoader: the dataset is empty", hint="check how it was selected or read")
         if drop_last and len(dataset) < batch_size:
@@ -156,12 +160,12 @@ class DataLoader:
             first = number * self.batch_size
             indices = order[first : first + self.batch_size]
             if self.collate is not None:
-                columns = as_columns(self.collate([self.dataset[int(index)] for index in indices]))
+                columns = as_columns(self.collate([self.dataset[int(index)] for index in indices]), self.collate)
             else:
                 columns = examples_at(self.dataset, indices)
-            if self.transform is None:
+            if self._apply is None:
                 return columns
-            return as_columns(self.transform(*columns, draws=Draws(len(indices), self.seed, epoch, first)))
+            return self._apply(columns, Draws(len(indices), self.seed, epoch, first))
 
         ready = getattr(self.dataset, "ready", False) and self.transform is None and self.collate is None
         ahead = 0 if ready else self.prefetch

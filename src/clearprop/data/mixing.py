@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.data.batches import as_array
 from clearprop.data.checks import check_labels
 from clearprop.data.draws import Array, Draws
 from clearprop.data.transforms import check_images
@@ -47,9 +48,9 @@ class MixUp:
     def __post_init__(self) -> None:
         _check_alpha(self)
 
-    def __call__(self, images: Any, labels: Any, *, draws: Draws | None = None) -> tuple[Array, Array]:
+    def __call__(self, images: Any, labels: Any = None, *, draws: Draws | None = None) -> tuple[Array, Array]:
         """(N, …) and labels of shape (N,), or targets (N, classes), -> mixtures of both, with the same shapes."""
-        batch = np.asarray(images)
+        batch = as_array(images)
         _check_floats(self, batch)
         source = draws if draws is not None else Draws(len(batch))
         other = source.order()
@@ -88,7 +89,7 @@ class CutMix:
     def __post_init__(self) -> None:
         _check_alpha(self)
 
-    def __call__(self, images: Any, labels: Any, *, draws: Draws | None = None) -> tuple[Array, Array]:
+    def __call__(self, images: Any, labels: Any = None, *, draws: Draws | None = None) -> tuple[Array, Array]:
         """(N, C, H, W) and labels of shape (N,), or targets (N, classes), -> mixtures of both, with the same shapes."""
         batch = check_images("CutMix", images)
         source = draws if draws is not None else Draws(len(batch))
@@ -111,7 +112,9 @@ def probabilities(labels: Any, classes: int) -> Array:
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    targets = np.asarray(labels)
+    if labels is None:
+        raise DataError("there are no labels to be mixed with the images", hint="batches of images and labels")
+    targets = as_array(labels)
     if targets.dtype.kind == "f" and targets.ndim == 2:
         if targets.shape[1] != classes:
             raise DataError(f"targets of shape {targets.shape} for {classes} classes", hint="one number for each class")

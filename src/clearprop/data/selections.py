@@ -131,6 +131,18 @@ class ConcatDataset:
         return f"ConcatDataset({self.datasets!r})"
 
 
+def arrays_behind(dataset: Any) -> list[Array]:
+    """The arrays that a dataset of this package takes its examples from: equal ones mean equal examples.
+
+    Datasets of other kinds have none that could be known.
+    """
+    if isinstance(dataset, Subset):
+        return [dataset.indices, *arrays_behind(dataset.dataset)]
+    if isinstance(dataset, ConcatDataset):
+        return [array for part in dataset.datasets for array in arrays_behind(part)]
+    return [array for array in getattr(dataset, "arrays", ()) if isinstance(array, np.ndarray)]
+
+
 def random_split(dataset: Dataset, lengths: Sequence[float], seed: int = 0) -> list[Subset]:
     """Parts of a dataset, chosen at random but equally for equal seeds; each example belongs to one of them.
 

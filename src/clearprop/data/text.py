@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from clearprop.data.batches import Array, as_array
 from clearprop.data.tokenizer import CharTokenizer, Tokenizer
-from clearprop.errors import DataError, FileError, UsageError
+from clearprop.errors import DataError, FileError, RangeError, UsageError
 from clearprop.files.atomic import read_bytes
 from clearprop.files.cache import cache_folder
 
@@ -67,13 +67,18 @@ class TextDataset:
                 hint=f"block_size={len(self.tokens) - 1}" if len(self.tokens) > 1 else "a longer text",
             )
 
+    @property
+    def arrays(self) -> tuple[Array]:
+        """The tokens."""
+        return (self.tokens,)
+
     def __len__(self) -> int:
         return (len(self.tokens) - self.block_size - 1) // self.stride + 1
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         """Inputs and targets of window `index`."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"window {index} of {len(self)}")
+            raise RangeError(f"TextDataset: window {index} of {len(self)}")
         start = index % len(self) * self.stride
         return self.tokens[start : start + self.block_size], self.tokens[start + 1 : start + self.block_size + 1]
 
@@ -179,7 +184,7 @@ def _windows(
     if not 0 <= validation < 1:
         raise UsageError(f"validation is {validation}", hint="a share of the text, such as 0.1")
     known = tokenizer if tokenizer is not None else CharTokenizer.train(text)
-    end = len(text) - round(len(text) * validation)
+    end = int(len(text) * (1 - validation))
     chosen = {"train": text[:end], "validation": text[end:], "all": text}[part]
     return TextDataset(chosen, known, block_size, stride)
 

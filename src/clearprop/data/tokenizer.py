@@ -97,8 +97,10 @@ class Tokenizer(ABC):
         """The tokenizer that `save` wrote; FileError if the file cannot be read, is damaged or of another kind."""
         try:
             return cls._from_json(read_bytes(path).decode())
-        except (_NotOneError, UnicodeDecodeError) as error:
-            raise FileError(f"{path} holds no {cls.__name__}: {error}", hint="a file that its save has written") from error
+        except (NotOneError, UnicodeDecodeError) as error:
+            raise FileError(
+                f"{path} holds no {cls.__name__}: {error}", hint="a file that its save has written"
+            ) from error
 
     @abstractmethod
     def _encode(self, text: str) -> Array: ...
@@ -145,12 +147,10 @@ class CharTokenizer(Tokenizer):
     ) -> None:
         self.characters = tuple(characters)
         self.unk_token = unk_token
-        self._special = _with_unknown(special_tokens, unk_token)
+        self._special = with_unknown(special_tokens, unk_token)
         self._tokens = (*self._special, *self.characters)
         self._numbers = {token: number for number, token in enumerate(self._tokens)}
-        for token in self.characters:
-            if not isinstance(token, str) or len(token) != 1:
-                raise UsageError(f"CharTokenizer: {token!r} is not a character", hint="a text, or a list of characters")
+        _check_tokens(self.characters, "a character", 1)
         if len(self._numbers) != len(self._tokens):
             raise UsageError("CharTokenizer: a token occurs twice", hint="CharTokenizer.train(text) takes each once")
         codes = np.array([ord(character) for character in self.characters], np.int64)
@@ -159,9 +159,7 @@ class CharTokenizer(Tokenizer):
         self._pattern = re.compile(f"({'|'.join(re.escape(token) for token in self._special)})")
 
     @classmethod
-    def train(
-        cls, source: Texts, *, special_tokens: Sequence[str] = (), unk_token: str | None = None
-    ) -> CharTokenizer:
+    def train(cls, source: Texts, *, special_tokens: Sequence[str] = (), unk_token: str | None = None) -> CharTokenizer:
         """A tokenizer of all characters that occur, sorted.
 
         Args:
@@ -171,6 +169,8 @@ class CharTokenizer(Tokenizer):
         found: set[str] = set()
         for text in texts_of(source):
             found.update(text)
+        if not found:
+            raise nothing_to_train_on(cls)
         return cls(sorted(found), special_tokens=special_tokens, unk_token=unk_token)
 
     @property
@@ -234,11 +234,11 @@ class CharTokenizer(Tokenizer):
         try:
             content = json.loads(text)
             if (content["kind"], content["version"]) != (_KIND, _VERSION):
-                raise _NotOneError("it is of another kind")
+                raise NotOneError("it is of another kind")
             known, unknown = content["special_tokens"], content["unk_token"]
             return cls(content["characters"], special_tokens=known, unk_token=unknown)
         except (ValueError, KeyError, TypeError) as error:
-            raise _NotOneError(str(error)) from error
+            raise NotOneError(str(error)) from error
 
     def __repr__(self) -> str:
         return f"CharTokenizer({self.vocab_size} tokens)"
@@ -251,6 +251,8 @@ def texts_of(source: Texts) -> Iterator[str]:
         FileError: a file cannot be read; DataError: it is no text in UTF-8.
         UsageError: a text that is the name of a file.
     """
+    if not isinstance(source, str | os.PathLike | Iterable):
+        raise UsageError(f"train: {source!r} is no text", hint="a text, a pathlib.Path, or a list of them")
     for item in [source] if isinstance(source, str | os.PathLike) else source:
         if isinstance(item, os.PathLike):
             content = read_bytes(item)
@@ -267,9 +269,16 @@ def texts_of(source: Texts) -> Iterator[str]:
             raise UsageError(f"train: {item!r} is no text", hint="texts as str, files as pathlib.Path")
 
 
+def nothing_to_train_on(kind: type[Tokenizer]) -> DataError:
+    """The error of texts that are empty."""
+    return DataError(f"{kind.__name__}.train: there is no text", hint="a text, a pathlib.Path, or a list of them")
+
+
 def no_such_token(tokenizer: Tokenizer, token: str) -> DataError:
     """The error of a token that a tokenizer does not have."""
-    return DataError(f"{type(tokenizer).__name__}: there is no token {token!r}", hint="special_tokens= when it is trained")
+    return DataError(
+        f"{type(tokenizer).__name__}: there is no token {token!r}", hint="special_tokens= when it is trained"
+    )
 
 
 def check_id(tokenizer: Tokenizer, number: int) -> int:
@@ -282,18 +291,24 @@ def check_id(tokenizer: Tokenizer, number: int) -> int:
     return int(number)
 
 
-class _NotOneError(ValueError):
+class NotOneError(ValueError):
     """A file is not that of the tokenizer that was asked for."""
 
 
-def _with_unknown(special_tokens: Sequence[str], unk_token: str | None) -> tuple[str, ...]:
+def with_unknown(special_tokens: Sequence[str], unk_token: str | None) -> tuple[str, ...]:
     """The special tokens, with the one for unknown characters among them."""
     if isinstance(special_tokens, str):
         raise UsageError(f"special_tokens is {special_tokens!r}", hint=f"a list: [{special_tokens!r}]")
-    if any(not isinstance(token, str) or not token for token in special_tokens):
-        raise UsageError(f"special_tokens are {special_tokens!r}", hint="texts that are not empty")
+    _check_tokens(special_tokens, "a special token", None)
     missing = [] if unk_token is None or unk_token in special_tokens else [unk_token]
     return (*missing, *special_tokens)
+
+
+def _check_tokens(tokens: Sequence[Any], what: str, length: int | None) -> None:
+    """Raise UsageError unless all are texts, of this length or at least not empty."""
+    for token in tokens:
+        if not isinstance(token, str) or not token or length not in (None, len(token)):
+            raise UsageError(f"{token!r} is not {what}", hint="a list of texts, each of one character for characters")
 
 
 def _is_file(text: str) -> bool:

@@ -5,13 +5,14 @@ this file change the first column, images of shape (N, C, H, W), and pass the ot
 gives the images. A `DataLoader` with ``transform=`` also hands over its random numbers, see `Draws`: they depend on the
 seed, the epoch and the position of each example, so that a resumed run sees the same images.
 
-Any function ``f(*columns, draws)`` that returns the columns is a transform too.
+Any function of the columns that returns them is a transform too; if it has an argument ``draws``, it gets them.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -39,25 +40,49 @@ class Compose:
     ((8, 3, 2, 2), -2.0, 2.0)
     """
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
+    def __init__(self, transforms: Iterable[Transform]) -> None:
+        if not isinstance(transforms, Iterable):
+            raise UsageError(f"Compose: {transforms!r} is not a list", hint=f"Compose([{transforms!r}])")
         self.transforms = tuple(transforms)
-        for transform in self.transforms:
-            check_callable("Compose: a transform", transform)
+        self._steps = [applied(transform, "Compose: a transform") for transform in self.transforms]
 
     def __call__(self, *columns: Any, draws: Draws | None = None) -> Any:
         """The columns, changed by all transforms; a single one by itself."""
         source = draws if draws is not None else Draws(len(columns[0]))
-        for transform in self.transforms:
-            columns = as_columns(transform(*columns, draws=source))
+        for step in self._steps:
+            columns = step(columns, source)
         return columns if len(columns) != 1 else columns[0]
 
     def __repr__(self) -> str:
         return f"Compose([{', '.join(transform_name(transform) for transform in self.transforms)}])"
 
 
-def as_columns(result: Any) -> tuple[Any, ...]:
-    """What a transform has returned, as a tuple of columns."""
-    return tuple(result) if isinstance(result, tuple | list) else (result,)
+def applied(transform: Any, what: str) -> Callable[[tuple[Any, ...], Draws], tuple[Any, ...]]:
+    """A transform as a function from columns and random numbers to columns, whether it wants random numbers or not.
+
+    Args:
+        what: to call it in errors.
+
+    Raises:
+        UsageError: it cannot be called.
+    """
+    check_callable(what, transform)
+    wants_draws = _takes_draws(transform)
+
+    def apply(columns: tuple[Any, ...], draws: Draws) -> tuple[Any, ...]:
+        return as_columns(transform(*columns, draws=draws) if wants_draws else transform(*columns), transform)
+
+    return apply
+
+
+def as_columns(result: Any, function: Any) -> tuple[Any, ...]:
+    """What a transform or a collating function has returned, as a tuple of columns; DataError if it is nothing."""
+    columns = tuple(result) if isinstance(result, tuple | list) else (result,)
+    if any(column is None for column in columns) or not columns:
+        raise DataError(
+            f"DataLoader: {transform_name(function)} returned {result}", hint="return the columns of a batch"
+        )
+    return columns
 
 
 def check_callable(what: str, function: Any) -> None:
@@ -67,6 +92,14 @@ def check_callable(what: str, function: Any) -> None:
     name = getattr(function, "__name__", repr(function))
     hint = f"an object of it: {name}(…)" if isinstance(function, type) else "a function, or what can be called"
     raise UsageError(f"{what} is {name}", hint=hint)
+
+
+def _takes_draws(transform: Any) -> bool:
+    try:
+        parameters = inspect.signature(transform).parameters.values()
+    except (TypeError, ValueError):  # what is written in C has no signature
+        return False
+    return any(one.name == "draws" or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def transform_name(transform: Any) -> str:
@@ -267,5 +300,8 @@ class Cutout(ImageTransform):
         return result
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
+def _pair(size: Any) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else size
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(one, int) for one in pair):
+        raise UsageError(f"a size of {size!r}", hint="pixels of a side, or (height, width)")
+    return pair[0], pair[1]

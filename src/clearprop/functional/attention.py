@@ -17,6 +17,7 @@ from clearprop import primitives, random
 from clearprop.array import (
     add,
     arange,
+    concat,
     equal,
     exp,
     expand_dims,
@@ -25,6 +26,8 @@ from clearprop.array import (
     matmul,
     max,
     multiply,
+    ones,
+    pad,
     subtract,
     where,
 )
@@ -55,6 +58,15 @@ class Masks(NamedTuple):
     def and_added(self, added: Tensor) -> Masks:
         """These numbers are added too."""
         return Masks(self.allowed, added if self.added is None else add(self.added, added))
+
+    def with_more_keys(self, count: int) -> Masks:
+        """For so many further keys, which everybody may look at."""
+        allowed, added = self
+        if allowed is not None:
+            allowed = concat([allowed, ones((*allowed.shape[:-1], count), dtype=np.bool_)], axis=-1)
+        if added is not None:
+            added = pad(added, [*[(0, 0)] * (added.ndim - 1), (0, count)])
+        return Masks(allowed, added)
 
     @property
     def are_empty(self) -> bool:
@@ -96,13 +108,13 @@ def scaled_dot_product_attention(
         DataError: if the mask hides every key from every query of an example, and is known (not being traced).
 
     >>> import clearprop as cp
-    >>> q, k, v = cp.ones((1, 2, 4)), cp.ones((1, 2, 4)), cp.asarray([[[1.0], [3.0]]])
+    >>> q, k, v = cp.ones((2, 4)), cp.ones((2, 4)), cp.asarray([[1.0], [3.0]])
     >>> cp.functional.scaled_dot_product_attention(q, k, v)                     # all keys fit equally well
-    Tensor([[[2.],
-            [2.]]], dtype=float32)
+    Tensor([[2.],
+            [2.]], dtype=float32)
     >>> cp.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-    Tensor([[[1.],
-            [2.]]], dtype=float32)
+    Tensor([[1.],
+            [2.]], dtype=float32)
     """
     name = "scaled_dot_product_attention"
     q, k, v = as_tensor(query), as_tensor(key), as_tensor(value)

@@ -1,7 +1,7 @@
 """The loss of a network that reads a sequence without being told where in it each label stands.
 
-A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification: labelling unsegmented sequence
-data with recurrent neural networks", 2006.
+A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification: labelling unsegmented
+sequence data with recurrent neural networks", 2006.
 
 The labels are written with blanks between and around them, ``_ a _ b _``; a path goes through these S = 2 L + 1 states
 from left to right, one step for each time: it stays, goes to the next state, or leaves out a blank between two labels

@@ -119,8 +119,7 @@ def embedding_bag(
     Tensor([[4., 6.],
             [5., 6.]], dtype=float32)
     """
-    if mode not in ("sum", "mean", "max"):
-        raise UsageError(f"embedding_bag: mode={mode!r} is not known", hint='mode="sum", "mean" or "max"')
+    check_mode(mode)
     count = _table_length("embedding_bag", weight)
     positions = _checked_positions("embedding_bag", x, count)
     factors = _factors(positions, per_sample_weights, mode)
@@ -215,6 +214,12 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
     if given[-1] != count:
         raise RangeError(f"embedding_bag: the last offset is {given[-1]}; with include_last_offset it is {count}")
     return starts[:-1]
+
+
+def check_mode(mode: str) -> None:
+    """Raise UsageError unless it is one of the three words."""
+    if mode not in ("sum", "mean", "max"):
+        raise UsageError(f"embedding_bag: mode={mode!r} is not known", hint='mode="sum", "mean" or "max"')
 
 
 def _factors(positions: Tensor, per_sample_weights: ArrayLike | None, mode: str) -> Tensor | None:

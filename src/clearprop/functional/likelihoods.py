@@ -36,7 +36,7 @@ from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
 
 _LOWEST_LOG = -100.0
-_SMALLEST_SLOPE = 1e-12
+_SMALLEST_SLOPE = float(np.float32(1e-12))
 """The bounds of PyTorch for the logarithm of 0 in `binary_cross_entropy`, and for what its slope is divided by."""
 
 

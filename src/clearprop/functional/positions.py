@@ -1,8 +1,8 @@
 """Where in a sequence an element stands, for networks that would not know: attention looks at sets.
 
-sinusoidal_positions   waves of many lengths, to be added to the elements     Vaswani et al. 2017, section 3.5
+sinusoidal_positions   waves of many lengths, to be added to the elements (Vaswani et al. 2017, section 3.5)
 rotary                 turns queries and keys by angles that grow with the position, so that their product depends on
-                       the distance alone                                     J. Su et al., "RoFormer", 2021, section 3.2
+                       the distance alone (J. Su et al., "RoFormer", 2021, section 3.2)
 """
 
 from __future__ import annotations

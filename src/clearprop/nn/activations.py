@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from clearprop import functional
+from clearprop.errors import ShapeError
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
-from clearprop.tensor import Parameter, Tensor
+from clearprop.tensor import Parameter, Tensor, as_tensor
 
 
 class Sigmoid(Module):
@@ -42,6 +43,46 @@ class SiLU(Module):
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
         return functional.silu(x)
+
+
+class Mish(Module):
+    """See `functional.mish`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.mish(x)
+
+
+class SELU(Module):
+    """See `functional.selu`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.selu(x)
+
+
+class LogSigmoid(Module):
+    """See `functional.logsigmoid`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.logsigmoid(x)
+
+
+class Softsign(Module):
+    """See `functional.softsign`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.softsign(x)
+
+
+class Tanhshrink(Module):
+    """See `functional.tanhshrink`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.tanhshrink(x)
 
 
 class LeakyReLU(Module):
@@ -95,6 +136,36 @@ class ELU(Module):
         return f"alpha={self.alpha}"
 
 
+class CELU(Module):
+    """See `functional.celu`."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.celu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"alpha={self.alpha}"
+
+
+class GLU(Module):
+    """See `functional.glu`: half as long along one axis."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, x: Any) -> Tensor:
+        """(…, 2 K, …) -> (…, K, …)."""
+        return functional.glu(x, self.dim)
+
+    def extra_repr(self) -> str:
+        """Its argument."""
+        return f"dim={self.dim}"
+
+
 class GELU(Module):
     """See `functional.gelu`."""
 
@@ -139,6 +210,29 @@ class Softmax(Module):
     def extra_repr(self) -> str:
         """Its argument."""
         return f"dim={self.dim}"
+
+
+class Softmin(Softmax):
+    """See `functional.softmin`; along the last axis by default."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Along one axis."""
+        return functional.softmin(x, self.dim)
+
+
+class Softmax2d(Module):
+    """`Softmax` of the channels of images, (N, C, H, W) or (C, H, W).
+
+    Raises:
+        ShapeError: if x has another number of axes.
+    """
+
+    def forward(self, x: Any) -> Tensor:
+        """The same shape."""
+        x = as_tensor(x)
+        if x.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: x has shape {x.shape}; it must be (N, C, H, W) or (C, H, W)")
+        return functional.softmax(x, -3)
 
 
 class LogSoftmax(Module):

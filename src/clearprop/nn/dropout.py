@@ -1,4 +1,4 @@
-"""Dropout as a module: it knows whether the network is being trained."""
+"""Dropout as modules: they know whether the network is being trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
         if not isinstance(p, (int, float)) or not 0.0 <= p <= 1.0:  # type: ignore[redundant-expr]
-            raise UsageError(f"Dropout: p={p!r} is no probability", hint="p between 0 and 1: the share that is zeroed")
+            raise UsageError(
+                f"{type(self).__name__}: p={p!r} is no probability", hint="p between 0 and 1: the share that is zeroed"
+            )
         self.p = p
         self.generator = generator
 
@@ -37,3 +39,35 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """Its argument."""
         return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """`Dropout` of whole channels of (N, C, L) or (C, L); see `functional.dropout1d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Channel by channel."""
+        return functional.dropout1d(x, self.p, self.training, generator=self.generator)
+
+
+class Dropout2d(Dropout):
+    """`Dropout` of whole channels of (N, C, H, W) or (C, H, W); see `functional.dropout2d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Channel by channel."""
+        return functional.dropout2d(x, self.p, self.training, generator=self.generator)
+
+
+class Dropout3d(Dropout):
+    """`Dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W); see `functional.dropout3d`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Channel by channel."""
+        return functional.dropout3d(x, self.p, self.training, generator=self.generator)
+
+
+class AlphaDropout(Dropout):
+    """`Dropout` for networks of `SELU`: it keeps mean 0 and variance 1; see `functional.alpha_dropout`."""
+
+    def forward(self, x: Any) -> Tensor:
+        """Element by element."""
+        return functional.alpha_dropout(x, self.p, self.training, generator=self.generator)

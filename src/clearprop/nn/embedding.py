@@ -10,7 +10,7 @@ from clearprop import functional
 from clearprop.array import matmul, matrix_transpose
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError
-from clearprop.functional.embedding import padding_row
+from clearprop.functional.embedding import check_mode, padding_row
 from clearprop.nn import init
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
@@ -165,6 +165,7 @@ class EmbeddingBag(Table):
         dtype: Any = None,
         generator: Generator | None = None,
     ) -> None:
+        check_mode(mode)
         super().__init__(
             num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, dtype, generator
         )

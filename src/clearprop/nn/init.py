@@ -4,6 +4,9 @@ Weights of linear layers are stored [in, out]; those of convolutions [out, in / 
 
     Xavier: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010
     Kaiming: K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", 2015
+    orthogonal: A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+        linear neural networks", 2013
+    sparse: J. Martens, "Deep learning via Hessian-free optimization", 2010
 """
 
 from __future__ import annotations
@@ -15,15 +18,17 @@ import numpy as np
 
 from clearprop import random
 from clearprop.errors import ShapeError, UsageError
+from clearprop.primitives.special import normal_quantile_array
 from clearprop.random import Generator
 from clearprop.tensor import Cell, Tensor
 
 C = TypeVar("C", bound=Cell)
 
-_GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
+_LINEAR = ("linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)))
+_GAINS = dict.fromkeys(_LINEAR, 1.0) | {"sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0), "selu": 0.75}
 
 
-def constant_(cell: C, value: float) -> C:
+def constant_(cell: C, val: float) -> C:
     """All elements the same.
 
     >>> import clearprop as cp
@@ -31,7 +36,7 @@ def constant_(cell: C, value: float) -> C:
     Parameter(Tensor([0.5, 0.5], dtype=float32, requires_grad=True))
     """
     held = cell.peek().array
-    cell.assign(Tensor(np.full(held.shape, value, held.dtype)))
+    cell.assign(Tensor(np.full(held.shape, val, held.dtype)))
     return cell
 
 
@@ -89,22 +94,150 @@ def kaiming_normal_(
     return normal_(cell, 0.0, _kaiming_std(cell, a, mode, nonlinearity), generator)
 
 
+def trunc_normal_(
+    cell: C, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Generator | None = None
+) -> C:
+    """Normally distributed, given that the value lies between a and b.
+
+    Quantiles of uniform numbers: exact, one number for each element, none thrown away.
+
+    Raises:
+        UsageError: std is not positive, a is not below b, or what is between them is too unlikely for float64.
+
+    >>> import clearprop as cp
+    >>> weight = cp.nn.init.trunc_normal_(cp.Parameter(cp.zeros((1000, 10))), std=0.02, a=-0.04, b=0.04)
+    >>> bool(cp.all(abs(weight) <= 0.04)), 0.017 < float(weight.numpy().std()) < 0.018
+    (True, True)
+    """
+    if not std > 0.0 or not a < b:
+        raise UsageError(f"trunc_normal_: std={std}, a={a}, b={b}", hint="a positive std, and a below b")
+    low, high = (a - mean) / std, (b - mean) / std
+    side = -1.0 if low > 0.0 else 1.0  # small probabilities are exact in the lower tail
+    if low > 0.0:
+        low, high = -high, -low
+    least, most = _probability(low), _probability(high)
+    if least == most:
+        raise UsageError(
+            f"trunc_normal_: nothing between a={a} and b={b} is likely for mean={mean}, std={std}",
+            hint="a and b are values, not numbers of standard deviations",
+        )
+    u = random.uniform(cell.shape, dtype=np.float64, generator=generator).numpy()
+    values = mean + side * std * normal_quantile_array(least + (most - least) * u)
+    return _assigned(cell, np.clip(values, a, b))
+
+
+def _probability(x: float) -> float:
+    """That a normally distributed number is below x."""
+    return math.erfc(-x / math.sqrt(2.0)) / 2.0
+
+
+def orthogonal_(cell: C, gain: float = 1.0, generator: Generator | None = None) -> C:
+    """A matrix with orthonormal rows or, if there are more rows than columns, columns; times gain. All equally likely.
+
+    A weight with more axes, such as that of a convolution, counts as the matrix of its first axis by all others.
+
+    Raises:
+        ShapeError: for fewer than two axes.
+
+    >>> import clearprop as cp
+    >>> w = cp.nn.init.orthogonal_(cp.Parameter(cp.zeros((3, 5))))
+    >>> bool(cp.all(abs(w @ w.mT - cp.eye(3)) < 1e-6))
+    True
+    """
+    if cell.ndim < 2:
+        raise _wrong_shape("orthogonal_", cell, "two axes or more")
+    if cell.size == 0:
+        return cell
+    rows = cell.shape[0]
+    columns = cell.size // rows
+    tall = (max(rows, columns), min(rows, columns))
+    q, r = np.linalg.qr(random.normal(tall, dtype=np.float64, generator=generator).numpy())
+    q = q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)  # else the signs would depend on how QR is computed
+    return _assigned(cell, gain * (q if rows >= columns else q.T).reshape(cell.shape))
+
+
+def eye_(cell: C) -> C:
+    """Ones on the diagonal, zeros elsewhere: a linear layer that passes on what it gets.
+
+    Raises:
+        ShapeError: for anything but two axes.
+    """
+    if cell.ndim != 2:
+        raise _wrong_shape("eye_", cell, "two axes")
+    return _assigned(cell, np.eye(*cell.shape))
+
+
+def dirac_(cell: C, groups: int = 1) -> C:
+    """The middle of the window passes on channel i to channel i, in each group: a convolution that changes nothing.
+
+    Raises:
+        ShapeError: for anything but three, four or five axes, or outputs that are no multiple of the groups.
+
+    >>> import clearprop as cp
+    >>> cp.nn.init.dirac_(cp.Parameter(cp.zeros((1, 1, 3)))).value.tolist()
+    [[[0.0, 1.0, 0.0]]]
+    """
+    if cell.ndim not in (3, 4, 5):
+        raise _wrong_shape("dirac_", cell, "the axes of a convolution: [out, in / groups, *window]")
+    outputs, inputs, *window = cell.shape
+    if groups < 1 or outputs % groups:
+        raise _wrong_shape("dirac_", cell, f"a number of outputs that {groups} groups can share")
+    values = np.zeros(cell.shape)
+    middle = tuple(length // 2 for length in window)
+    for first in range(0, outputs, outputs // groups):
+        for i in range(min(outputs // groups, inputs)):
+            values[(first + i, i, *middle)] = 1.0
+    return _assigned(cell, values)
+
+
+def sparse_(cell: C, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> C:
+    """Normally distributed, but in each column this share of the elements, rounded up, is zero.
+
+    A column of a linear layer's weight, [in, out], is what one output gets: so Martens (2010) meant it.
+
+    Raises:
+        ShapeError: for anything but two axes.
+        UsageError: a share that is not from 0 to 1.
+    """
+    if cell.ndim != 2:
+        raise _wrong_shape("sparse_", cell, "two axes")
+    if not 0.0 <= sparsity <= 1.0:
+        raise UsageError(f"sparse_: sparsity={sparsity}", hint="a share, from 0 to 1")
+    keys = random.uniform(cell.shape, dtype=np.float64, generator=generator).numpy()
+    order = np.argsort(np.argsort(keys, axis=0, kind="stable"), axis=0, kind="stable")
+    values = random.normal(cell.shape, 0.0, std, dtype=np.float64, generator=generator).numpy()
+    return _assigned(cell, np.where(order < math.ceil(sparsity * cell.shape[0]), 0.0, values))
+
+
+def _assigned(cell: C, values: np.ndarray[Any, Any]) -> C:
+    cell.assign(Tensor(np.asarray(values, cell.peek().array.dtype)))
+    return cell
+
+
+def _wrong_shape(name: str, cell: Cell, wanted: str) -> ShapeError:
+    label = f"{type(cell).__name__} {cell.name}".rstrip()
+    return ShapeError(f"init.{name}: {label} has shape {cell.shape}; it needs {wanted}")
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """By how much weights must be larger because a nonlinearity makes its input smaller.
 
     Args:
-        nonlinearity: "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "selu".
+        nonlinearity: "linear", "conv1d" and the other linear layers, "sigmoid", "tanh", "relu", "leaky_relu" or "selu".
         param: the negative slope of leaky_relu, 0.01 by default.
 
     Raises:
-        UsageError: for another name.
+        UsageError: for another name, or a slope that is no number.
 
     >>> from clearprop import nn
     >>> round(nn.init.calculate_gain("relu"), 4), round(nn.init.calculate_gain("leaky_relu", 1.0), 4)
     (1.4142, 1.0)
     """
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1.0 + (0.01 if param is None else param) ** 2))
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise UsageError(f"calculate_gain: the slope of leaky_relu is {slope!r}", hint="a number: param=0.2")
+        return math.sqrt(2.0 / (1.0 + slope**2))
     if nonlinearity not in _GAINS:
         raise UsageError(f"no gain is known for {nonlinearity!r}", hint=f"leaky_relu, {', '.join(_GAINS)}")
     return _GAINS[nonlinearity]

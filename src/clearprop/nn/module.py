@@ -58,6 +58,8 @@ class Module:
     _path: str = ""
     _forward_hooks: tuple[ForwardHook, ...] = ()
     _is_ours: ClassVar[bool] = True
+    changes: ClassVar[int] = 0
+    """How often an attribute of any module has been set: compiled functions look at it, see `compiler.guards`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,6 +76,8 @@ class Module:
         lines of its own.
         """
         outer = state.module, state.position
+        if state.tracer is not None:
+            state.tracer.visited[self] = None
         state.module = self._path
         if not self._is_ours:
             state.position = None
@@ -101,6 +105,7 @@ class Module:
                 hint=f"module.{name}.assign(value)",
             )
         object.__setattr__(self, name, value)
+        Module.changes += 1
 
     @property
     def path(self) -> str:

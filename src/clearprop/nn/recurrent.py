@@ -14,9 +14,9 @@ import numpy as np
 from clearprop.array import arange, concat, expand_dims, less, permute_dims, squeeze, stack, where
 from clearprop.array.promotion import expand
 from clearprop.autodiff import scan
-from clearprop.autodiff.batching import innermost
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
+from clearprop.functional.checks import known_values
 from clearprop.functional.dropout import dropout as dropped
 from clearprop.nn.module import Module
 from clearprop.nn.recurrent_cells import (
@@ -360,9 +360,8 @@ def _valid_steps(name: str, lengths: Any, steps: int, batch: int) -> Tensor:
         raise DTypeError(f"{name}: lengths are {ends.dtype.name}; they must be whole numbers")
     if ends.shape != (batch,):
         raise ShapeError(f"{name}: lengths have shape {ends.shape}; one for each of {batch} sequences is needed")
-    values = np.asarray(innermost(ends).array)
-    wrong = np.argwhere((values < 1) | (values > steps))
-    if wrong.size:
-        place = tuple(wrong[0])
+    values = known_values(ends)
+    if values is not None and ((values < 1) | (values > steps)).any():
+        place = tuple(np.argwhere((values < 1) | (values > steps))[0])
         raise RangeError(f"{name}: lengths[{place[-1]}] is {values[place]}; the input has {steps} steps: 1 to {steps}")
     return expand_dims(less(expand_dims(arange(steps), 1), ends), 2)

@@ -1,16 +1,33 @@
-"""Limits for gradients, between ``backward()`` and ``step()``."""
+"""Limits for gradients, between ``backward()`` and ``step()``; all parameters as one vector."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import accumulate
+from typing import Any
 
-from clearprop.array import abs, add, clip, divide, matmul, max, maximum, multiply, pow, reshape, sqrt, sum, zeros
+from clearprop.array import (
+    abs,
+    add,
+    clip,
+    concat,
+    divide,
+    matmul,
+    max,
+    maximum,
+    multiply,
+    pow,
+    reshape,
+    sqrt,
+    sum,
+    zeros,
+)
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
-from clearprop.errors import GradientError, UsageError
+from clearprop.errors import GradientError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Parameter, Tensor
+from clearprop.tensor import Parameter, Tensor, as_tensor
 
 
 def clip_grad_norm_(
@@ -31,7 +48,8 @@ def clip_grad_norm_(
         The norm before, a tensor without axes.
 
     Raises:
-        GradientError: see ``error_if_nonfinite``.
+        GradientError: see ``error_if_nonfinite``; then no gradient is changed.
+        UsageError: a norm that is negative, or a power that is not positive.
 
     >>> import clearprop as cp
     >>> w = cp.Parameter([3.0, 4.0])
@@ -39,30 +57,111 @@ def clip_grad_norm_(
     >>> cp.nn.utils.clip_grad_norm_(w, 1.0), w.grad
     (Tensor(5., dtype=float32), Tensor([0.6, 0.8], dtype=float32))
     """
-    held = [p for p in _listed(parameters) if p.grad is not None]
     if not max_norm >= 0.0:
         raise UsageError(f"clip_grad_norm_: max_norm={max_norm}", hint="a number that is not negative")
-    with no_grad():
-        norm = _norm([p.grad for p in held if p.grad is not None], float(norm_type))
-        if error_if_nonfinite and not math.isfinite(norm.item()):
-            raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
-        factor = clip(divide(max_norm, add(norm, 1e-6)), max=1.0)
-        for p in held:
-            if p.grad is not None:
-                p.grad = multiply(p.grad, cast_to(factor, numpy_dtype(p.grad)))
+    held = _listed("clip_grad_norm_", parameters)
+    norm = get_total_norm([p.grad for p in held if p.grad is not None], norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(held, max_norm, norm)
     return norm
 
 
-def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
-    """Bring every element of every gradient between -clip_value and clip_value."""
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """The norm of tensors, as of one long vector; arguments and errors as of `clip_grad_norm_`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.utils.get_total_norm([cp.tensor([3.0]), cp.tensor([[4.0]])])
+    Tensor(5., dtype=float32)
+    """
+    order = float(norm_type)
+    if not order > 0.0:
+        raise UsageError(f"the norm of gradients: norm_type={norm_type}", hint="2.0, or math.inf for the largest")
     with no_grad():
-        for p in _listed(parameters):
+        norm = _norm([tensors] if isinstance(tensors, Tensor) else list(tensors), order)
+        if error_if_nonfinite and not math.isfinite(norm.item()):
+            raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
+    return norm
+
+
+def clip_grads_with_norm_(parameters: Parameter | Iterable[Parameter], max_norm: float, total_norm: Tensor) -> None:
+    """What `clip_grad_norm_` does to the gradients, with a norm that is known already."""
+    with no_grad():
+        factor = clip(divide(max_norm, add(total_norm, 1e-6)), max=1.0)
+        for p in _listed("clip_grads_with_norm_", parameters):
             if p.grad is not None:
-                p.grad = clip(p.grad, -clip_value, clip_value)
+                p.grad = multiply(p.grad, cast_to(factor, numpy_dtype(p.grad)))
 
 
-def _listed(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    return [parameters] if isinstance(parameters, Parameter) else list(parameters)
+def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
+    """Bring every element of every gradient between -clip_value and clip_value.
+
+    Raises:
+        UsageError: the limit is negative.
+
+    >>> import clearprop as cp
+    >>> w = cp.Parameter([0.0, 0.0])
+    >>> w.grad = cp.tensor([-3.0, 0.5])
+    >>> cp.nn.utils.clip_grad_value_(w, 1.0)
+    >>> w.grad
+    Tensor([-1. ,  0.5], dtype=float32)
+    """
+    limit = float(clip_value)
+    if not limit >= 0.0:
+        raise UsageError(f"clip_grad_value_: clip_value={clip_value}", hint="a number that is not negative")
+    with no_grad():
+        for p in _listed("clip_grad_value_", parameters):
+            if p.grad is not None:
+                p.grad = clip(p.grad, -limit, limit)
+
+
+def parameters_to_vector(parameters: Iterable[Parameter]) -> Tensor:
+    """All elements of all parameters, one after the other. Gradients flow back to the parameters.
+
+    Raises:
+        UsageError: there are no parameters.
+
+    >>> import clearprop as cp
+    >>> cp.nn.utils.parameters_to_vector([cp.Parameter([[1.0], [2.0]]), cp.Parameter([3.0])]).tolist()
+    [1.0, 2.0, 3.0]
+    """
+    held = _listed("parameters_to_vector", parameters)
+    if not held:
+        raise UsageError("parameters_to_vector: there are no parameters", hint="model.parameters()")
+    return concat([reshape(p.value, (p.size,)) for p in held])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Parameter]) -> None:
+    """Assign the elements of a vector to parameters, in the order of `parameters_to_vector`.
+
+    Raises:
+        ShapeError: the vector is not as long as the parameters together; then nothing is assigned.
+
+    >>> import clearprop as cp
+    >>> w, b = cp.Parameter([[0.0], [0.0]]), cp.Parameter([0.0])
+    >>> cp.nn.utils.vector_to_parameters(cp.tensor([1.0, 2.0, 3.0]), [w, b])
+    >>> w.value.tolist(), b.value.tolist()
+    ([[1.0], [2.0]], [3.0])
+    """
+    held, vector = _listed("vector_to_parameters", parameters), as_tensor(vec)
+    ends = [0, *accumulate(p.size for p in held)]
+    if vector.shape != (ends[-1],):
+        raise ShapeError(
+            f"vector_to_parameters: the vector has shape {vector.shape}; the parameters have {ends[-1]} elements"
+        )
+    with no_grad():
+        for p, begin, end in zip(held, ends, ends[1:], strict=False):
+            p.assign(cast_to(reshape(vector[begin:end], p.shape), numpy_dtype(p.peek())))
+
+
+def _listed(name: str, parameters: Any) -> list[Parameter]:
+    if isinstance(parameters, Parameter):
+        return [parameters]
+    held = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for one in held:
+        if not isinstance(one, Parameter):
+            raise UsageError(f"{name}: {type(one).__name__} is not a parameter", hint="model.parameters()")
+    return held
 
 
 def _norm(gradients: list[Tensor], order: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Optimizers, which turn gradients into other values of the parameters, and schedules of the learning rate."""
 
-from clearprop.optim import lr_scheduler
+from clearprop.optim import lr_scheduler, swa_utils
 from clearprop.optim.adadelta import Adadelta
 from clearprop.optim.adagrad import Adagrad
 from clearprop.optim.adam import Adam, AdamW
@@ -27,4 +27,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -15,7 +15,7 @@ from clearprop.primitives import add, divide, multiply, sqrt, subtract
 
 
 class Adadelta(Optimizer):
-    """v ← ρ v + (1 - ρ) g², Δ = √(u + eps) / √(v + eps) g, u ← ρ u + (1 - ρ) Δ², θ ← θ - lr Δ (Zeiler 2012, algorithm 1).
+    """θ ← θ - lr Δ, Δ = √(u + eps) / √(v + eps) g, v ← ρ v + (1 - ρ) g², u ← ρ u + (1 - ρ) Δ² (Zeiler, algorithm 1).
 
     Args:
         params: parameters, or dictionaries of them with settings of their own.

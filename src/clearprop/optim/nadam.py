@@ -6,7 +6,7 @@ T. Dozat, "Incorporating Nesterov momentum into Adam", 2016.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class NAdam(CountingOptimizer):
     Tensor([0.89435, 1.89435], dtype=float32)
     """
 
-    clock = {"step": np.int64(0), "mu_product": np.float64(1.0)}
+    clock: ClassVar[Mapping[str, Any]] = {"step": np.int64(0), "mu_product": np.float64(1.0)}
     scalars = frozenset(clock)
 
     def __init__(

@@ -30,12 +30,13 @@ import numpy as np
 from clearprop.primitives.windows import (
     Array,
     Lengths,
-    Padding,
+    Moves,
     channels_first,
     channels_last,
     output_lengths,
     padded,
-    strides,
+    plain_moves,
+    steps,
 )
 
 _BLOCK = 1 << 20
@@ -58,34 +59,29 @@ class _Lowering:
     With rows, J are the places along the last axis and M all others; with images, J are the images and M all places.
     """
 
-    def __init__(
-        self, x: Array, window: Lengths, stride: Lengths, padding: Padding, dilation: Lengths, groups: int
-    ) -> None:
-        self.x, self.window, self.stride, self.padding, self.dilation = x, window, stride, padding, dilation
-        self.groups, self.channels = groups, x.shape[1] // groups
-        self.lengths = output_lengths(x.shape[2:], window, stride, padding, dilation)
-        self.images = not self._by_rows()
+    def __init__(self, x: Array, window: Lengths, moves: Moves) -> None:
+        self.x, self.window, self.moves = x, window, moves
+        self.groups, self.channels = moves.groups, x.shape[1] // moves.groups
+        self.lengths = output_lengths(x.shape[2:], window, moves)
+        self.overlaps = window[-1] > 1  # if not, all places together are one matrix of rows
+        self.images = self.channels < _RUN or not self._wants_rows()
 
-    def _by_rows(self) -> bool:
-        if self.window[-1] == 1:
-            is_copy = math.prod(self.window) > 1 or max(self.stride) > 1 or any(map(any, self.padding))
-            return self.channels >= _RUN and (is_copy or not self.x.flags.c_contiguous)
-        rows = self.x.shape[0] * math.prod(self.lengths[:-1])
-        return self.channels >= _RUN and self.dilation[-1] == 1 and rows >= _FEW_ROWS
+    def _wants_rows(self) -> bool:
+        if self.overlaps:
+            return self.moves.dilation[-1] == 1 and self.x.shape[0] * math.prod(self.lengths[:-1]) >= _FEW_ROWS
+        is_matrix = math.prod(self.window) == max(self.moves.stride) == 1 and not any(map(any, self.moves.padding))
+        return not (is_matrix and self.x.flags.c_contiguous)
 
     def blocks(self) -> Iterator[tuple[Any, Array]]:
         """Which images, and rows of an image, of an output with the channels last; and the matrices for them."""
         count, rows = self._block_size()
         for start in range(0, self.x.shape[0], count):
             some = self.x[start : start + count]
-            source = padded(some, self.padding, 2) if self.images else padded(channels_last(some), self.padding, 1)
+            source = padded(some, self.moves.padding, 2) if self.images else self._padded_last(some)
             for row in range(0, self.lengths[0], rows):
                 lengths = (min(rows, self.lengths[0] - row), *self.lengths[1:])
-                lower = self._lower_images if self.images else self._lower_rows
-                yield (
-                    (slice(start, start + count), slice(row, row + rows)),
-                    lower(source, row * self.stride[0], lengths),
-                )
+                where = slice(start, start + count), slice(row, row + rows)
+                yield where, (self._lower_images if self.images else self._lower_rows)(source, row, lengths)
 
     def blocks_with(self, y: Array) -> Iterator[tuple[Array, Array]]:
         """For every block the part of y (N, O, *lengths) that belongs to it, (G, J, O/G, M), and its matrices."""
@@ -95,13 +91,16 @@ class _Lowering:
             for (some, rows), matrices in self.blocks():
                 yield parted[:, some, :, rows].reshape(self.groups, -1, out // self.groups, matrices.shape[2]), matrices
             return
-        upstream = padded(channels_last(y), ((0, 0),) * len(self.window), 1)
+        upstream = padded(channels_last(y), plain_moves(len(self.window)).padding, 1)
         for where, matrices in self.blocks():
             yield self.products(upstream[where]).swapaxes(2, 3), matrices
 
+    def _padded_last(self, x: Array) -> Array:
+        return padded(channels_last(x), self.moves.padding, 1)
+
     def _block_size(self) -> tuple[int, int]:
         """Images in a block, and rows (positions along the first spatial axis); of several images, all rows."""
-        width = self.lengths[-1] if self.images or self.window[-1] == 1 else self.x.shape[-1]
+        width = self.x.shape[-1] if self.overlaps and not self.images else self.lengths[-1]
         copies = math.prod(self.window if self.images else self.window[:-1])
         row = math.prod(self.lengths[1:-1]) * width * copies * self.x.shape[1]
         count = max(1, _BLOCK // (row * self.lengths[0]))
@@ -109,55 +108,38 @@ class _Lowering:
             count = max(count, 8 * _FEW_ROWS // math.prod(self.lengths[:-1]))
         return count, self.lengths[0] if count > 1 else max(1, _LARGEST // row)
 
-    def _lower_images(self, source: Array, offset: int, lengths: Lengths) -> Array:
-        """(N, C, *padded lengths) -> (G, N, M, K)."""
-        by_image, by_channel, *by_place = strides(source)
-        taps = [step * by for step, by in zip(self.dilation, by_place, strict=True)]
-        places = [step * by for step, by in zip(self.stride, by_place, strict=True)]
-        view = np.ndarray(
-            (len(source), self.groups, self.window[-1], *self.window[:-1], self.channels, *lengths),
-            source.dtype,
-            source,
-            offset * by_place[0],
-            (by_image, self.channels * by_channel, taps[-1], *taps[:-1], by_channel, *places),
-        )
+    def _lower_images(self, source: Array, row: int, lengths: Lengths) -> Array:
+        """(N, C, *padded lengths), from a row on -> (G, N, M, K)."""
+        by_image, by_channel, *by_place = steps(source)
+        places, taps = self._steps(by_place)
+        shape = (len(source), self.groups, self.window[-1], *self.window[:-1], self.channels, *lengths)
+        by = (by_image, self.channels * by_channel, taps[-1], *taps[:-1], by_channel, *places)
+        view = np.ndarray(shape, source.dtype, source, row * places[0], by)
         matrices = view.reshape(len(source), self.groups, math.prod(self.window) * self.channels, math.prod(lengths))
         return matrices.transpose(1, 0, 3, 2)
 
-    def _lower_rows(self, source: Array, offset: int, lengths: Lengths) -> Array:
-        """(N, *padded lengths, C) -> (G, J, M, K)."""
-        by_image, *by_place, by_channel = strides(source)
-        taps = [step * by for step, by in zip(self.dilation, by_place, strict=True)]
-        places = [step * by for step, by in zip(self.stride, by_place, strict=True)]
-        last, overlaps = self.window[-1], self.window[-1] > 1
-        width = (lengths[-1] - 1) * self.stride[-1] + last if overlaps else lengths[-1]
-        view = np.ndarray(
-            (self.groups, len(source), *lengths[:-1], width, *self.window[:-1], self.channels),
-            source.dtype,
-            source,
-            offset * by_place[0],
-            (
-                self.channels * by_channel,
-                by_image,
-                *places[:-1],
-                by_place[-1] if overlaps else places[-1],
-                *taps[:-1],
-                by_channel,
-            ),
-        )
-        run = math.prod(self.window[:-1]) * self.channels
-        if not overlaps:
-            return view.reshape(self.groups, 1, len(source) * math.prod(lengths), run)
-        rows = len(source) * math.prod(lengths[:-1])
-        lowered = np.ascontiguousarray(view.reshape(self.groups, rows, width * run))
-        size = lowered.itemsize
-        return np.ndarray(
-            (self.groups, lengths[-1], rows, last * run),
-            lowered.dtype,
-            lowered,
-            0,
-            (rows * width * run * size, self.stride[-1] * run * size, width * run * size, size),
-        )
+    def _lower_rows(self, source: Array, row: int, lengths: Lengths) -> Array:
+        """(N, *padded lengths, C), from a row on -> (G, J, M, K)."""
+        by_image, *by_place, by_channel = steps(source)
+        places, taps = self._steps(by_place)
+        last, stride, size = self.window[-1], self.moves.stride[-1], source.itemsize
+        width, by_width = lengths[-1], places[-1]
+        if self.overlaps:
+            width, by_width = (lengths[-1] - 1) * stride + last, by_place[-1]
+        shape = (self.groups, len(source), *lengths[:-1], width, *self.window[:-1], self.channels)
+        by = (self.channels * by_channel, by_image, *places[:-1], by_width, *taps[:-1], by_channel)
+        view = np.ndarray(shape, source.dtype, source, row * places[0], by)
+        rows, run = len(source) * math.prod(lengths[:-1]), math.prod(self.window[:-1]) * self.channels
+        if not self.overlaps:
+            return view.reshape(self.groups, 1, rows * width, run)
+        lowered = np.ascontiguousarray(view)
+        by = (rows * width * run * size, stride * run * size, width * run * size, size)
+        return np.ndarray((self.groups, lengths[-1], rows, last * run), lowered.dtype, lowered, 0, by)
+
+    def _steps(self, by_place: Sequence[int]) -> tuple[Lengths, Lengths]:
+        """Bytes from place to place, and from one element of a window to the next, along each spatial axis."""
+        places = tuple(stride * by for stride, by in zip(self.moves.stride, by_place, strict=True))
+        return places, tuple(dilation * by for dilation, by in zip(self.moves.dilation, by_place, strict=True))
 
     def products(self, y: Array) -> Array:
         """A contiguous block of outputs (N, *lengths, O) as the products (G, J, M, O/G) that it holds."""
@@ -165,27 +147,25 @@ class _Lowering:
         columns = (self.groups, channels // self.groups)
         if self.images:
             return y.reshape(count, math.prod(lengths), *columns).transpose(2, 0, 1, 3)
-        if self.window[-1] == 1:
-            return y.reshape(1, count * math.prod(lengths), *columns).transpose(2, 0, 1, 3)
-        return y.reshape(count * math.prod(lengths[:-1]), lengths[-1], *columns).transpose(2, 1, 0, 3)
+        if self.overlaps:
+            return y.reshape(count * math.prod(lengths[:-1]), lengths[-1], *columns).transpose(2, 1, 0, 3)
+        return y.reshape(1, count * math.prod(lengths), *columns).transpose(2, 0, 1, 3)
 
 
-def correlate(x: Array, w: Array, stride: Lengths, padding: Padding, dilation: Lengths, groups: int) -> Array:
+def correlate(x: Array, w: Array, moves: Moves) -> Array:
     """z[n, o, t] = sum over c, k of x[n, c, stride t + dilation k - low] w[o, c, k].
 
-    (N, C, *lengths), (O, C/G, *window) -> (N, O, *places).
-    A padding may be negative: it cuts off.
+    (N, C, *lengths), (O, C/G, *window) -> (N, O, *places). A padding may be negative: it cuts off.
     """
-    window = w.shape[2:]
-    lengths = output_lengths(x.shape[2:], window, stride, padding, dilation)
+    lengths = output_lengths(x.shape[2:], w.shape[2:], moves)
     z = np.empty((x.shape[0], *lengths, w.shape[0]), x.dtype)
     if not x.size or not w.size or not z.size:
         z.fill(0)
-    elif _is_depthwise(x, w, groups):
-        _correlate_depthwise(x, w, stride, padding, dilation, z)
+    elif x.shape[1] == w.shape[0] == moves.groups:
+        _correlate_depthwise(x, w, moves, z)
     else:
-        lowering = _Lowering(x, window, stride, padding, dilation, groups)
-        matrix = _weight_matrix(w, groups)
+        lowering = _Lowering(x, w.shape[2:], moves)
+        matrix = _weight_matrix(w, moves.groups)
         for where, matrices in lowering.blocks():
             np.matmul(matrices, matrix, out=lowering.products(z[where]))
     return channels_first(z)
@@ -199,42 +179,46 @@ def _weight_matrix(w: Array, groups: int) -> Array:
     return parted.transpose(0, axes - 1, *range(3, axes - 1), 2, 1).reshape(groups, 1, -1, out // groups)
 
 
-def weight_gradient(
-    x: Array, y: Array, window: Lengths, stride: Lengths, padding: Padding, dilation: Lengths, groups: int
-) -> Array:
+def weight_gradient(x: Array, y: Array, window: Lengths, moves: Moves) -> Array:
     """z[o, c, k] = sum over n, t of x[n, c, stride t + dilation k - low] y[n, o, t].
 
     (N, C, *lengths), (N, O, *places) -> (O, C/G, *window).
     """
-    out, channels = y.shape[1], x.shape[1] // groups
+    out, groups, channels = y.shape[1], moves.groups, x.shape[1] // moves.groups
     if not x.size or not y.size:
         return np.zeros((out, channels, *window), x.dtype)
     if channels == 1 and out == groups:
-        return _weight_gradient_depthwise(x, y, window, stride, padding, dilation)
-    lowering = _Lowering(x, window, stride, padding, dilation, groups)
+        return _weight_gradient_depthwise(x, y, window, moves)
     total = np.zeros((groups, out // groups, math.prod(window) * channels), x.dtype)
     at_once = max(1, _BLOCK // total.size)
-    for products, matrices in lowering.blocks_with(y):
+    for upstream, matrices in _Lowering(x, window, moves).blocks_with(y):
         for start in range(0, matrices.shape[1], at_once):
             some = slice(start, start + at_once)
-            total += np.add.reduce(np.matmul(products[:, some], matrices[:, some]), 1)  # (O/G, M) @ (M, K)
+            total += np.add.reduce(np.matmul(upstream[:, some], matrices[:, some]), 1)  # (O/G, M) @ (M, K)
     axes = len(window)
     parted = total.reshape(out, window[-1], *window[:-1], channels)
     return np.ascontiguousarray(parted.transpose(0, axes + 1, *range(2, axes + 1), 1))
 
 
+# The gradient by data -------------------------------------------------------------------------------------------------
+
+
 class _Phase(NamedTuple):
-    """Positions of one axis that see the same weights: every ``stride``-th from ``start`` on, ``count`` of them."""
+    """Positions of one axis that see the same weights: ``count`` of them, from ``start`` on, a stride apart.
+
+    Attributes:
+        taps: the elements of the window that they see.
+        dilation, padding: of the cross-correlation with these, turned.
+    """
 
     start: int
-    count: int
     taps: range
     dilation: int
     padding: tuple[int, int]
 
 
 def _phases(length: int, places: int, size: int, stride: int, low: int, dilation: int) -> Iterator[_Phase]:
-    """Taking one axis of the gradient by data apart.
+    """One axis of the gradient by data taken apart.
 
     Position p receives from place t through element k of the window where p + low = stride t + dilation k. For the
     positions p = start + stride q these are every (stride / common)-th k, where common is the greatest common divisor
@@ -247,25 +231,23 @@ def _phases(length: int, places: int, size: int, stride: int, low: int, dilation
         count = -((start - length) // stride)
         spread = dilation // common * (len(taps) - 1)
         before = spread - (start + low - dilation * taps.start) // stride
-        yield _Phase(start, count, taps, dilation // common, (before, count + spread - places - before))
+        yield _Phase(start, taps, dilation // common, (before, count + spread - places - before))
 
 
-def data_gradient(
-    y: Array, w: Array, lengths: Lengths, stride: Lengths, padding: Padding, dilation: Lengths, groups: int
-) -> Array:
+def data_gradient(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
     """z[n, c, stride t + dilation k - low] += y[n, o, t] w[o, c, k] for all o, t, k.
 
     (N, O, *places), (O, C/G, *window) -> (N, C, *lengths).
     """
-    out, channels, *window = w.shape
+    (out, channels, *window), groups = w.shape, moves.groups
     if channels < _RUN and not (channels == 1 and out == groups) and y.size and w.size:
-        return _data_gradient_of_few(y, w, lengths, stride, padding, dilation, groups)
+        return _data_gradient_of_few(y, w, lengths, moves)
     swapped = w.reshape(groups, out // groups, channels, *window).swapaxes(1, 2)
     turned = swapped.reshape(groups * channels, out // groups, *window)
     by_axis = [
-        list(_phases(length, places, size, by, low, step))
-        for length, places, size, by, (low, _), step in zip(
-            lengths, y.shape[2:], window, stride, padding, dilation, strict=True
+        list(_phases(length, places, size, stride, low, dilation))
+        for length, places, size, stride, (low, _), dilation in zip(
+            lengths, y.shape[2:], window, moves.stride, moves.padding, moves.dilation, strict=True
         )
     ]
     if all(len(phases) == 1 and phases[0].taps for phases in by_axis):
@@ -273,7 +255,7 @@ def data_gradient(
     z = channels_first(np.zeros((y.shape[0], *lengths, groups * channels), y.dtype))
     for phases in product(*by_axis):
         if all(phase.taps for phase in phases):
-            at = tuple(slice(phase.start, None, by) for phase, by in zip(phases, stride, strict=True))
+            at = tuple(slice(phase.start, None, stride) for phase, stride in zip(phases, moves.stride, strict=True))
             z[:, :, *at] = _of_phase(y, turned, phases, groups)
     return z
 
@@ -281,20 +263,18 @@ def data_gradient(
 def _of_phase(y: Array, w: Array, phases: Sequence[_Phase], groups: int) -> Array:
     """The positions of one phase: a cross-correlation without stride, the elements of the window in reverse."""
     taps = np.ix_(*(phase.taps[::-1] for phase in phases))
-    dilation = tuple(phase.dilation for phase in phases)
-    return correlate(y, w[:, :, *taps], (1,) * len(phases), tuple(phase.padding for phase in phases), dilation, groups)
+    padding, dilation = tuple(phase.padding for phase in phases), tuple(phase.dilation for phase in phases)
+    return correlate(y, w[:, :, *taps], Moves((1,) * len(phases), padding, dilation, groups))
 
 
-def _data_gradient_of_few(
-    y: Array, w: Array, lengths: Lengths, stride: Lengths, padding: Padding, dilation: Lengths, groups: int
-) -> Array:
+def _data_gradient_of_few(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
     """`data_gradient` for few channels: (K C/G, O/G) @ (O/G, places), then each element of the window at its place.
 
     The result has its channels first in memory.
     """
-    out, channels, *window = w.shape
-    places, count = y.shape[2:], y.shape[0]
-    around = tuple(length + low + high for length, (low, high) in zip(lengths, padding, strict=True))
+    (out, channels, *window), groups = w.shape, moves.groups
+    count, _, *places = y.shape
+    around = tuple(length + low + high for length, (low, high) in zip(lengths, moves.padding, strict=True))
     z = np.zeros((count, groups, channels, *around), y.dtype)
     matrix = w.reshape(groups, out // groups, -1).swapaxes(1, 2)
     upstream = y.reshape(count, groups, out // groups, math.prod(places))
@@ -303,74 +283,54 @@ def _data_gradient_of_few(
         some = slice(start, start + at_once)
         products = np.matmul(matrix, upstream[some]).reshape(-1, groups, channels, *window, *places)
         for tap in np.ndindex(*window):
-            firsts = [k * step for k, step in zip(tap, dilation, strict=True)]
-            at = [slice(a, a + by * (n - 1) + 1, by) for a, by, n in zip(firsts, stride, places, strict=True)]
+            firsts = [k * dilation for k, dilation in zip(tap, moves.dilation, strict=True)]
+            at = [slice(a, a + by * (n - 1) + 1, by) for a, by, n in zip(firsts, moves.stride, places, strict=True)]
             z[some, :, :, *at] += products[:, :, :, *tap]
-    inside = [slice(low, low + length) for length, (low, _) in zip(lengths, padding, strict=True)]
+    inside = [slice(low, low + length) for length, (low, _) in zip(lengths, moves.padding, strict=True)]
     return np.ascontiguousarray(z[:, :, :, *inside]).reshape(count, groups * channels, *lengths)
 
 
-# One channel in each group, and one out of it: no matrix products, but multiplying and adding along the channels -----
+# One channel in each group, and one out of it: no matrix products, but multiplying and adding along the channels ------
 
 
-def _is_depthwise(x: Array, w: Array, groups: int) -> bool:
-    return x.shape[1] == w.shape[0] == groups
-
-
-def _depthwise_windows(
-    x: Array, window: Lengths, stride: Lengths, padding: Padding, dilation: Lengths
-) -> tuple[Array, int]:
-    """(N, C, *lengths) -> (N, *places but the last, *window, last place and channels); and the length of the last.
+def _depthwise_windows(x: Array, window: Lengths, moves: Moves) -> tuple[Array, int]:
+    """(N, C, *lengths) -> (N, *places but the last, *window, last place and channels); and the number of last places.
 
     With a stride along the last axis, place and channels are not neighbours, and there are two axes for them.
     """
-    source = padded(channels_last(x), padding, 1)
-    lengths = output_lengths(source.shape[1:-1], window, stride, ((0, 0),) * len(window), dilation)
-    by_image, *by_place, by_channel = strides(source)
-    ends: tuple[int, ...] = (lengths[-1] * x.shape[1],)
-    end_strides: tuple[int, ...] = (by_channel,)
-    if stride[-1] > 1:
-        ends, end_strides = (lengths[-1], x.shape[1]), (stride[-1] * by_place[-1], by_channel)
-    view = np.ndarray(
-        (len(x), *lengths[:-1], *window, *ends),
-        x.dtype,
-        source,
-        0,
-        (
-            by_image,
-            *(step * by for step, by in zip(stride[:-1], by_place[:-1], strict=True)),
-            *(step * by for step, by in zip(dilation, by_place, strict=True)),
-            *end_strides,
-        ),
-    )
-    return view, lengths[-1]
+    source = padded(channels_last(x), moves.padding, 1)
+    lengths = output_lengths(x.shape[2:], window, moves)
+    by_image, *by_place, by_channel = steps(source)
+    places = [stride * by for stride, by in zip(moves.stride, by_place, strict=True)]
+    taps = [dilation * by for dilation, by in zip(moves.dilation, by_place, strict=True)]
+    ends: Lengths = (lengths[-1], x.shape[1])
+    by_end: Lengths = (places[-1], by_channel)
+    if moves.stride[-1] == 1:
+        ends, by_end = (lengths[-1] * x.shape[1],), (by_channel,)
+    shape = (len(x), *lengths[:-1], *window, *ends)
+    return np.ndarray(shape, x.dtype, source, 0, (by_image, *places[:-1], *taps, *by_end)), lengths[-1]
 
 
-def _correlate_depthwise(x: Array, w: Array, stride: Lengths, padding: Padding, dilation: Lengths, z: Array) -> None:
+def _correlate_depthwise(x: Array, w: Array, moves: Moves, z: Array) -> None:
     """`correlate` of each channel with a window of its own, into z (N, *lengths, C)."""
-    axes, channels = len(stride), x.shape[1]
-    view, places = _depthwise_windows(x, w.shape[2:], stride, padding, dilation)
+    axes, channels = len(moves.stride), x.shape[1]
+    view, places = _depthwise_windows(x, w.shape[2:], moves)
     weights = np.ascontiguousarray(w[:, 0].transpose(*range(1, axes + 1), 0))
-    if stride[-1] == 1:  # repeated for every place, so that both run on in memory together
-        weights = np.repeat(weights[..., None, :], places, axis=-2).reshape(*weights.shape[:-1], places * channels)
-    rows = list(range(axes))  # image and leading places
-    taps = list(range(axes, 2 * axes))
-    ends = list(range(2 * axes, view.ndim))
-    kept = [*taps, ends[-1]]
+    if moves.stride[-1] == 1:  # repeated for every place, so that both run on in memory together
+        weights = np.repeat(weights[..., None, :], places, axis=-2).reshape(*w.shape[2:], places * channels)
+    rows, taps, ends = range(axes), range(axes, 2 * axes), range(2 * axes, view.ndim)
     sums = z.reshape(view.shape[:axes] + view.shape[2 * axes :])
-    np.einsum(view, [*rows, *taps, *ends], weights, kept, [*rows, *ends], out=sums)
+    np.einsum(view, [*rows, *taps, *ends], weights, [*taps, ends[-1]], [*rows, *ends], out=sums)
 
 
-def _weight_gradient_depthwise(
-    x: Array, y: Array, window: Lengths, stride: Lengths, padding: Padding, dilation: Lengths
-) -> Array:
+def _weight_gradient_depthwise(x: Array, y: Array, window: Lengths, moves: Moves) -> Array:
     """`weight_gradient` where each channel has a window of its own."""
     axes, channels = len(window), x.shape[1]
-    view, places = _depthwise_windows(x, window, stride, padding, dilation)
+    view, places = _depthwise_windows(x, window, moves)
     upstream = np.ascontiguousarray(channels_last(y)).reshape(view.shape[:axes] + view.shape[2 * axes :])
-    operand = list(range(upstream.ndim))
+    every = list(range(upstream.ndim))
     z = np.empty((channels, 1, *window), x.dtype)
     for tap in np.ndindex(*window):
-        sums = np.einsum(view[(slice(None),) * axes + tap], operand, upstream, operand, operand[axes:])
+        sums = np.einsum(view[(slice(None),) * axes + tap], every, upstream, every, every[axes:])
         z[:, 0, *tap] = sums.reshape(places, channels).sum(0)
     return z

@@ -188,7 +188,8 @@ class TakeAlongAxis(Primitive):
 def _flat_places(index: Any, axis: int, length: int) -> Any:
     """Where in the flattened array, ``length`` long along the axis, the entries of an index array point."""
     if index.size and not -length <= index.min() <= index.max() < length:
-        raise RangeError(f"add_along_axis: positions from {index.min()} to {index.max()} in an axis of length {length}")
+        wrong = index.min() if index.min() < -length else index.max()
+        raise RangeError(f"add_along_axis: index {wrong} is out of bounds for axis {axis} with size {length}")
     outer, inner = math.prod(index.shape[:axis]), math.prod(index.shape[axis + 1 :])
     along = index.astype(np.int64, copy=False).reshape(outer, -1 if index.size else 0, inner)
     rows = np.arange(outer).reshape(-1, 1, 1) * (length * inner)

@@ -100,7 +100,7 @@ class Argsort(AlongAxis):
 
 
 _LARGE, _LONG = 4096, 128
-"""Elements of an array of floats, and of a row, above which NumPy's quick sort and then ordering ties beats its stable one."""
+"""Elements of an array, and of a row, above which NumPy's quick sort and ordering the ties beats its stable one."""
 
 
 def _ascending_order(rows: Any, stable: bool) -> Any:

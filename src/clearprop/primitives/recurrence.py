@@ -27,9 +27,7 @@ from clearprop.primitives.shaping import concat, pad, take_range
 class CumulativeProd(AlongAxis):
     """z = running products along ``axis``."""
 
-    formula = Formula(
-        r"z_i = \prod_{j \le i} x_j", (r"\bar x_j = z_{j-1} s_j,\ s_j = \bar z_j + x_{j+1} s_{j+1}",)
-    )
+    formula = Formula(r"z_i = \prod_{j \le i} x_j", (r"\bar x_j = z_{j-1} s_j,\ s_j = \bar z_j + x_{j+1} s_{j+1}",))
     accepts = NUMBERS
 
     def compute(self, x: Value, *, axis: int) -> Value:

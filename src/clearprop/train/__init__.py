@@ -1,5 +1,6 @@
 """Training: the loop, and what it leaves behind: a record of the run, a live display, a report to read."""
 
+from clearprop.train.averaging import AverageWeights
 from clearprop.train.callbacks import Callback
 from clearprop.train.checkpoint import Checkpoint
 from clearprop.train.early_stopping import EarlyStopping
@@ -14,6 +15,7 @@ from clearprop.train.run import Run
 from clearprop.train.summary import print_summary
 
 __all__ = [
+    "AverageWeights",
     "Callback",
     "Checkpoint",
     "EarlyStopping",

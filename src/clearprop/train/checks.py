@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data import ArrayDataset, check_finite, check_labels
+from clearprop.data import ArrayDataset, ImageDataset, check_finite, check_labels
 from clearprop.errors import DataError, UsageError
 
 _CHUNK = 1 << 22  # elements looked at in one go: what is computed for them stays in the cache, and takes no memory
@@ -73,4 +73,4 @@ def split_batch(batch: Any) -> tuple[tuple[Any, ...], Any]:
 
 def _arrays(data: Any) -> Iterator[np.ndarray[Any, Any]]:
     dataset = getattr(data, "dataset", None)
-    yield from dataset.arrays if isinstance(dataset, ArrayDataset) else ()
+    yield from dataset.arrays if isinstance(dataset, ArrayDataset | ImageDataset) else ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from clearprop.errors import UsageError
 from clearprop.tensor import Tensor
 from clearprop.train.callbacks import Callback
-from clearprop.train.figures import is_fraction
+from clearprop.train.figures import better
 
 if TYPE_CHECKING:
     from clearprop.train.run import Run
@@ -22,7 +22,8 @@ class EarlyStopping(Callback):
         monitor: the column of the history to watch.
         patience: epochs to wait for a better value; None to train all epochs, and only go back to the best weights.
         min_delta: a value must be better by more than this to count.
-        mode: "min" where less is better, "max" where more is; by default "max" for accuracies, else "min".
+        mode: "min" where less is better, "max" where more is; by default "max" for accuracy, precision,
+            recall, f1, auc, r2 and what is named score, else "min".
         restore_best: False to keep the weights of the last epoch.
 
     >>> EarlyStopping("val_accuracy", patience=3).mode
@@ -45,7 +46,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
-        self.mode = mode or ("max" if is_fraction(monitor) else "min")
+        self.mode = mode or (better(monitor) or "min")
         self.restore_best = restore_best
         self._best, self._waited = self._worst, 0
         self._weights: dict[str, Tensor] = {}

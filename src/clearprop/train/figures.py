@@ -6,11 +6,16 @@ Plain text without control characters: what is aligned, coloured or escaped is t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Literal
 
 # What a row of an epoch holds besides losses and metrics.
 BOOKKEEPING = ("epoch", "lr", "seconds", "examples_per_second")
 VALIDATION = "val_"
+
+_MORE = ("accuracy", "precision", "recall", "f1", "auc", "r2", "score")
+_LESS = ("loss", "perplexity", "mae", "mse", "rmse", "error")
 
 
 def figure(name: str, value: float) -> str:
@@ -47,6 +52,16 @@ def is_fraction(name: str) -> bool:
     (True, False)
     """
     return name.endswith("accuracy")
+
+
+def better(name: str) -> Literal["min", "max"] | None:
+    """Whether less or more of a figure is better, by the last word of its name; None for names that say nothing of it.
+
+    >>> better("val_loss"), better("val_macro f1"), better("top-5 accuracy"), better("temperature")
+    ('min', 'max', 'max', None)
+    """
+    word = re.split(r"[\W_]", name)[-1]
+    return "max" if word in _MORE else "min" if word in _LESS else None
 
 
 def label(name: str) -> str:

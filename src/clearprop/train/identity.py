@@ -7,16 +7,16 @@ so that objects which have been in use compare like fresh ones.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 
-from clearprop.data import ArrayDataset
+from clearprop.data.selections import arrays_behind
 from clearprop.errors import UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
-from clearprop.optim.lr_scheduler import LRScheduler
+from clearprop.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from clearprop.train.history import plain
 
 Words = dict[str, str]
@@ -42,24 +42,23 @@ def of_model(model: Module) -> Words:
     return words
 
 
-def of_optimizer(optimizer: Optimizer, scheduled: bool) -> Words:
-    """Its class, and the settings and sizes of its groups; without the learning rates if a scheduler sets them."""
+def of_optimizer(optimizer: Optimizer, scheduled: Set[str]) -> Words:
+    """Its class, and the settings and sizes of its groups; without those that a scheduler sets."""
     words = {"optimizer": type(optimizer).__name__}
     for index, group in enumerate(optimizer.param_groups):
-        left_out = ("params", "lr") if scheduled else ("params",)
+        left_out = scheduled | {"params", "initial_lr"}
         settings = {name: value for name, value in group.items() if name not in left_out}
         settings["parameters"] = len(group["params"])
         words |= {f"optimizer.{index}.{name}": str(plain(value)) for name, value in settings.items()}
     return words
 
 
-def of_scheduler(scheduler: LRScheduler | None, each: str) -> Words:
-    """Its class and settings, and whether it counts epochs or steps."""
+def of_scheduler(scheduler: LRScheduler | None, each: str, monitor: str) -> Words:
+    """Its class and settings, what it starts from, whether it counts epochs or steps, and what it looks at."""
     if scheduler is None:
         return {"scheduler": "none"}
-    own = [item for item in vars(scheduler).items() if not item[0].startswith("_") and item[0] != "last_epoch"]
-    settings = [f"{name}={value!r}" for name, value in own if isinstance(value, _SETTINGS) or name == "base_lrs"]
-    return {"scheduler": f"{type(scheduler).__name__}({', '.join(settings)}), each {each}"}
+    looks = f", looks at {monitor}" if isinstance(scheduler, ReduceLROnPlateau) else ""
+    return {"scheduler": f"{scheduler!r} from {scheduler.base_lrs}, each {each}{looks}"}
 
 
 def of_data(data: Any, name: str) -> Words:
@@ -70,10 +69,8 @@ def of_data(data: Any, name: str) -> Words:
     if hasattr(data, "state_dict"):
         counted = ("epoch", "position")
         words |= {f"{name}.{key}": str(value) for key, value in data.state_dict().items() if key not in counted}
-    dataset = getattr(data, "dataset", None)
-    if isinstance(dataset, ArrayDataset):
-        for index, array in enumerate(dataset.arrays):
-            words[f"{name}.{index}"] = f"{array.dtype}{list(array.shape)}, CRC-32 {_checksum(array):08x}"
+    for index, array in enumerate(arrays_behind(getattr(data, "dataset", None))):
+        words[f"{name}.{index}"] = f"{array.dtype}{list(array.shape)}, CRC-32 {_checksum(array):08x}"
     return words
 
 

@@ -39,6 +39,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     scheduler: LRScheduler | None = None,
     schedule: Each = "epoch",
+    monitor: str = "val_loss",
     clip_grad_norm: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -60,6 +61,7 @@ def fit(
         callbacks: what else is to happen, such as `EarlyStopping`.
         scheduler: changes the learning rate.
         schedule: whether the scheduler counts epochs or steps.
+        monitor: the figure of an epoch that a `ReduceLROnPlateau` looks at.
         clip_grad_norm: the largest norm that the gradients, as one long vector, may have.
         checkpoint: a file to save the run in after every epoch; with other intervals, a `Checkpoint`.
         resume: a checkpoint to go on from, with everything else as it was then. Unless `checkpoint` names another file,
@@ -96,8 +98,8 @@ def fit(
     True
     """
     run = Run(model, data, loss=loss, optimizer=optimizer, epochs=epochs, validation=validation, metrics=metrics,
-              callbacks=callbacks, scheduler=scheduler, schedule=schedule, clip_grad_norm=clip_grad_norm,
-              history=history)  # fmt: skip
+              callbacks=callbacks, scheduler=scheduler, schedule=schedule, monitor=monitor,
+              clip_grad_norm=clip_grad_norm, history=history)  # fmt: skip
     saving = checkpoint if checkpoint is not None else resume
     if saving is not None and not isinstance(saving, Checkpoint):
         saving = Checkpoint(saving)
@@ -245,8 +247,8 @@ class _Loop:
         row = run.history.add_epoch({**figures, "seconds": run.seconds_of_epoch(), "examples_per_second": speed})
         for callback in run.callbacks:
             callback.on_epoch_end(run)
-        if run.scheduler is not None and run.schedule == "epoch":
-            run.scheduler.step()
+        if run.schedule == "epoch":
+            run.step_schedule(row)
         run.progress.end_epoch(row, best=run.history.best_epoch == row["epoch"])
         position.epoch += 1
         position.batch, position.trained = 0, False

@@ -202,9 +202,10 @@ def _in_words(history: History, name: str, title: str, column: str) -> str:
     text = f"from {figure(name, values[first])} to {figure(name, values[last])}"
     if first == last:
         text = figure(name, values[first])
-    upwards = figures.is_fraction(name)
+    better = figures.better(name)
+    upwards = better == "max"
     best = finite[np.argmax(values[finite]) if upwards else np.argmin(values[finite])]
-    if best != last and (name == "loss" or upwards):
+    if best != last and better is not None:
         text += f", {'highest' if upwards else 'lowest'} in epoch {best + 1:,} with {figure(name, values[best])}"
     if last + 1 < len(values):
         text += f"; not finite from epoch {last + 2:,} on"

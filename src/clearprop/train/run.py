@@ -16,10 +16,11 @@ import numpy as np
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
-from clearprop.optim.lr_scheduler import LRScheduler
+from clearprop.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from clearprop.random import Generator, default_generator
 from clearprop.train import identity
 from clearprop.train.callbacks import Callback
+from clearprop.train.figures import VALIDATION, better
 from clearprop.train.history import History
 from clearprop.train.metrics import AnyMetric, Mean, make_metrics
 from clearprop.train.progress import Progress
@@ -76,12 +77,13 @@ class Run:
         callbacks: Sequence[Callback] = (),
         scheduler: LRScheduler | None = None,
         schedule: Each = "epoch",
+        monitor: str = "val_loss",
         clip_grad_norm: float | None = None,
         history: History | None = None,
     ) -> None:
         self.model, self.data, self.validation = model, data, validation
         self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
-        self.scheduler, self.schedule = scheduler, schedule
+        self.scheduler, self.schedule, self.monitor = scheduler, schedule, monitor
         self.clip_grad_norm = clip_grad_norm
         self.callbacks = list(callbacks)
         self.history = history if history is not None else History(type(model).__name__)
@@ -146,6 +148,13 @@ class Run:
         self.position = Position(epoch=self.position.epoch, step=self.position.step, lr=self.learning_rate)
         self.epoch_began = time.perf_counter()
 
+    def step_schedule(self, row: Mapping[str, float]) -> None:
+        """Let the schedule go on after an epoch; one that waits for a figure is given that of the epoch's row."""
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(row[self.monitor])
+        elif self.scheduler is not None:
+            self.scheduler.step()
+
     def seconds_of_epoch(self) -> float:
         """How long this epoch has taken up to now, not counting an interruption."""
         return self.position.seconds + time.perf_counter() - self.epoch_began
@@ -165,12 +174,12 @@ class Run:
 
     def identify(self) -> None:
         """Look at what the run is made of, before it changes: a checkpoint will name it."""
-        scheduled = self.scheduler is not None
+        scheduled = frozenset() if self.scheduler is None else self.scheduler.sets
         self._identity = {
             **identity.of_model(self.model),
             **identity.of_objects([self.loss], "loss"),
             **identity.of_optimizer(self.optimizer, scheduled),
-            **identity.of_scheduler(self.scheduler, self.schedule),
+            **identity.of_scheduler(self.scheduler, self.schedule, self.monitor),
             "clip_grad_norm": str(self.clip_grad_norm),
             **identity.of_data(self.data, "data"),
             **identity.of_data(self.validation, "validation"),
@@ -266,6 +275,8 @@ def check_arguments(run: Any) -> None:
         raise UsageError(f"fit: schedule is {run.schedule!r}", hint='"epoch" or "step"')
     if run.scheduler is not None and run.scheduler.optimizer is not run.optimizer:
         raise UsageError("fit: the scheduler is that of another optimizer", hint="make it with this optimizer")
+    if isinstance(run.scheduler, ReduceLROnPlateau):
+        _check_plateau(run, run.scheduler)
     for callback in run.callbacks:
         if not isinstance(callback, Callback):
             name = getattr(callback, "__name__", type(callback).__name__)
@@ -275,6 +286,27 @@ def check_arguments(run: Any) -> None:
     if not any(id(parameter) in own for group in run.optimizer.param_groups for parameter in group["params"]):
         raise UsageError(
             "fit: the optimizer trains none of the model's parameters", hint="optim.AdamW(model.parameters())"
+        )
+
+
+def _check_plateau(run: Run, scheduler: ReduceLROnPlateau) -> None:
+    """Raise UsageError if a schedule that waits for a figure would get none, or one that it does not understand."""
+    if run.schedule != "epoch":
+        raise UsageError("fit: ReduceLROnPlateau looks at the figures of epochs", hint='schedule="epoch"')
+    names = ["loss", *(metric.name for metric in run.metrics)]
+    known = [*names, *(VALIDATION + name for name in names if run.validation is not None)]
+    if run.monitor not in known:
+        lacks_data = run.validation is None and run.monitor.removeprefix(VALIDATION) in names
+        raise UsageError(
+            f"fit: ReduceLROnPlateau is to look at {run.monitor!r}; the figures of this run are {', '.join(known)}",
+            hint="fit(..., validation=...)" if lacks_data else f"monitor={known[-1]!r}, or metrics=[...] for others",
+        )
+    direction = better(run.monitor)
+    if direction is not None and direction != scheduler.mode:
+        raise UsageError(
+            f"fit: ReduceLROnPlateau has mode={scheduler.mode!r}, but of {run.monitor!r} "
+            f"{'more' if direction == 'max' else 'less'} is better",
+            hint=f"mode={direction!r}",
         )
 
 

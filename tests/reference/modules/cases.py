@@ -55,10 +55,23 @@ class ModuleCase:
         return "-".join([*parts, *([] if self.training else ["eval"]), *([f"{self.steps}x"] if self.steps > 1 else [])])
 
 
+def of_function(name: str, inputs: tuple[Any, ...], **arguments: Any) -> ModuleCase:
+    """A case of a function of ``nn.functional`` that has no module."""
+
+    def make(nn: Any) -> Any:
+        class Applied(nn.Module):  # type: ignore[misc]
+            def forward(self, *given: Any) -> Any:
+                return getattr(nn.functional, name)(*given, **arguments)
+
+        return Applied()
+
+    return ModuleCase(name, arguments, inputs, make=make)
+
+
 def brief(value: Any) -> str:
     """A value in a label."""
     value = value.array if isinstance(value, Constant) else value
-    return f"array{np.shape(value)}" if isinstance(value, np.ndarray) else str(value)
+    return f"array{np.shape(value)}" if isinstance(value, np.ndarray) else getattr(value, "__name__", str(value))
 
 
 def numbers(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:

@@ -1,7 +1,7 @@
 """What is run in both libraries: training runs for the optimizers, schedules with their combinations, clipping.
 
-A case is data, and the same here and in PyTorch: names of classes with their arguments. ``library`` is `clearprop.optim`
-or `torch.optim`.
+A case is data, and the same here and in PyTorch: names of classes with their arguments. ``library`` is
+`clearprop.optim` or `torch.optim`.
 """
 
 from __future__ import annotations
@@ -213,7 +213,9 @@ class Schedule:
 
     def label(self) -> str:
         """What to call it in the output of the tests."""
-        return "-".join([_label(self.spec), self.optimizer, *map(str, self.rates), *([self.figures] * bool(self.figures))])
+        return "-".join(
+            [_label(self.spec), self.optimizer, *map(str, self.rates), *([self.figures] * bool(self.figures))]
+        )
 
 
 def _label(spec: Spec) -> str:

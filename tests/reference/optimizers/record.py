@@ -67,7 +67,7 @@ def figures(topic: str) -> list[dict[str, Any]]:
     """What PyTorch computes for all cases of a topic."""
     torch.set_default_dtype(torch.float64)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)  # when schedules are nested
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # made by nested schedules
         return TOPICS[topic]()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from clearprop.errors import DataError, UsageError
@@ -12,8 +14,8 @@ from clearprop.optim.optimizer import Optimizer
 class LRScheduler:
     """Base class; a subclass says in `get_lr` what the learning rates of the epoch `last_epoch` are.
 
-    ``scheduler.step()`` is called after the optimizer's at the end of each epoch, or of each step if the schedule counts
-    steps, and sets ``group["lr"]``.
+    ``scheduler.step()`` is called after the optimizer's, at the end of each epoch, or of each step if the schedule
+    counts steps; it sets ``group["lr"]``.
 
     Args:
         optimizer: whose groups' learning rates are set. Those that they had when the first schedule was made for it are
@@ -51,7 +53,7 @@ class LRScheduler:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise UsageError(
-                    f'{self._name}: last_epoch={last_epoch} needs groups that say what they began with, in "initial_lr"',
+                    f"{self._name}: last_epoch={last_epoch}, but the groups do not say with which initial_lr they began",
                     hint="load the optimizer's state first, or leave last_epoch out and load the schedule's",
                 )
             else:
@@ -144,7 +146,7 @@ class LRScheduler:
             setattr(self, name, saved[name])
         self.set_lr(saved["last_lr"])
 
-    def check_state(self, saved: Mapping[str, Any]) -> None:
+    def check_state(self, saved: Any) -> None:
         """Raise DataError unless the saved state is of such a schedule."""
         needed = self.state_dict().keys()
         if not isinstance(saved, Mapping) or not needed <= saved.keys():
@@ -214,31 +216,33 @@ def check_optimizer(name: str, optimizer: Any) -> None:
         raise UsageError(f"{name}: {optimizer!r} is not an optimizer", hint="optim.SGD(model.parameters(), lr=0.1)")
 
 
-def check_count(name: str, setting: str, value: Any, least: int = 1) -> None:
-    """Raise UsageError unless it is a whole number that is large enough."""
+def whole(name: str, setting: str, value: Any, least: int = 1) -> int:
+    """The setting of a schedule as an integer.
+
+    Raises:
+        UsageError: it is no whole number, or too small.
+    """
     if not is_whole(value) or value < least:
         raise UsageError(f"{name}: {setting}={value!r}", hint=f"a whole number, from {least} on")
+    return int(value)
 
 
-def check_share(name: str, setting: str, value: Any, *, open_below: bool = False) -> None:
-    """Raise UsageError unless it is a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0 or (
-        open_below and value == 0.0
-    ):
-        raise UsageError(
-            f"{name}: {setting}={value!r}", hint="a number above 0, to 1" if open_below else "a number from 0 to 1"
-        )
+def number(name: str, setting: str, value: Any, most: float = math.inf, *, positive: bool = False) -> float:
+    """The setting of a schedule as a float.
 
-
-def check_number(name: str, setting: str, value: Any, least: float = 0.0) -> None:
-    """Raise UsageError unless it is a number, finite and large enough."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
-        raise UsageError(f"{name}: {setting}={value!r}", hint=f"a number from {least:g} on")
+    Raises:
+        UsageError: it is no number, negative, infinite, or too large; or 0 where it must be positive.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not 0.0 <= value <= most or value == math.inf or (positive and value == 0.0):
+        range_ = ("above 0" if positive else "from 0") + (" on" if most == math.inf else f" to {most:g}")
+        raise UsageError(f"{name}: {setting}={value!r}", hint=f"a number {range_}")
+    return float(value)
 
 
 def is_whole(value: Any) -> bool:
     """Whether it is an integer, and not True or False."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def for_each_group(name: str, setting: str, value: Any, optimizer: Optimizer) -> list[float]:
@@ -251,9 +255,7 @@ def for_each_group(name: str, setting: str, value: Any, optimizer: Optimizer) ->
     values = list(value) if isinstance(value, (list, tuple)) else [value] * groups
     if len(values) != groups:
         raise UsageError(f"{name}: {setting} has {len(values)} numbers for {groups} groups of parameters")
-    for one in values:
-        check_number(name, setting, one)
-    return [float(one) for one in values]
+    return [number(name, setting, one) for one in values]
 
 
 def _shown(value: Any) -> str:

@@ -25,7 +25,7 @@ class Combined(LRScheduler):
         """Where this schedule stands, and all that it is made of."""
         return super().state_dict() | {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
-    def check_state(self, saved: Mapping[str, Any]) -> None:
+    def check_state(self, saved: Any) -> None:
         """Raise DataError unless the saved state is of a schedule that is made of the same."""
         super().check_state(saved)
         if len(saved["schedulers"]) != len(self.schedulers):
@@ -151,7 +151,7 @@ def _checked(name: str, schedulers: Any, optimizer: Optimizer | None) -> list[LR
         raise UsageError(f"{name}: schedulers={schedulers!r}", hint="a list of schedules of one optimizer")
     for scheduler in schedulers:
         if not isinstance(scheduler, LRScheduler):
-            raise UsageError(f"{name}: {scheduler!r} is not a schedule", hint="optim.lr_scheduler.StepLR(optimizer, 30)")
+            raise UsageError(f"{name}: {scheduler!r} is not a schedule", hint="lr_scheduler.StepLR(optimizer, 30)")
         if isinstance(scheduler, ReduceLROnPlateau):
             raise UsageError(f"{name}: ReduceLROnPlateau needs a figure in every step", hint="step it by itself")
         if scheduler.optimizer is not (optimizer or schedulers[0].optimizer):
@@ -169,4 +169,4 @@ def _checked_milestones(milestones: Any, schedulers: int) -> list[int]:
     before = [-1, *milestones]
     if any(not is_whole(one) or one <= last for last, one in zip(before, milestones, strict=False)):
         raise UsageError(f"SequentialLR: milestones={milestones!r}", hint=hint)
-    return list(milestones)
+    return [int(one) for one in milestones]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from clearprop.optim.lr_scheduler.base import FactorLR, LRScheduler, check_count, check_number
+from clearprop.optim.lr_scheduler.base import FactorLR, LRScheduler, number, whole
 from clearprop.optim.optimizer import Optimizer
 
 
@@ -29,10 +29,8 @@ class CosineAnnealingLR(FactorLR):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        check_count("CosineAnnealingLR", "T_max", T_max)
-        check_number("CosineAnnealingLR", "eta_min", eta_min)
-        self.T_max = T_max
-        self.eta_min = eta_min
+        self.T_max = whole("CosineAnnealingLR", "T_max", T_max)
+        self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     @property
@@ -71,12 +69,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
         name = "CosineAnnealingWarmRestarts"
-        check_count(name, "T_0", T_0)
-        check_count(name, "T_mult", T_mult)
-        check_number(name, "eta_min", eta_min)
-        self.T_0 = T_0
-        self.T_mult = T_mult
-        self.eta_min = eta_min
+        self.T_0 = whole(name, "T_0", T_0)
+        self.T_mult = whole(name, "T_mult", T_mult)
+        self.eta_min = number(name, "eta_min", eta_min)
         self.T_cur: float = 0
         self.T_i = T_0
         super().__init__(optimizer, last_epoch)
@@ -95,9 +90,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             self.T_cur += 1
         else:
-            check_number(type(self).__name__, "epoch", epoch)
+            self.T_cur, self.T_i = number(type(self).__name__, "epoch", epoch), self.T_0
             self.last_epoch = math.floor(epoch) - 1
-            self.T_cur, self.T_i = epoch, self.T_0
         while self.T_cur >= self.T_i:
             self.T_cur -= self.T_i
             self.T_i *= self.T_mult

@@ -12,11 +12,10 @@ from typing import Any, Literal, NamedTuple
 from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import (
     LRScheduler,
-    check_count,
-    check_number,
     check_optimizer,
-    check_share,
     for_each_group,
+    number,
+    whole,
 )
 from clearprop.optim.lr_scheduler.cosine import cosine
 from clearprop.optim.optimizer import Optimizer
@@ -64,8 +63,8 @@ class CyclicLR(MomentumScheduler):
         max_lr: the highest, in the first cycle.
         step_size_up: steps on the way up.
         step_size_down: steps on the way down; as many by default.
-        mode: "triangular"; "triangular2" halves the height with each cycle; "exp_range" multiplies it by gamma with each
-            step.
+        mode: "triangular"; "triangular2" halves the height with each cycle; "exp_range" multiplies it by gamma with
+            each step.
         gamma: for "exp_range".
         scale_fn: a function for the height instead of ``mode``, of what ``scale_mode`` says.
         scale_mode: "cycle", the number of the cycle from 1 on; or "iterations", that of the step.
@@ -102,16 +101,15 @@ class CyclicLR(MomentumScheduler):
         last_epoch: int = -1,
     ) -> None:
         check_optimizer("CyclicLR", optimizer)
-        check_count("CyclicLR", "step_size_up", step_size_up)
-        self.step_size_up = step_size_up
-        self.step_size_down = step_size_up if step_size_down is None else step_size_down
-        check_count("CyclicLR", "step_size_down", self.step_size_down)
-        check_number("CyclicLR", "gamma", gamma)
+        self.step_size_up = whole("CyclicLR", "step_size_up", step_size_up)
+        down = step_size_up if step_size_down is None else step_size_down
+        self.step_size_down = whole("CyclicLR", "step_size_down", down)
+        self.gamma = number("CyclicLR", "gamma", gamma)
         if mode not in ("triangular", "triangular2", "exp_range"):
             raise UsageError(f"CyclicLR: mode={mode!r}", hint='"triangular", "triangular2" or "exp_range"')
         if scale_mode not in ("cycle", "iterations"):
             raise UsageError(f"CyclicLR: scale_mode={scale_mode!r}", hint='"cycle" or "iterations"')
-        self.mode, self.gamma, self.scale_fn, self.scale_mode = mode, gamma, scale_fn, scale_mode
+        self.mode, self.scale_fn, self.scale_mode = mode, scale_fn, scale_mode
         self.low_lrs = for_each_group("CyclicLR", "base_lr", base_lr, optimizer)
         self.max_lrs = for_each_group("CyclicLR", "max_lr", max_lr, optimizer)
         self.cycle_momentum = cycle_momentum
@@ -209,23 +207,21 @@ class OneCycleLR(MomentumScheduler):
     ) -> None:
         check_optimizer("OneCycleLR", optimizer)
         self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
-        check_share("OneCycleLR", "pct_start", pct_start)
-        for name, divisor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
-            check_number("OneCycleLR", name, divisor)
-            if divisor == 0.0:
-                raise UsageError(f"OneCycleLR: {name}=0", hint="a number above 0")
+        self.pct_start = number("OneCycleLR", "pct_start", pct_start, 1.0)
+        first = number("OneCycleLR", "div_factor", div_factor, positive=True)
+        last = number("OneCycleLR", "final_div_factor", final_div_factor, positive=True)
         if anneal_strategy not in ("cos", "linear"):
             raise UsageError(f"OneCycleLR: anneal_strategy={anneal_strategy!r}", hint='"cos" or "linear"')
-        self.pct_start, self.anneal_strategy, self.three_phase = pct_start, anneal_strategy, three_phase
+        self.anneal_strategy, self.three_phase = anneal_strategy, three_phase
         self.max_lrs = for_each_group("OneCycleLR", "max_lr", max_lr, optimizer)
-        self.first_lrs = [lr / div_factor for lr in self.max_lrs]
-        self.min_lrs = [lr / final_div_factor for lr in self.first_lrs]
+        self.first_lrs = [lr / first for lr in self.max_lrs]
+        self.min_lrs = [lr / last for lr in self.first_lrs]
         self.cycle_momentum = cycle_momentum
         self.base_momentums, self.max_momentums = _momenta(
             "OneCycleLR", cycle_momentum, base_momentum, max_momentum, optimizer
         )
-        for group, first in zip(optimizer.param_groups, self.first_lrs, strict=True):
-            group["initial_lr"] = first
+        for group, lr in zip(optimizer.param_groups, self.first_lrs, strict=True):
+            group["initial_lr"] = lr
         super().__init__(optimizer, last_epoch)
 
     def step(self) -> None:
@@ -275,13 +271,10 @@ class OneCycleLR(MomentumScheduler):
 
 def _total_steps(total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
     if total_steps is not None:
-        check_count("OneCycleLR", "total_steps", total_steps)
-        return int(total_steps)
+        return whole("OneCycleLR", "total_steps", total_steps)
     if epochs is None or steps_per_epoch is None:
         raise UsageError("OneCycleLR: how many steps will there be?", hint="total_steps=epochs * len(loader)")
-    check_count("OneCycleLR", "epochs", epochs)
-    check_count("OneCycleLR", "steps_per_epoch", steps_per_epoch)
-    return int(epochs * steps_per_epoch)
+    return whole("OneCycleLR", "epochs", epochs) * whole("OneCycleLR", "steps_per_epoch", steps_per_epoch)
 
 
 def _momenta(

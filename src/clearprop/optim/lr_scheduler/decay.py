@@ -10,11 +10,10 @@ from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import (
     FactorLR,
     LRScheduler,
-    check_count,
-    check_number,
     check_optimizer,
-    check_share,
     is_whole,
+    number,
+    whole,
 )
 from clearprop.optim.optimizer import Optimizer
 
@@ -37,10 +36,8 @@ class StepLR(FactorLR):
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        check_count("StepLR", "step_size", step_size)
-        check_number("StepLR", "gamma", gamma)
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size = whole("StepLR", "step_size", step_size)
+        self.gamma = number("StepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -69,12 +66,8 @@ class MultiStepLR(FactorLR):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        check_number("MultiStepLR", "gamma", gamma)
-        numbers = list(milestones) if isinstance(milestones, Iterable) else [milestones]
-        if not isinstance(milestones, Iterable) or any(not is_whole(number) or number < 0 for number in numbers):
-            raise UsageError(f"MultiStepLR: milestones={milestones!r}", hint="numbers of epochs: milestones=[30, 80]")
-        self.milestones = sorted(numbers)
-        self.gamma = gamma
+        self.gamma = number("MultiStepLR", "gamma", gamma)
+        self.milestones = _epochs(milestones)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -100,10 +93,8 @@ class ConstantLR(FactorLR):
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3.0, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
-        check_share("ConstantLR", "factor", factor)
-        check_count("ConstantLR", "total_iters", total_iters, 0)
-        self.factor = factor
-        self.total_iters = total_iters
+        self.factor = number("ConstantLR", "factor", factor, 1.0)
+        self.total_iters = whole("ConstantLR", "total_iters", total_iters, 0)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -136,12 +127,9 @@ class LinearLR(FactorLR):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        check_share("LinearLR", "start_factor", start_factor, open_below=True)
-        check_share("LinearLR", "end_factor", end_factor)
-        check_count("LinearLR", "total_iters", total_iters)
-        self.start_factor = start_factor
-        self.end_factor = end_factor
-        self.total_iters = total_iters
+        self.start_factor = number("LinearLR", "start_factor", start_factor, 1.0, positive=True)
+        self.end_factor = number("LinearLR", "end_factor", end_factor, 1.0)
+        self.total_iters = whole("LinearLR", "total_iters", total_iters)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -164,8 +152,7 @@ class ExponentialLR(FactorLR):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        check_number("ExponentialLR", "gamma", gamma)
-        self.gamma = gamma
+        self.gamma = number("ExponentialLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -189,10 +176,8 @@ class PolynomialLR(FactorLR):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        check_count("PolynomialLR", "total_iters", total_iters)
-        check_number("PolynomialLR", "power", power)
-        self.total_iters = total_iters
-        self.power = power
+        self.total_iters = whole("PolynomialLR", "total_iters", total_iters)
+        self.power = number("PolynomialLR", "power", power)
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, epoch: int) -> float:
@@ -217,9 +202,7 @@ class LambdaLR(LRScheduler):
     [0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, lr_lambda: OfEpoch | Sequence[OfEpoch], last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, lr_lambda: OfEpoch | Sequence[OfEpoch], last_epoch: int = -1) -> None:
         self.lr_lambdas = _functions("LambdaLR", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
@@ -246,9 +229,7 @@ class MultiplicativeLR(LRScheduler):
     True
     """
 
-    def __init__(
-        self, optimizer: Optimizer, lr_lambda: OfEpoch | Sequence[OfEpoch], last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, lr_lambda: OfEpoch | Sequence[OfEpoch], last_epoch: int = -1) -> None:
         self.lr_lambdas = _functions("MultiplicativeLR", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
@@ -258,6 +239,13 @@ class MultiplicativeLR(LRScheduler):
         if self.last_epoch == 0:
             return rates
         return [rate * of(self.last_epoch) for rate, of in zip(rates, self.lr_lambdas, strict=True)]
+
+
+def _epochs(milestones: Any) -> list[int]:
+    epochs: list[Any] = list(milestones) if isinstance(milestones, Iterable) else [None]
+    if any(not is_whole(epoch) or epoch < 0 for epoch in epochs):
+        raise UsageError(f"MultiStepLR: milestones={milestones!r}", hint="numbers of epochs: milestones=[30, 80]")
+    return sorted(int(epoch) for epoch in epochs)
 
 
 def _functions(name: str, given: Any, optimizer: Optimizer) -> list[OfEpoch]:

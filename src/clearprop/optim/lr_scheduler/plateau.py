@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from clearprop.errors import UsageError
-from clearprop.optim.lr_scheduler.base import LRScheduler, check_count, check_number, check_optimizer, for_each_group
+from clearprop.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number, whole
 from clearprop.optim.optimizer import Optimizer
 
 
@@ -58,16 +58,14 @@ class ReduceLROnPlateau(LRScheduler):
             raise UsageError(f"{name}: mode={mode!r}", hint='"min" for a loss, "max" for an accuracy')
         if threshold_mode not in ("rel", "abs"):
             raise UsageError(f"{name}: threshold_mode={threshold_mode!r}", hint='"rel" or "abs"')
-        check_number(name, "factor", factor)
+        self.factor = number(name, "factor", factor)
         if factor >= 1.0:
             raise UsageError(f"{name}: factor={factor}", hint="a number below 1: factor=0.1")
-        check_count(name, "patience", patience, 0)
-        check_count(name, "cooldown", cooldown, 0)
-        check_number(name, "threshold", threshold)
-        check_number(name, "eps", eps)
-        self.mode, self.factor, self.patience = mode, factor, patience
-        self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.cooldown, self.eps = cooldown, eps
+        self.patience = whole(name, "patience", patience, 0)
+        self.cooldown = whole(name, "cooldown", cooldown, 0)
+        self.threshold = number(name, "threshold", threshold)
+        self.eps = number(name, "eps", eps)
+        self.mode, self.threshold_mode = mode, threshold_mode
         self.min_lrs = for_each_group(name, "min_lr", min_lr, optimizer)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = 0

@@ -1,9 +1,24 @@
 """The cases of modules by topic. After a change: ``python -m tests.reference.modules.record TOPIC``."""
 
 from tests.reference.modules.cases import ModuleCase
-from tests.reference.modules.topics import linear, recurrent
+from tests.reference.modules.topics import (
+    activations,
+    attention,
+    embedding,
+    linear,
+    losses,
+    normalization,
+    recurrent,
+    transformer,
+)
 
 TOPICS: dict[str, list[ModuleCase]] = {
+    "attention": attention.CASES,
+    "activations": activations.CASES,
+    "embedding": embedding.CASES,
     "linear": linear.CASES,
+    "losses": losses.CASES,
+    "normalization": normalization.CASES,
     "recurrent": recurrent.CASES,
+    "transformer": transformer.CASES,
 }

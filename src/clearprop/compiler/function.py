@@ -1,0 +1,228 @@
+"""``compile``: a function that is traced at its first call, and from then on run as a whole.
+
+A program serves all calls whose tensors have the same shapes and dtypes, whose other arguments are equal, that find the
+modules as they were (training or evaluation, their settings), and whose gradients are there, or None, where they were.
+For any other call the function is traced again; so many programs are kept, and the one used longest ago makes way.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from time import perf_counter
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+
+from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.compiler.executors import Runner, executor
+from clearprop.compiler.guards import Guards
+from clearprop.compiler.simplify import simplify
+from clearprop.compiler.whole import Whole
+from clearprop.errors import UsageError
+from clearprop.graph import state
+from clearprop.primitive import spec_of
+from clearprop.tensor import Tensor, to_array
+
+_MOST_PROGRAMS = 64
+"""So many programs of one function are kept."""
+
+
+class Entry(NamedTuple):
+    """A traced function, ready to run."""
+
+    whole: Whole
+    guards: Guards
+    runner: Runner
+    seconds: dict[str, float]
+
+    def fits(self) -> bool:
+        """Whether modules and gradients are as they were when it was traced."""
+        return self.guards.hold() and self.whole.fits_gradients()
+
+
+class Compiled:
+    """What `compile` returns: a function that runs as a whole.
+
+    Attributes:
+        function: the Python function.
+        traces: how often it has been traced.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str, static_argnames: Sequence[str]) -> None:
+        self.function = function
+        self.executor = name
+        self.traces = 0
+        self._make = executor(name)
+        self._static = frozenset(static_argnames)
+        self._entries: OrderedDict[Any, list[Entry]] = OrderedDict()
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result; what the function changes is changed."""
+        if state.tracer is not None:  # part of another traced function
+            return self.function(*args, **kwargs)
+        call = _Call(args, kwargs, self._static)
+        entries = self._entries.setdefault(call.key, [])
+        self._entries.move_to_end(call.key)
+        entry = next((entry for entry in entries if entry.fits()), None)
+        if entry is None:
+            entry = self._trace(call)
+            entries.insert(0, entry)
+            del entries[_MOST_PROGRAMS:]
+            while len(self._entries) > _MOST_PROGRAMS:
+                self._entries.popitem(last=False)
+        return _run(entry, call.tensors)
+
+    def _trace(self, call: _Call) -> Entry:
+        started = perf_counter()
+        grads = state.grad_enabled
+        specs = [(spec_of(x), grads and x.requires_grad) for x in call.tensors]
+        whole = Whole(lambda *xs: call.run(self.function, xs), specs)
+        traced = perf_counter()
+        if not whole.differentiable:
+            whole.program = simplify(whole.program)
+        simplified = perf_counter()
+        runner = self._make(whole.program)
+        self.traces += 1
+        seconds = {
+            "trace": traced - started,
+            "simplify": simplified - traced,
+            self.executor: perf_counter() - simplified,
+        }
+        return Entry(whole, Guards(whole.visited), runner, seconds)
+
+    def clear(self) -> None:
+        """Forget all programs; the next call traces the function again."""
+        self._entries.clear()
+
+    def report(self) -> str:
+        """What was compiled: for each program its inputs, nodes, floating-point operations, and the time it took."""
+        lines = [f"{getattr(self.function, '__name__', 'function')}: executor {self.executor}, {self.traces} traces"]
+        for key, entries in self._entries.items():
+            for entry in entries:
+                program, whole = entry.whole.program, entry.whole
+                lines.append(f"  arguments {key.tensors}")
+                lines.append(
+                    f"    {len(program.order)} nodes, {program.flops():,} FLOP; reads {len(whole.read)} cells, "
+                    f"assigns {len(whole.assigned)}, leaves {len(whole.left)} gradients"
+                )
+                times = ", ".join(f"{stage} {1000 * seconds:.1f} ms" for stage, seconds in entry.seconds.items())
+                lines.append(f"    {times}")
+        return "\n".join(lines)
+
+
+def _run(entry: Entry, arguments: Sequence[Tensor]) -> Any:
+    whole = entry.whole
+    inputs = whole.inputs(arguments)
+    if whole.differentiable and state.grad_enabled:  # a gradient may be asked for: let the program be recorded
+        return whole.finish(whole.program.run(inputs))
+    return whole.finish(entry.runner([x.array for x in inputs]))
+
+
+class _Key(NamedTuple):
+    """What a call has in common with others that the same program serves."""
+
+    nesting: str
+    tensors: tuple[str, ...]
+    others: tuple[Any, ...]
+    grad_enabled: bool
+
+
+class _Call:
+    """The arguments of one call, taken apart: tensors, and all others, which are part of the key."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[str]) -> None:
+        self.tree = [list(args), {name: kwargs[name] for name in sorted(kwargs)}]
+        self.leaves = flatten(self.tree)
+        dynamic = [isinstance(x, (Tensor, np.ndarray)) for x in self.leaves]
+        if static:
+            named = [name in static for name in sorted(kwargs) for _ in flatten(kwargs[name])]
+            fixed = [False] * (len(dynamic) - len(named)) + named
+            dynamic = [d and not f for d, f in zip(dynamic, fixed, strict=True)]
+        self.dynamic = dynamic
+        self.tensors = [
+            x if isinstance(x, Tensor) else Tensor(to_array(x))
+            for x, is_tensor in zip(self.leaves, dynamic, strict=True)
+            if is_tensor
+        ]
+        others = tuple(_comparable(x) for x, is_tensor in zip(self.leaves, dynamic, strict=True) if not is_tensor)
+        nesting = str(rebuild(self.tree, ["*" if is_tensor else "-" for is_tensor in dynamic]))
+        flows = tuple(f"{spec_of(x)}{'*' if x.requires_grad else ''}" for x in self.tensors)
+        self.key = _Key(nesting, flows, others, state.grad_enabled)
+
+    def run(self, function: Callable[..., Any], tensors: Sequence[Tensor]) -> Any:
+        """Call the function with these tensors in their places."""
+        following = iter(tensors)
+        leaves = [next(following) if is_tensor else x for x, is_tensor in zip(self.leaves, self.dynamic, strict=True)]
+        args, kwargs = rebuild(self.tree, leaves)
+        return function(*args, **kwargs)
+
+
+def _comparable(x: Any) -> Any:
+    """A value that is equal for equal arguments: of numbers and strings themselves, of other objects who they are."""
+    if isinstance(x, (bool, int, float, str, bytes, type(None))):
+        return type(x).__name__, x
+    return _Same(x)
+
+
+class _Same:
+    """An object that is equal to itself alone; it is kept alive, so that no other can take its place."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.x is self.x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+
+@overload
+def compile(fn: Callable[..., Any], *, executor: str = ..., static_argnames: Sequence[str] = ...) -> Compiled: ...
+@overload
+def compile(
+    fn: None = ..., *, executor: str = ..., static_argnames: Sequence[str] = ...
+) -> Callable[[Callable[..., Any]], Compiled]: ...
+
+
+def compile(
+    fn: Callable[..., Any] | None = None,
+    *,
+    executor: str = "reference",
+    static_argnames: Sequence[str] = (),
+) -> Compiled | Callable[[Callable[..., Any]], Compiled]:
+    """A function that is run as a whole instead of operation by operation; also a decorator.
+
+    The function is run once on symbols. Tensors and arrays among its arguments, and the cells that it reads
+    (parameters, buffers, optimizer state, counters of random numbers), become inputs; what it returns, and the cells
+    and gradients that it changes, become outputs. So an ordinary training step compiles whole. All other arguments, and
+    whatever else Python does, are fixed when the function is traced: another number is another program.
+
+    Args:
+        executor: "reference" runs the program with NumPy.
+        static_argnames: keyword arguments that are fixed although they are arrays.
+
+    Raises:
+        TraceError: if the function asks for a value, as ``if x.sum() > 0`` does; it names the line.
+
+    >>> import clearprop as cp
+    >>> w = cp.Parameter([1.0, 2.0])
+    >>> optimizer = cp.optim.SGD([w], lr=0.1)
+    >>> @cp.compile
+    ... def step(x):
+    ...     optimizer.zero_grad()
+    ...     loss = ((w * x) ** 2).sum()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> [round(step(cp.ones(2)).item(), 3) for _ in range(3)]
+    [5.0, 3.2, 2.048]
+    """
+    if fn is None:
+        return lambda function: Compiled(function, executor, static_argnames)
+    if not callable(fn):
+        raise UsageError(f"compile: {fn!r} is not a function"[:200], hint="cp.compile(function), or @cp.compile")
+    return Compiled(fn, executor, static_argnames)

@@ -1,0 +1,162 @@
+"""One run of a function on symbols, with everything that it reads and changes.
+
+What a training step touches is not only its arguments: it reads parameters, optimizer state, counters of random numbers
+(cells), and gradients; it assigns cells and leaves gradients behind. All that is read becomes inputs of the program, all
+that is changed becomes outputs, and after tracing everything is as it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.errors import TraceError
+from clearprop.graph import Node, Released, leaf, state
+from clearprop.primitive import Spec, Value, spec_of, tracing
+from clearprop.tensor import Cell, CellWatcher, Parameter, Tensor
+from clearprop.trace import Program, Symbol, Tracer
+
+
+class Whole:
+    """A function as a program.
+
+    Inputs of the program are, in this order, the tensors among its arguments, the cells it reads, the gradients it
+    finds, and tensors that it captured; outputs are the tensors among its results, the cells it assigns, and the
+    gradients it leaves.
+
+    Args:
+        f: takes the tensors, returns a nesting of tensors and other things.
+        arguments: shapes and dtypes, and whether gradients flow to them.
+
+    Attributes:
+        result: what the function returned, with symbols.
+        read, assigned: cells.
+        found, absent: parameters whose gradients are read first of all, and were there, or were None.
+        left, cleared: parameters whose gradients are set in the end, or become None.
+        captured: tensors from outside that have a history.
+        visited: modules that were called.
+        differentiable: whether gradients flow to a result.
+    """
+
+    def __init__(self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]]) -> None:
+        tracer = Tracer(state.tracer)
+        cells = _Cells(state.cell_watcher, tracer)
+        state.cell_watcher = cells
+        try:
+            with tracing(tracer):
+                symbols = [_argument(tracer, spec, is_leaf) for spec, is_leaf in arguments]
+                self.result = f(*symbols)
+                results = [y for y in flatten(self.result) if isinstance(y, Tensor)]
+                self.assigned = list(cells.assigned_cells)
+                grads = {p: p.peek_grad() for p in cells.replaced}
+                self.left = [p for p, g in grads.items() if g is not None]
+                self.cleared = [p for p, g in grads.items() if g is None]
+                ends = [
+                    *results,
+                    *(cell.peek() for cell in self.assigned),
+                    *(g for g in grads.values() if g is not None),
+                ]
+                outputs = [tracer.node_of(tracer.lifted(y).array) for y in ends]
+        finally:
+            state.cell_watcher = cells.outer
+            cells.put_back()
+        self.differentiable = any(_flows(y.node) for y in results)
+        self.results = len(results)
+        self.read, self.found, self.absent = list(cells.symbols), list(cells.grad_symbols), list(cells.absent)
+        self.captured, self.visited = list(tracer.captured), list(tracer.visited)
+        inputs = [x.array.node for x in (*symbols, *cells.symbols.values(), *cells.grad_symbols.values())]
+        inputs += [lifted.array.node for lifted in tracer.captured.values()]
+        self.program = Program(inputs, outputs, tracer.constants)
+
+    def fits_gradients(self) -> bool:
+        """Whether the gradients that the function reads are there, or are None, as they were when it was traced."""
+        return all(p.peek_grad() is None for p in self.absent) and not any(p.peek_grad() is None for p in self.found)
+
+    def inputs(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+        """What the program takes, at this moment."""
+        grads = [p.peek_grad() for p in self.found]
+        return [*arguments, *(cell.peek() for cell in self.read), *(g for g in grads if g is not None), *self.captured]
+
+    def finish(self, outputs: Sequence[Value]) -> Any:
+        """Put outputs where they belong, and return the function's result."""
+        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs]
+        ends = self.results + len(self.assigned)
+        for cell, value in zip(self.assigned, tensors[self.results : ends], strict=True):
+            cell.assign(value)
+        for parameter, g in zip(self.left, tensors[ends:], strict=True):
+            parameter.grad = g
+        for parameter in self.cleared:
+            parameter.grad = None
+        results = iter(tensors[: self.results])
+        leaves = [next(results) if isinstance(y, Tensor) else y for y in flatten(self.result)]
+        return rebuild(self.result, leaves)
+
+
+def _argument(tracer: Tracer, spec: Spec, is_leaf: bool) -> Tensor:
+    symbol = tracer.input(spec)
+    return Tensor(symbol, leaf(spec.shape, spec.dtype, None) if is_leaf else None)
+
+
+def _flows(node: Node | None) -> bool:
+    """Whether a backward pass could begin here: not if one has been through already."""
+    return node is not None and not isinstance(node.residuals, Released)
+
+
+class _Cells(CellWatcher):
+    """Puts a symbol into each cell, and each gradient, that the function reads; in the end takes all out again."""
+
+    def __init__(self, outer: CellWatcher | None, tracer: Tracer) -> None:
+        super().__init__(outer)
+        self.tracer = tracer
+        self.before: dict[Cell, Tensor] = {}
+        self.grads_before: dict[Parameter, Tensor | None] = {}
+        self.symbols: dict[Cell, Tensor] = {}
+        self.grad_symbols: dict[Parameter, Tensor] = {}
+        self.absent: dict[Parameter, None] = {}
+        self.assigned_cells: dict[Cell, None] = {}
+        self.replaced: dict[Parameter, None] = {}
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is about to be read."""
+        if cell in self.before:
+            return
+        held = self.before[cell] = cell.peek()
+        symbol = self.tracer.input(spec_of(held), cell.name)
+        is_trained = isinstance(cell, Parameter) and cell.requires_grad
+        self.symbols[cell] = Tensor(symbol, leaf(symbol.shape, symbol.dtype, cell) if is_trained else None)
+        cell.restore(self.symbols[cell])
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell that is about to be assigned."""
+        self.before.setdefault(cell, cell.peek())
+        self.assigned_cells[cell] = None
+
+    def grad_used(self, parameter: Parameter, *, replaced: bool) -> None:
+        """Called by a parameter whose gradient is about to be read, or replaced."""
+        if parameter not in self.grads_before:
+            held = self.grads_before[parameter] = parameter.peek_grad()
+            if held is None and not replaced:
+                self.absent[parameter] = None
+            elif held is not None and not replaced:
+                if held.requires_grad:
+                    raise TraceError(
+                        f"the gradient of {parameter.name or 'a parameter'} has a history (create_graph=True)",
+                        hint="parameter.grad = parameter.grad.detach() before the compiled function is called",
+                    )
+                self.grad_symbols[parameter] = Tensor(self.tracer.input(spec_of(held), f"{parameter.name}.grad"))
+                parameter.restore_grad(self.grad_symbols[parameter])
+        if replaced:
+            self.replaced[parameter] = None
+
+    def put_back(self) -> None:
+        """Give cells and gradients the values that they had."""
+        for cell, value in self.before.items():
+            cell.restore(value)
+        for parameter, g in self.grads_before.items():
+            parameter.restore_grad(g)
+
+
+def is_symbolic(x: Any) -> bool:
+    """Whether this is a tensor that has no value yet."""
+    return type(x) is Tensor and type(x.array) is Symbol

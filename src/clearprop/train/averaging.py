@@ -1,0 +1,72 @@
+"""A callback that averages the weights while a network is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from clearprop.errors import UsageError
+from clearprop.optim.swa_utils import AveragedModel
+from clearprop.train.callbacks import Callback
+
+if TYPE_CHECKING:
+    from clearprop.train.run import Run
+
+
+class AverageWeights(Callback):
+    """Take the weights into an average after every step, or after every epoch; a checkpoint keeps the average too.
+
+    Args:
+        averaged: the network with the averages, made of the model that is trained. Afterwards it is in evaluation mode.
+        each: "step", usual for exponential averages; "epoch", usual for equal weights.
+
+    Raises:
+        UsageError: that is no `AveragedModel`, or it was made of another network.
+
+    >>> from clearprop import data, nn, optim, train
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    >>> ema = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.9))
+    >>> history = train.fit(
+    ...     model,
+    ...     data.DataLoader(data.digits("train"), batch_size=128),
+    ...     loss=nn.CrossEntropyLoss(),
+    ...     optimizer=optim.AdamW(model.parameters()),
+    ...     epochs=1,
+    ...     callbacks=[train.AverageWeights(ema)],
+    ...     progress=False,
+    ... )
+    >>> ema.n_averaged.item() == history.epochs[-1]["epoch"] * 12
+    True
+    """
+
+    def __init__(self, averaged: AveragedModel, each: Literal["step", "epoch"] = "step") -> None:
+        if not isinstance(averaged, AveragedModel):
+            raise UsageError(
+                f"AverageWeights: {averaged!r} averages nothing", hint="optim.swa_utils.AveragedModel(model)"
+            )
+        if each not in ("step", "epoch"):
+            raise UsageError(f"AverageWeights: each={each!r}", hint='"step" or "epoch"')
+        self.averaged = averaged
+        self.each = each
+
+    def on_step_end(self, run: Run) -> None:
+        """Take in the weights."""
+        if self.each == "step":
+            self.averaged.update_parameters(run.model)
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Take in the weights."""
+        if self.each == "epoch":
+            self.averaged.update_parameters(run.model)
+
+    def on_fit_end(self, run: Run) -> None:
+        """The averages can be used at once, like the trained network."""
+        self.averaged.eval()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, and of how many weights they are."""
+        return {"averaged": self.averaged.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.averaged.load_state_dict(state["averaged"])

@@ -1,0 +1,78 @@
+"""Simplifying: fewer nodes, the same values to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from tests.core.test_random_graphs import draw_inputs, input_shapes, programs, run
+from tests.core.test_trace import traced
+
+import clearprop as cp
+from clearprop.compiler.simplify import simplify
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 5e-324])
+
+
+def names(f: Any, *arrays: Any) -> list[str]:
+    program = simplify(traced(f, *arrays).program)
+    found = program.run(arrays)
+    for one, other in zip(found, traced(f, *arrays).program.run(arrays), strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(np.signbit(one), np.signbit(other))
+    return [node.name for node in program.order]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * 1.0,
+        lambda x: 1.0 * x,
+        lambda x: x / 1.0,
+        lambda x: x - 0.0,
+        lambda x: -(-x),
+        lambda x: x.reshape(2, 4).reshape(8),
+        lambda x: cp.stop_gradient(x) if hasattr(cp, "stop_gradient") else x.detach(),
+        lambda x: x.astype(cp.float64),
+    ],
+)
+def test_what_changes_nothing_is_left_out(f: Any) -> None:
+    assert names(f, SPECIAL) == []
+
+
+@pytest.mark.parametrize("f", [lambda x: x * 0.0, lambda x: x + 0.0, lambda x: x - x, lambda x: x / x, lambda x: x + 1])
+def test_what_only_seems_to_change_nothing_stays(f: Any) -> None:
+    assert names(f, SPECIAL)
+
+
+def test_views_are_joined() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    assert names(lambda x: cp.permute_dims(cp.permute_dims(x, (1, 2, 0)), (1, 2, 0)), x) == ["permute"]
+    assert names(lambda x: cp.permute_dims(cp.permute_dims(x, (1, 2, 0)), (2, 0, 1)), x) == []
+    assert names(lambda x: x.reshape(6, 4).reshape(3, 8).reshape(4, 6), x) == ["reshape"]
+    assert names(lambda x: cp.broadcast_to(cp.broadcast_to(x[0, 0, 0], (4,)), (3, 4)) + 0.5, x).count("broadcast") == 2
+
+
+def test_what_is_computed_twice_is_computed_once() -> None:
+    assert names(lambda x: cp.sin(x) * cp.sin(x) + cp.sin(x), SPECIAL).count("sin") == 1
+
+
+def test_what_nobody_needs_is_not_computed() -> None:
+    def f(x: Any) -> Any:
+        cp.exp(x)
+        return x + 1.0
+
+    assert "exp" not in names(f, SPECIAL)
+
+
+@given(program=programs, shapes=input_shapes)
+def test_random_graphs_and_their_gradients_keep_their_values(program: Any, shapes: Any) -> None:
+    f = cp.value_and_grad(lambda *xs: run(program, xs), tuple(range(len(shapes))))
+    xs = draw_inputs(shapes)
+    before = traced(lambda *xs: [(found := f(*xs))[0], *found[1]], *xs).program
+    after = simplify(before)
+    assert len(after.order) <= len(before.order)
+    for one, other in zip(after.run(xs), before.run(xs), strict=True):
+        np.testing.assert_array_equal(one, other)
