@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearprop.data import ArrayDataset, DataLoader
+from clearprop.data import (
+    ArrayDataset,
+    Compose,
+    Cutout,
+    DataLoader,
+    MixUp,
+    PadCollate,
+    RandomCrop,
+    RandomHorizontalFlip,
+)
 from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Tensor
 
@@ -195,6 +204,103 @@ def test_the_state_of_another_loader_is_refused(changed: dict[str, Any], name: s
         DataLoader(**settings | changed).load_state_dict(state)
 
 
+# Transforms ----------------------------------------------------------------------------------------------------
+
+
+AUGMENT = Compose([RandomCrop(3, padding=1), RandomHorizontalFlip(), Cutout(1), MixUp(classes=9)])
+
+
+def pictures(count: int = 9) -> ArrayDataset:
+    return ArrayDataset(np.arange(count * 9, dtype=np.float32).reshape(count, 1, 3, 3), np.arange(count))
+
+
+def epochs(loader: DataLoader, count: int) -> list[Any]:
+    """All values of so many epochs."""
+    return [[column.tolist() for column in batch] for _ in range(count) for batch in loader]
+
+
+def test_a_transform_is_given_the_columns_of_each_batch() -> None:
+    def doubled(x: Any, y: Any) -> tuple[Any, Any]:
+        return x * 2, y
+
+    loader = DataLoader(numbers(5), batch_size=2, transform=doubled)
+    for x, y in loader:
+        assert x.numpy().ravel().tolist() == (2 * y.numpy()).tolist()
+
+
+@pytest.mark.parametrize("prefetch", [1, 2, 5])
+def test_transformed_batches_are_the_same_with_and_without_a_thread(prefetch: int) -> None:
+    made = {"batch_size": 2, "shuffle": True, "seed": 3, "transform": AUGMENT}
+    ahead, at_once = DataLoader(pictures(), **made, prefetch=prefetch), DataLoader(pictures(), **made, prefetch=0)
+    assert epochs(ahead, 2) == epochs(at_once, 2)
+
+
+def test_every_epoch_and_every_seed_is_transformed_differently() -> None:
+    crop = RandomCrop(2)
+    first, second = (epochs(DataLoader(pictures(), 9, seed=seed, transform=crop), 2) for seed in (0, 1))
+    assert first[0] != first[1] != second[1]
+    assert first[0] != second[0]
+
+
+@pytest.mark.parametrize("transform", [RandomCrop(2), Compose([RandomHorizontalFlip(), Cutout(1)])], ids=str)
+def test_an_example_is_transformed_alike_in_batches_of_any_size(transform: Any) -> None:
+    flat = []
+    for batch_size in (1, 4, 9):
+        loader = DataLoader(pictures(), batch_size, shuffle=True, seed=2, transform=transform)
+        flat.append([x for batch in loader for x in batch[0].tolist()])
+    assert flat[0] == flat[1] == flat[2]
+
+
+@pytest.mark.parametrize("done", range(6))
+def test_a_transformed_epoch_continues_with_the_next_batch(done: int) -> None:
+    def new_loader() -> DataLoader:
+        return DataLoader(pictures(), 2, shuffle=True, seed=7, transform=AUGMENT)
+
+    whole = epochs(new_loader(), 2)
+    interrupted = new_loader()
+    next(iter(interrupted)) if done == 0 else None  # a loop that is left begins again
+    begun = [[column.tolist() for column in batch] for _, batch in zip(range(done), interrupted, strict=False)]
+    resumed = new_loader()
+    resumed.load_state_dict(json.loads(json.dumps(interrupted.state_dict() if done else new_loader().state_dict())))
+    assert begun + epochs(resumed, 2) == whole
+
+
+def test_the_state_of_a_loader_with_another_transform_is_refused() -> None:
+    state = DataLoader(pictures(), transform=RandomCrop(2)).state_dict()
+    for other in (None, RandomCrop(2, padding=1)):
+        with pytest.raises(
+            DataError, match=r"has transform = RandomCrop\(size=2, padding=0, fill=0.0\), this loader has"
+        ):
+            DataLoader(pictures(), transform=other).load_state_dict(state)
+    with pytest.raises(DataError, match="has transform = None"):
+        DataLoader(pictures(), transform=RandomCrop(2)).load_state_dict(DataLoader(pictures()).state_dict())
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_an_error_of_a_transform_reaches_the_loop_with_its_traceback(prefetch: int) -> None:
+    def bad_function(x: Any, y: Any) -> Any:
+        if 4 in y:
+            raise ZeroDivisionError("of the user")
+        return x, y
+
+    seen = 0
+    with pytest.raises(ZeroDivisionError, match="of the user") as caught:
+        for _ in DataLoader(numbers(10), batch_size=2, transform=bad_function, prefetch=prefetch):
+            seen += 1
+    assert seen == 2
+    assert "bad_function" in [entry.name for entry in caught.traceback]
+
+
+# Collating ----------------------------------------------------------------------------------------------------
+
+
+def test_examples_of_different_lengths_are_collated() -> None:
+    sentences = [(np.arange(length), length % 2) for length in (3, 1, 2, 5)]
+    first, second = DataLoader(sentences, batch_size=2, collate=PadCollate(padding_value=-1))
+    assert [column.tolist() for column in first] == [[[0, 1, 2], [0, -1, -1]], [3, 1], [1, 1]]
+    assert [column.tolist() for column in second] == [[[0, 1, -1, -1, -1], [0, 1, 2, 3, 4]], [2, 5], [0, 1]]
+
+
 # Prefetching ----------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +327,24 @@ def test_leaving_a_loop_ends_the_thread() -> None:
     for _ in DataLoader(Items(*range(20)), batch_size=2):
         break
     assert not any(thread.name.startswith("clearprop-loader") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_in_the_loop_ends_the_thread(error: type[BaseException]) -> None:
+    def loop() -> None:
+        for (number,) in DataLoader(Items(*range(20)), batch_size=2):
+            if 4 in number.numpy():
+                raise error
+
+    with pytest.raises(error):
+        loop()
+    assert not any(thread.name.startswith("clearprop-loader") for thread in threading.enumerate())
+
+
+def test_a_loader_may_be_gone_through_by_two_loops_at_once() -> None:
+    loader = DataLoader(Items(*range(6)), batch_size=2)
+    pairs = [(x.tolist(), y.tolist()) for (x,), (y,) in zip(loader, loader, strict=True)]
+    assert pairs == [([0, 1], [0, 1]), ([2, 3], [2, 3]), ([4, 5], [4, 5])]
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])
@@ -253,10 +377,30 @@ def test_no_full_batch_is_an_error() -> None:
         DataLoader(numbers(10), drop_last=True)
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"batch_size": -1}, {"prefetch": -1}])
-def test_impossible_settings_are_errors(settings: dict[str, int]) -> None:
-    with pytest.raises(UsageError):
-        DataLoader(numbers(10), **settings)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"prefetch": -1},
+        {"prefetch": 1.5},
+        {"prefetch": None},
+        {"transform": 3},
+        {"transform": RandomCrop},
+        {"collate": PadCollate},
+        {"dataset": 3},
+    ],
+)
+def test_impossible_settings_are_errors(settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        DataLoader(**{"dataset": numbers(10), **settings})
+    assert next(iter(settings)) in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_collating_function_that_returns_nothing() -> None:
+    with pytest.raises(DataError, match="print returned None"):
+        list(DataLoader(numbers(2), collate=print))
 
 
 @pytest.mark.parametrize("items", [(([1.0], 0), ([1.0, 2.0], 1)), ((1.0, 0), (1.0,))], ids=["shapes", "entries"])

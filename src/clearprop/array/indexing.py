@@ -102,10 +102,11 @@ def _expand_entry(entry: Any, lengths: tuple[int, ...]) -> list[Any]:
 
 def _positions(mask: np.ndarray[Any, Any], lengths: tuple[int, ...]) -> list[Any]:
     """Where a mask is true: one array of positions for each of its axes."""
-    if not mask.ndim or mask.shape != lengths[: mask.ndim]:
+    fits = 0 < mask.ndim <= len(lengths) and all(m in (0, n) for m, n in zip(mask.shape, lengths, strict=False))
+    if not fits:
         raise RangeError(
             f"a mask of shape {mask.shape} as an index of axes of lengths {lengths}",
-            hint="a mask has the lengths of the axes that it chooses from",
+            hint="a mask has the lengths of the axes that it chooses from (or 0, to choose nothing)",
         )
     return list(np.nonzero(mask))
 

@@ -1,8 +1,8 @@
 """One run of a function on symbols, with everything that it reads and changes.
 
-What a training step touches is not only its arguments: it reads parameters, optimizer state, counters of random numbers
-(cells), and gradients; it assigns cells and leaves gradients behind. All that is read becomes inputs of the program, all
-that is changed becomes outputs, and after tracing everything is as it was before.
+What a training step touches is not only its arguments: it reads parameters, optimizer state, counters of random
+numbers (cells), and gradients; it assigns cells and leaves gradients behind. All that is read becomes inputs of the
+program, all that is changed becomes outputs, and after tracing everything is as it was before.
 """
 
 from __future__ import annotations

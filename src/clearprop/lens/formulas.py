@@ -16,9 +16,10 @@ _WORDS = {
     r"\lfloor": "⌊", r"\rfloor": "⌋", r"\le": "≤", r"\ge": "≥", r"\ne": "≠", r"\dots": "…", r"\bigwedge": "⋀",
     r"\bigvee": "⋁", r"\wedge": "∧", r"\vee": "∨", r"\neg": "¬", r"\oplus": "⊕", r"\lceil": "⌈", r"\rceil": "⌉",
     r"\in": "∈", r"\pm": "±", r"\cdot": "·", r"\times": "×", r"\circ": "∘", r"\partial": "∂",
+    r"\star": "⋆", r"\ast": "∗",
 }  # fmt: skip
 _WRAPPERS = r"operatorname|mathbin|mathrel|mathit|mathrm|text"
-_LETTER = re.compile(r"(?<![^\W\d_])([cxyzXYZ])(?![^\W_ᵀ])")
+_LETTER = re.compile(r"(?<![^\W\d_])([cwxyzXYZ])(?![^\W_ᵀ])")
 
 
 @cache

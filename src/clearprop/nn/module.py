@@ -292,24 +292,6 @@ class Module:
         return summarize(self, inputs)
 
 
-class HookHandle:
-    """Takes a hook away again: by ``remove()``, or at the end of a ``with`` statement."""
-
-    def __init__(self, module: Module, hook: ForwardHook) -> None:
-        self._module = module
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Take the hook away."""
-        self._module.remove_forward_hook(self._hook)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
 def join(path: str, name: str) -> str:
     """The dotted name of a part of a module."""
     return f"{path}.{name}" if path else name

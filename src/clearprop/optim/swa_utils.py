@@ -8,7 +8,7 @@ with the networks of today.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
 from clearprop.errors import UsageError
 from clearprop.nn import Module
+from clearprop.nn.normalization import BatchNorm
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, multiply, subtract
 from clearprop.tensor import Buffer, Cell, Tensor
@@ -119,6 +120,40 @@ class AveragedModel(Module):
 
     def _is_averaged(self, cell: Cell) -> bool:
         return self.use_buffers or not isinstance(cell, Buffer)
+
+
+def update_bn(loader: Iterable[Any], model: Module) -> None:
+    """Measure the running statistics of all batch normalizations anew: those of other weights do not fit the averages.
+
+    Args:
+        loader: batches, or tuples whose first entry is the input. They are gone through once, in training mode.
+        model: the network with the averages. Afterwards its modules are in the modes they were in.
+
+    >>> import clearprop as cp
+    >>> from clearprop import nn, optim
+    >>> model = optim.swa_utils.AveragedModel(nn.BatchNorm1d(1))
+    >>> optim.swa_utils.update_bn([cp.tensor([[1.0], [3.0]]), cp.tensor([[5.0], [7.0]])], model)
+    >>> model.module.running_mean.value
+    Tensor([4.], dtype=float32)
+    """
+    layers = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    if not layers:
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    momenta = [layer.momentum for layer in layers]
+    try:
+        model.train()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean of all batches
+        with no_grad():
+            for batch in loader:
+                model(batch[0] if isinstance(batch, (tuple, list)) else batch)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        for module, mode in modes:
+            module.training = mode
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:

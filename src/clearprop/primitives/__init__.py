@@ -4,6 +4,7 @@ logic, bitwise, arithmetic, exponential,
 trigonometric                                      element by element
 shaping, reduction                                 other shapes; sums and their transpose, the broadcast
 contraction, indexing                              matrix products; reading and writing at positions
+convolution, pooling                               windows that move over an image
 ordering, recurrence                               sorting; running products and linear recurrences
 random, control                                    random bits; steering the flow of gradients
 
@@ -36,6 +37,7 @@ from clearprop.primitives.bitwise import (
 )
 from clearprop.primitives.contraction import matmul
 from clearprop.primitives.control import identity, item, stop_gradient
+from clearprop.primitives.convolution import convolution, convolution_data_gradient, convolution_weight_gradient
 from clearprop.primitives.exponential import (
     erf,
     exp,
@@ -74,6 +76,7 @@ from clearprop.primitives.logic import (
     trunc,
 )
 from clearprop.primitives.ordering import argsort, argtopk, searchsorted, sort
+from clearprop.primitives.pooling import max_pool, max_pool_positions, spread_pool, sum_pool
 from clearprop.primitives.random import random_bits
 from clearprop.primitives.recurrence import cumulative_prod, linear_recurrence
 from clearprop.primitives.reduction import (
@@ -134,6 +137,9 @@ __all__ = [
     "ceil",
     "clip",
     "concat",
+    "convolution",
+    "convolution_data_gradient",
+    "convolution_weight_gradient",
     "cos",
     "cosh",
     "cumulative_prod",
@@ -170,6 +176,8 @@ __all__ = [
     "logsumexp",
     "matmul",
     "max_",
+    "max_pool",
+    "max_pool_positions",
     "maximum",
     "min_",
     "minimum",
@@ -196,10 +204,12 @@ __all__ = [
     "sinh",
     "slice_",
     "sort",
+    "spread_pool",
     "sqrt",
     "stop_gradient",
     "subtract",
     "sum_",
+    "sum_pool",
     "take_along_axis",
     "tan",
     "tanh",

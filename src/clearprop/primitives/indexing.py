@@ -20,7 +20,7 @@ from clearprop.primitive import Formula, Primitive, Spec, Value, numpy_dtype, re
 from clearprop.primitives.arithmetic import add, where
 from clearprop.primitives.families import INTEGERS, check_kind, spread
 from clearprop.primitives.logic import equal
-from clearprop.primitives.shaping import reshape
+from clearprop.primitives.shaping import inverse_permutation, reshape
 
 
 def check_indices(name: str, indices: Sequence[Spec]) -> tuple[int, ...]:
@@ -185,6 +185,11 @@ class TakeAlongAxis(Primitive):
         return take_along_axis(*spread(values, mapped, size), axis=attributes["axis"] + 1)
 
 
+def memory_order(x: Any) -> tuple[int, ...]:
+    """The axes of an array from the one with the longest steps in memory to the one with the shortest."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+
+
 def _flat_places(index: Any, axis: int, length: int) -> Any:
     """Where in the flattened array, ``length`` long along the axis, the entries of an index array point."""
     if index.size and not -length <= index.min() <= index.max() < length:
@@ -212,6 +217,10 @@ class AddAlongAxis(Primitive):
         return Spec((*x.shape[:axis], attributes["length"], *x.shape[axis + 1 :]), x.dtype)
 
     def compute(self, x: Value, index: Value, *, axis: int, length: int) -> Value:
+        order = memory_order(index)
+        if order != tuple(range(index.ndim)):  # axes in that order need no copy, and the result has it too
+            turned = self.compute(x.transpose(order), index.transpose(order), axis=order.index(axis), length=length)
+            return turned.transpose(inverse_permutation(order))
         shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
         total = np.zeros(math.prod(shape), x.dtype)
         # In one long array `np.add.at` is several times quicker than along an axis.

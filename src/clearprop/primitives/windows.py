@@ -1,8 +1,8 @@
 """Windows that move over an image: how many places there are for one, and what to say when it does not fit.
 
 Along each spatial axis a window takes elements that lie ``dilation`` apart, and moves by ``stride``; before, so many
-elements are added at the ends of the axis (``padding``): 0 for sums, -inf for the maximum. There are no primitives here,
-but what convolution and pooling have in common.
+elements are added at the ends of the axis (``padding``), 0 for sums and -inf for the maximum. There are no primitives
+here, but what convolution and pooling have in common.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class LRScheduler:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise UsageError(
-                    f"{self._name}: last_epoch={last_epoch}, but the groups do not say with which initial_lr they began",
+                    f"{self._name}: last_epoch={last_epoch}, but the groups have no initial_lr, from which they began",
                     hint="load the optimizer's state first, or leave last_epoch out and load the schedule's",
                 )
             else:

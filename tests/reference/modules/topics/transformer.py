@@ -87,11 +87,12 @@ CASES = [
     whole(numbers(4, 4, seed=1), numbers(3, 4)),
     whole(
         options={
-            "tgt_mask": np.where(FUTURE, -np.inf, 0.0),
+            "tgt_mask": FUTURE,
             "src_key_padding_mask": HIDDEN_MEMORY,
             "tgt_key_padding_mask": HIDDEN,
             "memory_key_padding_mask": HIDDEN_MEMORY,
         }
     ),
+    whole(options={"tgt_mask": np.where(FUTURE, -np.inf, 0.0), "memory_mask": numbers(3, 4)}),
     whole(dropout=0.1, training=False),
 ]
