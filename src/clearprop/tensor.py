@@ -406,9 +406,18 @@ class Cell(Operators):
 
 
 class Buffer(Cell):
-    """A module's value that is not trained, such as a running mean."""
+    """A module's value that is not trained, such as a running mean.
 
-    __slots__ = ()
+    Args:
+        value: the first value.
+        persistent: whether it is saved with the module; False for what can be computed again.
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, value: Any, *, persistent: bool = True, name: str = "") -> None:
+        self.persistent = persistent
+        super().__init__(value, name=name)
 
 
 class Parameter(Cell):

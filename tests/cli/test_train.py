@@ -32,7 +32,7 @@ def clearprop(*arguments: str | Path, **environment: str) -> subprocess.Complete
 
 
 def accuracy(folder: Path) -> float:
-    evaluation = History.load(folder / "history.json").evaluation
+    evaluation = History.read(folder / "history.jsonl").evaluation
     assert evaluation is not None
     return evaluation.metrics["accuracy"]
 
@@ -52,7 +52,7 @@ def test_the_demo_reaches_97_percent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (folder,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"digits-\d{8}-\d{6}", folder.name)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "checkpoint.safetensors", "history.json", "report.html", "weights.safetensors",
+        "checkpoint.safetensors", "history.jsonl", "report.html", "weights.safetensors",
     ]  # fmt: skip
     assert accuracy(folder) >= 0.97
     assert f"test accuracy  {100 * accuracy(folder):.2f} %, on 355 examples" in done.stdout
@@ -70,7 +70,7 @@ def test_mnist_reaches_98_2_percent(data_folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_run_leaves(run: Path) -> None:
-    history = History.load(run / "history.json")
+    history = History.read(run / "history.jsonl")
     assert (history.name, history.seed, len(history.epochs)) == ("digits", 0, 2)
     assert history.command == "clearprop train digits --epochs 2 --hidden 16 --seed 0"
     assert history.config["hidden"] == [16]
@@ -94,7 +94,7 @@ def test_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["--epochs", "3", "--hidden", "0", "--lr", "0.1", "--batch-size", "100", "--optimizer", "sgd",
                 "--dropout", "0", "--shift", "1", "--weight-decay", "0", "--patience", "1", "--seed", "7"]  # fmt: skip
     assert main(["train", "digits", *settings, "--output", str(folder)]) == 0
-    config = History.load(folder / "history.json").config
+    config = History.read(folder / "history.jsonl").config
     assert config == {
         "dataset": "digits", "epochs": 3, "batch_size": 100, "lr": 0.1, "hidden": [], "dropout": 0.0, "shift": 1,
         "optimizer": "sgd", "weight_decay": 0.0, "patience": 1, "validation": 0.1, "seed": 7,
@@ -128,7 +128,7 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     done = clearprop("train", "--resume", interrupted)
     assert done.returncode == 0, done.stderr
     assert (interrupted / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
-    histories = [History.load(folder / "history.json") for folder in (whole, interrupted)]
+    histories = [History.read(folder / "history.jsonl") for folder in (whole, interrupted)]
     assert histories[0].column("val_loss").tolist() == histories[1].column("val_loss").tolist()
 
 
@@ -262,8 +262,10 @@ def test_a_full_disk(run: Path, tmp_path: Path, full_at: str) -> None:
         assert main(["train", "--resume", str(folder), "--quiet"]) == 0  # with room again, nothing is lost
 
 
-def test_the_record_of_a_run_is_json(run: Path) -> None:
-    assert json.loads((run / "history.json").read_text())["clearprop_history"] == 1
+def test_the_record_of_a_run_is_json_lines(run: Path) -> None:
+    first, *rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert first["clearprop_history"] == 2
+    assert [row["epoch"] for row in rows if "epoch" in row] == [1, 2]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["predict", "--help"], ["explain", "--help"]])

@@ -91,7 +91,7 @@ def test_summary_of_given_inputs_leaves_no_trace() -> None:
 
 
 def test_summary_rows_are_layers_of_a_history() -> None:
-    from clearprop.train.history import Layer
+    from clearprop.train.records import Layer
 
     row = nn.summary(nn.Linear(2, 3), (2,)).rows[0]
     layer = Layer(row.path, row.kind, row.output, row.parameters)

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from clearprop.train.history import Evaluation, History, Layer
+from clearprop.train.history import History
 from clearprop.train.progress import Progress, epoch_cells
+from clearprop.train.records import Evaluation, Layer
 from clearprop.train.summary import print_summary
 
 ROW = {"epoch": 3, "loss": 0.25, "accuracy": 0.9, "val_loss": 0.5, "val_accuracy": 0.8}

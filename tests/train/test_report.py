@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from clearprop.errors import FileError
-from clearprop.train.history import Evaluation, History, Layer
+from clearprop.train.history import History
+from clearprop.train.records import Evaluation, Layer
 from clearprop.train.report import network_tree, render, write_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

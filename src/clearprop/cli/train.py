@@ -32,8 +32,9 @@ from clearprop.train import (
     write_report,
 )
 from clearprop.train.checkpoint import read_state
+from clearprop.train.history import FILE_NAME as HISTORY
 
-CHECKPOINT, WEIGHTS, HISTORY, REPORT = "checkpoint.safetensors", "weights.safetensors", "history.json", "report.html"
+CHECKPOINT, WEIGHTS, REPORT = "checkpoint.safetensors", "weights.safetensors", "report.html"
 _EVALUATION_BATCH = 500
 _SAVE_EVERY_SECONDS = 2.0  # by the clock: an epoch may take a twentieth of a second, and a disk as long for one file
 
@@ -120,7 +121,7 @@ def train(
     model, loss = classifier.build(), nn.CrossEntropyLoss()
     optimizer = make_optimizer(settings, model)
     batches = DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed)
-    history = History(settings.dataset, settings.to_config(), settings.seed, _command(settings))
+    history = History(settings.dataset, settings.to_config(), settings.seed, _command(settings), folder / HISTORY)
     history = fit(
         model,
         batches,
@@ -152,7 +153,7 @@ def train(
 def _write_records(history: History, folder: Path) -> None:
     names = {"report": REPORT, "weights": WEIGHTS, "history": HISTORY, "checkpoint": CHECKPOINT}
     history.files = {kind: str(folder / name) for kind, name in names.items()}
-    history.save(folder / HISTORY)
+    history.flush()
     write_report(history, folder / REPORT)
 
 
@@ -184,7 +185,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Settings, Path]:
         raise FileError(f"there is no folder {folder}", hint="the folder of an earlier run, such as runs/digits-…")
     if not (folder / CHECKPOINT).exists():
         raise FileError(f"{folder} holds no {CHECKPOINT}", hint="the folder of an earlier run, such as runs/digits-…")
-    settings = Settings.from_config(History.from_json(read_state(folder / CHECKPOINT)["history"]).config)
+    settings = Settings.from_config(History.from_dict(read_state(folder / CHECKPOINT)["history"]).config)
     given = _given(options) | ({"dataset": options.dataset} if options.dataset else {})
     for name, value in given.items():
         if getattr(settings, name) != value:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.array.promotion import cast_to
-from clearprop.autodiff.batching import innermost
+from clearprop.autodiff.batching import innermost, levels_of
 from clearprop.errors import DTypeError, RangeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor
@@ -32,6 +32,11 @@ def known_values(x: Tensor) -> np.ndarray[Any, Any] | None:
     """The values of a tensor, under ``vmap`` those of all examples; None while a function is traced."""
     array = innermost(x).array
     return np.asarray(array) if isinstance(array, (np.ndarray, np.generic)) else None
+
+
+def single_values(x: Tensor) -> np.ndarray[Any, Any] | None:
+    """The values of a tensor; None under ``vmap``, where there are many, and while a function is traced."""
+    return None if levels_of(x) else known_values(x)
 
 
 def all_inside(positions: Tensor, count: int) -> bool:

@@ -39,8 +39,8 @@ from clearprop.array import (
 )
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, expand
 from clearprop.autodiff import scan
-from clearprop.errors import RangeError, ShapeError
-from clearprop.functional.checks import as_positions, check_inside, known_values, outside
+from clearprop.errors import RangeError, ShapeError, TraceError
+from clearprop.functional.checks import as_positions, check_inside, known_values, outside, single_values
 from clearprop.functional.losses import reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
@@ -81,19 +81,15 @@ def ctc_loss(
     Tensor([1.33333], dtype=float32)
     """
     logs = as_float(log_probs)
-    if logs.ndim == 2:
-        losses = _losses(expand_dims(logs, 1), *_of_one(targets, input_lengths, target_lengths), blank)
-        return _finish(reshape(losses, ()), as_tensor(target_lengths), reduction, zero_infinity)
-    if logs.ndim != 3:
-        raise ShapeError(f"ctc_loss: log_probs has shape {logs.shape}; it must be (T, N, C) or (T, C)")
     labels, steps, lengths = _positions(targets, input_lengths, target_lengths)
-    return _finish(_losses(logs, labels, steps, lengths, blank), lengths, reduction, zero_infinity)
-
-
-def _of_one(*arguments: ArrayLike) -> list[Tensor]:
-    """Labels and lengths of one sequence as those of a batch with one."""
-    labels, *lengths = _positions(*arguments)
-    return [reshape(labels, (1, labels.size)), *(reshape(one, (1,)) for one in lengths)]
+    if logs.ndim == 2:
+        one = (reshape(labels, (1, labels.size)), reshape(steps, (1,)), reshape(lengths, (1,)))
+        losses = reshape(_losses(expand_dims(logs, 1), *one, blank), ())
+    elif logs.ndim == 3:
+        losses = _losses(logs, labels, steps, lengths, blank)
+    else:
+        raise ShapeError(f"ctc_loss: log_probs has shape {logs.shape}; it must be (T, N, C) or (T, C)")
+    return _finish(losses, lengths, reduction, zero_infinity)
 
 
 def _positions(*arguments: ArrayLike) -> list[Tensor]:
@@ -177,8 +173,8 @@ def _padded(targets: Tensor, lengths: Tensor, sequences: int, classes: int, blan
     other = 0 if blank else min(1, classes - 1)
     checked = where(is_label, targets, other)
     check_inside("ctc_loss", "targets", checked, classes, "C", "log_probs needs an axis 2 as long as there are classes")
-    values, inside = known_values(targets), known_values(is_label)
-    if values is not None and inside is not None and (values[inside] == blank).any():
+    blanks = known_values(logical_and(is_label, equal(targets, blank)))
+    if blanks is not None and blanks.any():
         raise RangeError(
             f"ctc_loss: targets has the label {blank}, which is the blank",
             hint="leave blanks out of the targets; blank=… says which class it is",
@@ -188,10 +184,10 @@ def _padded(targets: Tensor, lengths: Tensor, sequences: int, classes: int, blan
 
 def _in_rows(targets: Tensor, lengths: Tensor, sequences: int) -> Tensor:
     """Labels that stand one after the other as rows of the length of the longest."""
-    known = known_values(lengths)
+    known = single_values(lengths)
     if known is None:
-        raise ShapeError(
-            "ctc_loss: where a function is traced, the lengths of targets that stand one after the other are not known",
+        raise TraceError(
+            "ctc_loss: targets that stand one after the other need lengths that are known, not traced or inside vmap",
             hint="targets of shape (N, L)",
         )
     if known.shape != (sequences,) or (known < 0).any() or known.sum() != targets.size:

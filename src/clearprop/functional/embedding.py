@@ -31,8 +31,8 @@ from clearprop.array import (
     zeros,
 )
 from clearprop.array.promotion import ArrayLike, cast_to
-from clearprop.errors import RangeError, ShapeError, UsageError
-from clearprop.functional.checks import as_positions, check_inside, known_values
+from clearprop.errors import RangeError, ShapeError, TraceError, UsageError
+from clearprop.functional.checks import as_positions, check_inside, single_values
 from clearprop.functional.distances import vector_norm
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Cell, Tensor, as_tensor
@@ -179,8 +179,12 @@ def _total_in_a_row(rows: Tensor, kept: Tensor | None, starts: Tensor, mode: str
 
 def _largest_in_a_row(rows: Tensor, kept: Tensor | None, starts: Tensor) -> Tensor:
     """(N, D), (N,), (B,) -> (B, D): each bag is filled up to the length of the longest."""
-    count = rows.shape[0]
-    first = np.asarray(starts.array)
+    count, first = rows.shape[0], single_values(starts)
+    if first is None:
+        raise TraceError(
+            'embedding_bag: mode="max" needs offsets that are known, not traced or inside vmap',
+            hint="x of shape (B, L), short bags filled up with padding_idx",
+        )
     lengths = np.diff(first, append=count)
     places = first[:, None] + np.arange(np.max(lengths, initial=0))
     inside = places < (first + lengths)[:, None]
@@ -201,8 +205,8 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
     starts = as_positions("embedding_bag", "offsets", as_tensor(offsets))
     if starts.ndim != 1 or starts.shape[0] < include_last_offset:
         raise ShapeError(f"embedding_bag: offsets have shape {starts.shape}; they must be a vector")
-    given, count = known_values(starts), positions.shape[0]
-    if given is None:  # traced
+    given, count = single_values(starts), positions.shape[0]
+    if given is None:
         return starts[:-1] if include_last_offset else starts
     if given.size and (given[0] != 0 or given[-1] > count or (np.diff(given) < 0).any()):
         raise RangeError(

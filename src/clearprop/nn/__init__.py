@@ -32,6 +32,7 @@ from clearprop.nn.containers import ModuleDict, ModuleList, Residual, Sequential
 from clearprop.nn.distances import CosineSimilarity, PairwiseDistance
 from clearprop.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from clearprop.nn.embedding import Embedding, EmbeddingBag
+from clearprop.nn.hooks import HookHandle
 from clearprop.nn.linear import Flatten, Identity, Linear, Maxout
 from clearprop.nn.losses import (
     BCELoss,
@@ -55,7 +56,7 @@ from clearprop.nn.losses import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from clearprop.nn.module import HookHandle, Module
+from clearprop.nn.module import Module
 from clearprop.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,

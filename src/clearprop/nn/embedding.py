@@ -81,7 +81,8 @@ class Table(Module):
         rows = as_tensor(embeddings)
         if rows.ndim != 2:
             raise ShapeError(f"{cls.__name__}.from_pretrained: embeddings have shape {rows.shape}, and are no matrix")
-        table = cls(*rows.shape, dtype=rows.dtype, **arguments)
+        make: Any = cls  # the classes below have values for all other arguments
+        table: Self = make(*rows.shape, dtype=rows.dtype, **arguments)
         table.weight.assign(rows.detach())
         return table.requires_grad_(not freeze)
 

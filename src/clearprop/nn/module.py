@@ -16,14 +16,14 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from clearprop.dtypes import to_numpy
-from clearprop.errors import DTypeError
+from clearprop.errors import DTypeError, UsageError
 from clearprop.graph import leaf, state
 from clearprop.nn import loading, printing
+from clearprop.nn.hooks import BackwardHook, BackwardWatch, ForwardHook, ForwardPreHook, HookHandle, run_pre_hooks
 from clearprop.nn.summarizing import Summary, summarize
 from clearprop.source import caller
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor
 
-ForwardHook = Callable[["Module", tuple[Any, ...], Any], Any]
 C = TypeVar("C", bound=Cell)
 
 
@@ -56,7 +56,9 @@ class Module:
     training: bool = True
     torch_transposes: tuple[str, ...] = ()
     _path: str = ""
-    _forward_hooks: tuple[ForwardHook, ...] = ()
+    _forward_pre_hooks: tuple[HookHandle, ...] = ()
+    _forward_hooks: tuple[HookHandle, ...] = ()
+    _backward_hooks: tuple[HookHandle, ...] = ()
     _is_ours: ClassVar[bool] = True
     changes: ClassVar[int] = 0
     """How often an attribute of any module has been set: compiled functions look at it, see `compiler.guards`."""
@@ -75,6 +77,11 @@ class Module:
         Inside a module of ours the user's line is that of the outermost call, found once; one of the user's own has
         lines of its own.
         """
+        if self._forward_pre_hooks:
+            args = run_pre_hooks(self, self._forward_pre_hooks, args)
+        watch = BackwardWatch(self, self._backward_hooks) if self._backward_hooks else None
+        if watch is not None:
+            args = watch.inputs(args)
         outer = state.module, state.position
         if state.tracer is not None:
             state.tracer.visited[self] = None
@@ -87,10 +94,10 @@ class Module:
             output = self.forward(*args, **kwargs)
         finally:
             state.module, state.position = outer
-        for hook in self._forward_hooks:
-            replaced = hook(self, args, output)
+        for handle in self._forward_hooks:
+            replaced = handle.hook(self, args, output)
             output = output if replaced is None else replaced
-        return output
+        return output if watch is None else watch.output(output)
 
     # Parts and their names ----------------------------------------------------------------------------------------
 
@@ -132,34 +139,70 @@ class Module:
         """The modules directly below this one."""
         return (module for _, module in self.named_children())
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one of that dotted name; this one itself for "".
+
+        Raises:
+            UsageError: if there is none.
+
+        >>> from clearprop import nn
+        >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU()).get_submodule("1")
+        ReLU()
+        """
+        module = self
+        for name in target.split(".") if target else ():
+            part = vars(module).get(name)
+            if not isinstance(part, Module):
+                has = ", ".join(child for child, _ in module.named_children())
+                raise UsageError(f"{type(module).__name__} {module.path} has no module {name!r} ({target!r})", hint=has)
+            module = part
+        return module
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """The same as ``self.name = Buffer(tensor)``, as PyTorch writes it.
+
+        Args:
+            tensor: its value; None for an attribute that is None.
+            persistent: whether it is part of `state_dict`.
+        """
+        setattr(self, name, None if tensor is None else Buffer(tensor, persistent=persistent))
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """The same as ``self.name = param``, as PyTorch writes it."""
+        setattr(self, name, param)
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """All parameters with their dotted names; each once.
+
+        Args:
+            prefix: stands in front of the names.
+            recurse: False for those of this module alone, without the modules below it.
 
         >>> from clearprop import nn
         >>> [name for name, _ in nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).named_parameters()]
         ['0.weight', '0.bias', '2.weight', '2.bias']
         """
-        return self._cells(Parameter)
+        return self._cells(Parameter, prefix, recurse)
 
-    def parameters(self) -> Iterator[Parameter]:
-        """All parameters, for an optimizer."""
-        return (parameter for _, parameter in self._cells(Parameter))
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, for an optimizer; see `named_parameters`."""
+        return (parameter for _, parameter in self._cells(Parameter, "", recurse))
 
-    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
-        """All buffers with their dotted names; each once."""
-        return self._cells(Buffer)
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """All buffers with their dotted names; each once; see `named_parameters`."""
+        return self._cells(Buffer, prefix, recurse)
 
-    def buffers(self) -> Iterator[Buffer]:
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
         """All buffers."""
-        return (buffer for _, buffer in self._cells(Buffer))
+        return (buffer for _, buffer in self._cells(Buffer, "", recurse))
 
     def named_cells(self) -> Iterator[tuple[str, Cell]]:
         """All parameters and buffers, and other cells if there are any, with their dotted names; each once."""
-        return self._cells(Cell)
+        return self._cells(Cell, "", True)
 
-    def _cells(self, kind: type[C]) -> Iterator[tuple[str, C]]:
+    def _cells(self, kind: type[C], prefix: str, recurse: bool) -> Iterator[tuple[str, C]]:
         seen = set()
-        for path, module in self.named_modules():
+        for path, module in _walk(self, prefix, set()) if recurse else ((prefix, self),):
             for name, member in list(vars(module).items()):
                 if isinstance(member, kind) and member not in seen:
                     seen.add(member)
@@ -263,22 +306,40 @@ class Module:
         """Every place where a parameter or buffer is set; one that is set at several places comes several times."""
         for path, module in _places(self, "", ()):
             for name, member in list(vars(module).items()):
-                if isinstance(member, Cell):
+                if isinstance(member, Cell) and getattr(member, "persistent", True):
                     yield loading.Slot(join(path, name), member, name in module.torch_transposes)
 
     # Looking at it ------------------------------------------------------------------------------------------------
 
-    def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
-        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, if not None, becomes the output.
+    def register_forward_pre_hook(self, hook: ForwardPreHook) -> HookHandle:
+        """Call ``hook(module, args)`` before each ``forward``; what it returns, if not None, becomes the arguments.
 
         Returns a handle whose ``remove()`` takes the hook away; it can also be used in a ``with`` statement.
         """
-        self._forward_hooks = (*self._forward_hooks, hook)
-        return HookHandle(self, hook)
+        return HookHandle(self, "_forward_pre_hooks", hook)
 
-    def remove_forward_hook(self, hook: ForwardHook) -> None:
-        """Take a hook away; nothing happens if it is not there."""
-        self._forward_hooks = tuple(other for other in self._forward_hooks if other is not hook)
+    def register_forward_hook(self, hook: ForwardHook) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each ``forward``; what it returns, if not None, becomes the output.
+
+        Returns a handle, as `register_forward_pre_hook` does.
+        """
+        return HookHandle(self, "_forward_hooks", hook)
+
+    def register_full_backward_hook(self, hook: BackwardHook) -> HookHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when a backward pass has come through the module.
+
+        ``grad_output`` holds the gradient of each output, ``grad_input`` that of each positional argument; None in the
+        place of one to which no gradient flows. What the hook returns, if not None, goes on in the place of
+        ``grad_input``. It counts for calls of the module from now on; returns a handle, as
+        `register_forward_pre_hook` does. For a single tensor see `Tensor.register_hook`.
+
+        >>> import clearprop as cp
+        >>> layer, x = cp.nn.Linear(3, 2), cp.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+        >>> with layer.register_full_backward_hook(lambda module, grad_input, grad_output: print(grad_output)):
+        ...     layer(x).sum().backward()
+        (Tensor([[1., 1.]], dtype=float32),)
+        """
+        return HookHandle(self, "_backward_hooks", hook)
 
     def extra_repr(self) -> str:
         """What a printed network says of this module between parentheses."""

@@ -8,7 +8,8 @@ convolution, pooling                               windows that move over an ima
 ordering, recurrence                               sorting; running products and linear recurrences
 random, control                                    random bits; steering the flow of gradients
 
-`selection` and `special` hold what NumPy lacks or does slowly: no primitives, but arrays in and arrays out.
+`correlation`, `windows`, `selection` and `special` hold what NumPy lacks or does slowly: no primitives, but arrays in
+and arrays out.
 """
 
 from clearprop.primitives.arithmetic import (

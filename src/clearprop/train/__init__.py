@@ -5,11 +5,12 @@ from clearprop.train.callbacks import Callback
 from clearprop.train.checkpoint import Checkpoint
 from clearprop.train.early_stopping import EarlyStopping
 from clearprop.train.evaluation import evaluate
-from clearprop.train.history import Evaluation, History
+from clearprop.train.history import History
 from clearprop.train.interruption import TrainingInterrupted
 from clearprop.train.loop import fit
 from clearprop.train.metrics import Metric
 from clearprop.train.progress import Progress
+from clearprop.train.records import Evaluation, Example
 from clearprop.train.report import write_report
 from clearprop.train.run import Run
 from clearprop.train.summary import print_summary
@@ -20,6 +21,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "Evaluation",
+    "Example",
     "History",
     "Metric",
     "Progress",

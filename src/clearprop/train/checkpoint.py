@@ -11,7 +11,7 @@ from clearprop.errors import FileError, UsageError
 from clearprop.files.tensors import load_with_metadata, save
 from clearprop.train.pack import pack, unpack
 
-FORMAT = "1"  # changes when the checkpoints of one clearprop could no longer be read by another
+FORMAT = "2"  # changes when the checkpoints of one clearprop could no longer be read by another
 
 _FORMAT_KEY, _STATE_KEY = "clearprop.checkpoint", "clearprop.state"
 

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.errors import DataError
 from clearprop.nn import Module
 from clearprop.train.checks import check_loader, no_batches, split_batch
-from clearprop.train.history import Evaluation
+from clearprop.train.records import Evaluation
 from clearprop.train.metrics import AnyMetric, ConfusionMatrix, Mean, make_metrics
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress

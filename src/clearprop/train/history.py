@@ -11,10 +11,9 @@ evaluation and the layers of the network. As a file it is JSON lines, to be read
 
 from __future__ import annotations
 
+import json
 import math
 import os
-import platform
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +26,9 @@ import numpy.typing as npt
 
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
+from clearprop.train import environment
 from clearprop.train.figures import BOOKKEEPING, VALIDATION
-from clearprop.train.lines import LineFile, Record, dump_lines, parse_lines
+from clearprop.train.lines import LineFile, Record, parse_lines
 from clearprop.train.records import (
     Evaluation,
     Layer,
@@ -75,8 +75,8 @@ class History:
     seed: int | None = None
     command: str = ""
     path: str | os.PathLike[str] | None = None
-    versions: dict[str, str] = field(default_factory=lambda: _versions())
-    machine: dict[str, str] = field(default_factory=lambda: _machine())
+    versions: dict[str, str] = field(default_factory=environment.versions)
+    machine: dict[str, str] = field(default_factory=environment.machine)
     started: str = field(default_factory=lambda: datetime.now().astimezone().isoformat(timespec="seconds"))
     setup: dict[str, str] = field(default_factory=dict)  # what `fit` was given, in words
     seconds: float = 0.0  # of the whole run; the sum over all its parts if it was interrupted and resumed
@@ -93,7 +93,7 @@ class History:
     def __post_init__(self) -> None:
         self.config = plain(self.config)
         self._file: LineFile | None = None
-        self._written: Record = {}  # the facts that stand in the file
+        self._written: Record = {}  # the facts that stand in the file, if it is as `flush` has left it
         self._rows_written = (0, 0)
 
     def __eq__(self, other: object) -> bool:
@@ -153,7 +153,8 @@ class History:
 
     def to_dict(self) -> Record:
         """The whole record as dicts, lists, texts and numbers that JSON can say; `epochs` and `steps` are its rows."""
-        return {**self._facts(), "epochs": self._rows("epochs"), "steps": self._rows("steps")}
+        rows = {"epochs": list(map(row_to_dict, self.epochs)), "steps": list(map(row_to_dict, self.steps))}
+        return {_KEY: FORMAT, **self._facts(), **rows}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> History:
@@ -167,16 +168,15 @@ class History:
         try:
             if int(record[_KEY]) > FORMAT:
                 raise DataError("this history was written by a newer clearprop", hint="pip install -U clearprop")
-            evaluation = record["evaluation"]
             history = cls(
-                **{name: record[name] for name in _PLAIN_FIELDS},
+                **{name: _of_kind(record[name], kinds, name) for name, kinds in _PLAIN_FIELDS.items()},
                 seconds=decoded(record["seconds"]),
-                evaluation=None if evaluation is None else Evaluation.from_dict(evaluation),
+                evaluation=None if record["evaluation"] is None else Evaluation.from_dict(record["evaluation"]),
                 layers=[Layer.from_dict(layer) for layer in record["layers"]],
                 epochs=[row_from_dict(row) for row in record["epochs"]],
                 steps=[row_from_dict(row) for row in record["steps"]],
             )
-            history._check()
+            history._check_rows()
         except DataError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # of its structure
@@ -186,18 +186,19 @@ class History:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> History:
-        """Read a record, also of a run that is still going on; its `path` is then this file.
+        """Read a record, also that of a run which is still going on.
 
-        A last line that is torn, of a program that was killed while it wrote, is left out, with a warning.
+        A last line that is torn, of a program that was killed while it wrote, is left out, with a warning. The time of
+        a run that has not come to its end is that of its epochs.
 
         Args:
             path: the file, or the folder of the run, with a ``history.jsonl`` in it.
 
         Raises:
-            FileError: it is not there, or it is not the record of a run, or it is damaged.
+            FileError: it is not there, is not the record of a run, or is damaged.
         """
         file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
-        if Path(path).is_dir() and not file.exists():
+        if file != Path(path) and not file.exists():
             raise FileError(f"{path} is not the folder of a run: it has no {FILE_NAME}", hint="a folder in runs/")
         try:
             records, torn = parse_lines(read_bytes(file).decode())
@@ -207,9 +208,8 @@ class History:
             hint = error.hint if isinstance(error, DataError) else ""
             raise FileError(f"cannot read {file}: {reason}", hint=hint or "check the path") from error
         if torn:
-            text = f"the last line of {file} is torn, and was left out: the run was writing it, or was killed"
+            text = f"the last line of {file} is torn and was left out: the run was writing it, or was killed"
             warnings.warn(text, UserWarning, stacklevel=2)
-        history.path = file
         return history
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -217,7 +217,7 @@ class History:
         LineFile(path).replace(self._lines())
 
     def flush(self) -> None:
-        """Append to the file at `path` what is new since the last time; nothing is done without a path.
+        """Append to the file at `path` what is new since the last time; without a path, do nothing.
 
         Raises:
             FileError: it cannot be written; it is then as it was before.
@@ -226,13 +226,110 @@ class History:
             return
         if self._file is None or self._file.path != Path(self.path):
             self._file = LineFile(self.path)
-        facts, written = self._facts(), self._written
-        changed = {name: value for name, value in facts.items() if written.get(name) != value}
-        if not self.finished_training:  # the time would make a line of its own after every epoch; the rows have it
-            changed.pop("seconds", None)
-        epochs, steps = self._rows_written
-        new = [*self._rows("steps")[steps:], *self._rows("epochs")[epochs:], *([changed] if changed else [])]
+        facts, (epochs, steps) = self._facts(), self._rows_written
+        rows = [*self.steps[steps:], *self.epochs[epochs:]]
+        new = [*map(row_to_dict, rows), *_changes(self._written, facts)]
         if new and not self._file.append(new):
-            self._file.replace(self._lines())
-        self._written = {**written, **changed}
-        self._rows_written = len(self.epochs), len(self.steps)
+            self._file.replace(self._lines())  # the first time, or somebody else has changed it
+        self._written, self._rows_written = facts, (len(self.epochs), len(self.steps))
+
+    def check_path(self) -> None:
+        """Raise UsageError if the file at `path` holds something else than this very run."""
+        if self.path is None or not Path(self.path).exists():
+            return
+        first = read_bytes(self.path).partition(b"\n")[0]
+        try:
+            record = json.loads(first or b"{}")
+        except ValueError:
+            record = None
+        if first and (not isinstance(record, dict) or _KEY not in record):
+            raise UsageError(
+                f"{self.path} is not the record of a run, and is not written over", hint="another path for the history"
+            )
+        if first and record.get("started") != self.started:
+            raise UsageError(
+                f"{self.path} holds the record of another run, begun {record.get('started')}",
+                hint="another path for the history; or resume=… with the checkpoint of that run",
+            )
+
+    def _facts(self) -> Record:
+        """All but the rows, as JSON says it."""
+        return {
+            **{name: plain(getattr(self, name)) for name in _PLAIN_FIELDS},
+            "seconds": encoded(self.seconds),
+            "layers": [layer.to_dict() for layer in self.layers],
+            "evaluation": None if self.evaluation is None else self.evaluation.to_dict(),
+        }
+
+    def _lines(self) -> list[Record]:
+        """The whole file: what was known at the beginning, the rows, what came out at the end."""
+        facts = self._facts()
+        early = {name: value for name, value in facts.items() if name not in _LATE}
+        (first,) = _changes(_NOTHING, early)
+        return [
+            {_KEY: FORMAT, **first},
+            *map(row_to_dict, [*self.steps, *self.epochs]),
+            *_changes(_NOTHING | early, facts),
+        ]
+
+    def _check_rows(self) -> None:
+        for number_of_epoch, row in enumerate(self.epochs, start=1):
+            if row.get("epoch") != number_of_epoch:
+                raise ValueError(f"epoch {row.get('epoch')} stands where epoch {number_of_epoch} belongs")
+        if self.best_epoch is not None and not 1 <= self.best_epoch <= len(self.epochs):
+            raise ValueError(f"the best epoch is {self.best_epoch}, of {len(self.epochs)}")
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Record]:
+    """A line with what is new, or none."""
+    changed = {name: value for name, value in now.items() if value != before.get(name)}
+    return [changed] if changed else []
+
+
+def _joined(records: list[Record]) -> Record:
+    """The record that the lines of a file make together."""
+    whole: Record = {**_NOTHING, "epochs": [], "steps": []}
+    if not records or _KEY not in records[0]:
+        raise DataError("this is not the history of a training run", hint=f"{FILE_NAME}, in the folder of a run")
+    for record in records:
+        if "epoch" in record:
+            whole["epochs"].append(record)
+        elif "step" in record:
+            whole["steps"].append(record)
+        else:
+            whole.update({name: value for name, value in record.items() if name not in ("epochs", "steps")})
+    if not whole["seconds"]:  # it has not come to its end
+        seconds = (row.get("seconds", 0.0) for row in whole["epochs"])
+        whole["seconds"] = sum(value for value in seconds if isinstance(value, int | float))
+    return whole
+
+
+def _of_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+_PLAIN_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "config": (dict,),
+    "seed": (int, type(None)),
+    "command": (str,),
+    "versions": (dict,),
+    "machine": (dict,),
+    "started": (str,),
+    "setup": (dict,),
+    "best_epoch": (int, type(None)),
+    "monitor": (str,),
+    "stop_reason": (str,),
+    "input_shape": (str,),
+    "files": (dict,),
+}
+_LATE = ("seconds", "best_epoch", "monitor", "stop_reason", "evaluation", "files")
+# What a fact is that no line has said. Never anything of the machine that reads.
+_NOTHING: Record = {
+    **{name: kinds[0]() if type(None) not in kinds else None for name, kinds in _PLAIN_FIELDS.items()},
+    "seconds": 0.0,
+    "layers": [],
+    "evaluation": None,
+}

@@ -17,7 +17,7 @@ from clearprop.errors import UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
 from clearprop.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from clearprop.train.history import plain
+from clearprop.train.records import plain
 
 Words = dict[str, str]
 

@@ -19,11 +19,12 @@ from clearprop.train import checks
 from clearprop.train.callbacks import Callback, overrides
 from clearprop.train.checkpoint import Checkpoint, read_state
 from clearprop.train.figures import VALIDATION
-from clearprop.train.history import History, Layer
+from clearprop.train.history import History
 from clearprop.train.interruption import Interruption, TrainingInterrupted
 from clearprop.train.metrics import AnyMetric
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
+from clearprop.train.records import Layer
 from clearprop.train.run import Batches, Each, Run, check_arguments, diverged, generators
 
 
@@ -43,7 +44,7 @@ def fit(
     clip_grad_norm: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
-    history: History | None = None,
+    history: History | str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> History:
     """Train a network, and leave it in evaluation mode, ready to be used.
@@ -67,7 +68,8 @@ def fit(
         resume: a checkpoint to go on from, with everything else as it was then. Unless `checkpoint` names another file,
             it is the one that is written too. The weights and figures will be, to the bit, those of a run that has not
             been interrupted.
-        history: a record to fill, with a name and the configuration in it; by default a new one.
+        history: a record to fill, with a name and the configuration in it, or a file for a new one, such as
+            ``runs/digits/history.jsonl``. A record with a path is written there while it grows.
         progress: show how it goes, on stderr.
 
     Returns:
@@ -103,7 +105,7 @@ def fit(
     saving = checkpoint if checkpoint is not None else resume
     if saving is not None and not isinstance(saving, Checkpoint):
         saving = Checkpoint(saving)
-    _prepare(run)
+    _prepare(run, resume)
     _begin(run, resume)
     with Progress(epochs, show=progress) as run.progress, Interruption(active=saving is not None) as interruption:
         try:
@@ -113,12 +115,15 @@ def fit(
             model.eval()
     for callback in run.callbacks:
         callback.on_fit_end(run)
+    run.history.flush()
     return run.history
 
 
-def _prepare(run: Run) -> None:
+def _prepare(run: Run, resume: str | os.PathLike[str] | None) -> None:
     """Check what can be checked before anything is changed."""
     check_arguments(run)
+    if resume is None:
+        run.history.check_path()
     for data, name in ((run.data, "the data"), (run.validation, "the validation data")):
         if data is not None:
             checks.check_loader(data, name)
@@ -134,6 +139,7 @@ def _begin(run: Run, resume: str | os.PathLike[str] | None) -> None:
         run.load_state_dict(state, resume)
     elif run.history.seed is None:
         run.history.seed = default_generator.seed
+    run.history.setup = run.setup()
 
 
 class _Loop:
@@ -249,6 +255,7 @@ class _Loop:
             callback.on_epoch_end(run)
         if run.schedule == "epoch":
             run.step_schedule(row)
+        run.history.flush()
         run.progress.end_epoch(row, best=run.history.best_epoch == row["epoch"])
         position.epoch += 1
         position.batch, position.trained = 0, False
@@ -268,6 +275,7 @@ class _Loop:
             run.history.input_shape = ", ".join(f"(N{''.join(f', {n}' for n in x.shape[1:])})" for x in inputs)
         for generator, state in random.items():
             generator.load_state_dict(state)
+        run.history.flush()
 
     def _save(self) -> None:
         if self._checkpoint is not None:

@@ -22,7 +22,8 @@ from clearprop.train import figures
 from clearprop.train.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, line_chart
 from clearprop.train.confusion import class_figures, largest_mistakes
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
-from clearprop.train.history import Evaluation, History, Layer, Row
+from clearprop.train.history import History
+from clearprop.train.records import Evaluation, Layer, Row
 from clearprop.train.summary import examples_per_second
 
 _CURVE_POINTS = 500  # more are finer than a printer's dot

@@ -79,14 +79,14 @@ class Run:
         schedule: Each = "epoch",
         monitor: str = "val_loss",
         clip_grad_norm: float | None = None,
-        history: History | None = None,
+        history: History | str | os.PathLike[str] | None = None,
     ) -> None:
         self.model, self.data, self.validation = model, data, validation
         self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
         self.scheduler, self.schedule, self.monitor = scheduler, schedule, monitor
         self.clip_grad_norm = clip_grad_norm
         self.callbacks = list(callbacks)
-        self.history = history if history is not None else History(type(model).__name__)
+        self.history = history if isinstance(history, History) else History(type(model).__name__, path=history)
         self.position = Position()
         self.loss_of_step = float("nan")
         self.mean_loss = Mean("loss")
@@ -161,7 +161,7 @@ class Run:
 
     def record_time(self) -> None:
         """Note in the history how long the run has taken up to now, not counting interruptions."""
-        self.history.seconds = self._seconds_before + time.perf_counter() - self._began
+        self.history.seconds = self._seconds()
 
     def check_weights(self) -> None:
         """Raise DivergenceError if a parameter or buffer is NaN or infinite."""
@@ -194,7 +194,6 @@ class Run:
             DivergenceError: the weights are not finite, and nobody would want to go on from them.
         """
         self.check_weights()
-        self.record_time()
         return {
             "identity": self._identity,
             "model": self.model.state_dict(),
@@ -206,7 +205,7 @@ class Run:
             "position": asdict(self.position) | {"seconds": self.seconds_of_epoch()},
             "sums": [metric.state_dict() for metric in (self.mean_loss, *self.metrics)],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "history": self.history.to_json(),
+            "history": {**self.history.to_dict(), "seconds": self._seconds()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -216,7 +215,9 @@ class Run:
             UsageError: it was made of something else; then nothing is changed.
         """
         identity.check_same(path, state["identity"], self._identity)
-        position, history = Position(**state["position"]), History.from_json(state["history"])
+        position, history = Position(**state["position"]), History.from_dict(state["history"])
+        history.path = self.history.path
+        history.check_path()
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
@@ -230,9 +231,18 @@ class Run:
             metric.load_state_dict(saved)
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved)
-        vars(self.history).update(vars(history))  # the caller may hold on to the object
         self.position, self._seconds_before = position, history.seconds
+        vars(self.history).update(vars(history), seconds=0.0)  # the caller may hold on to the object
         self._began = self.epoch_began = time.perf_counter()
+
+    def setup(self) -> dict[str, str]:
+        """What the run is made of, for its record: what the checkpoint names, without each single array."""
+        arrays = {f"model.{name}" for name in self.model.state_dict()}
+        words = {name: text for name, text in self._identity.items() if name not in arrays}
+        return {"epochs": str(self.epochs), **words}
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._began
 
 
 def generators(model: Module) -> dict[str, Generator]:

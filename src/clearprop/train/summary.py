@@ -14,7 +14,7 @@ from clearprop.train.progress import is_terminal
 def print_summary(history: History, stream: TextIO | None = None) -> None:
     """Print the summary, on stdout by default; plain text where that is no terminal.
 
-    >>> from clearprop.train.history import Evaluation, Layer
+    >>> from clearprop.train.records import Evaluation, Layer
     >>> history = History("digits", seconds=9.81, layers=[Layer("", "Linear", "(N, 10)", {"weight": (64, 10)})])
     >>> row = history.add_epoch({"loss": 0.2})
     >>> history.evaluation = Evaluation({"loss": 0.21, "accuracy": 0.975}, 360)

@@ -43,7 +43,8 @@ class Declaration:
     Attributes:
         reference: the value of one call, written with NumPy or math: ``reference(*inputs, **attributes)``.
         keeps: for each input that has a gradient, what a node keeps if a gradient flows to it alone.
-        flops: floating-point operations from the shapes of output and inputs.
+        flops: floating-point operations from the shapes of output and inputs, and with ``flops_ask_attributes`` also
+            from the attributes.
         takes: kinds of dtypes that it accepts, as NumPy's letters.
     """
 
@@ -55,6 +56,7 @@ class Declaration:
     takes: str = "biuf"
     wrong: tuple[Wrong, ...] = ()
     batches: bool = True
+    flops_ask_attributes: bool = False
 
     @property
     def differentiable(self) -> bool:
