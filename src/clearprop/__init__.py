@@ -54,6 +54,8 @@ from clearprop.tensor import Buffer, Cell, Parameter, Tensor, tensor
 # log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not
 # to, with np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
+# So is a Python number that is too large for float32: it becomes infinity.
+_warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning, r"clearprop\.(tensor|array)")
 
 __version__ = "0.1.0"
 

@@ -42,11 +42,11 @@ def test_out_by_dlpack(dtype: str, shape: tuple[int, ...]) -> None:
     assert found.size == 0 or np.shares_memory(found, x.numpy())
 
 
-def test_what_a_consumer_can_write_to_is_a_copy() -> None:
+def test_what_a_consumer_might_write_to_is_a_copy() -> None:
     x = cp.tensor([1.0, 2.0])
     for found in (OldConsumer.take(x), OldConsumer.take(x, max_version=(0, 8)), np.from_dlpack(x, copy=True)):
-        found[0] = 5.0
-        assert x.tolist() == [1.0, 2.0]
+        np.testing.assert_array_equal(found, x.numpy())
+        assert not np.shares_memory(found, x.numpy())
 
 
 def test_a_consumer_can_insist_on_no_copy() -> None:

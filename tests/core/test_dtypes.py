@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,16 @@ def test_different_dtypes_differ() -> None:
     assert len({getattr(cp, name) for name in NAMES}) == len(NAMES)
     assert cp.float32 != cp.float64
     assert cp.float32 != np.float64
-    assert cp.float32 != "no dtype"
-    assert cp.float32 != 3
+    for other in ("no dtype", "a sentence, which is no dtype:", 3, None, float, object, [1], {"a": 1}):
+        assert cp.float32 != other
+        assert cp.float64 != other
+
+
+def test_there_is_one_object_for_each_dtype() -> None:
+    for name in NAMES:
+        dtype = getattr(cp, name)
+        assert copy.copy(dtype) is copy.deepcopy([dtype])[0] is dtype
+    assert {np.dtype("float32"): 1}[cp.float32] == 1
 
 
 @pytest.mark.parametrize(

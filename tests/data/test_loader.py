@@ -251,17 +251,16 @@ def test_an_example_is_transformed_alike_in_batches_of_any_size(transform: Any) 
     assert flat[0] == flat[1] == flat[2]
 
 
-@pytest.mark.parametrize("done", range(6))
+@pytest.mark.parametrize("done", range(1, 6))
 def test_a_transformed_epoch_continues_with_the_next_batch(done: int) -> None:
     def new_loader() -> DataLoader:
         return DataLoader(pictures(), 2, shuffle=True, seed=7, transform=AUGMENT)
 
     whole = epochs(new_loader(), 2)
     interrupted = new_loader()
-    next(iter(interrupted)) if done == 0 else None  # a loop that is left begins again
     begun = [[column.tolist() for column in batch] for _, batch in zip(range(done), interrupted, strict=False)]
     resumed = new_loader()
-    resumed.load_state_dict(json.loads(json.dumps(interrupted.state_dict() if done else new_loader().state_dict())))
+    resumed.load_state_dict(json.loads(json.dumps(interrupted.state_dict())))
     assert begun + epochs(resumed, 2) == whole
 
 
@@ -339,12 +338,6 @@ def test_an_error_in_the_loop_ends_the_thread(error: type[BaseException]) -> Non
     with pytest.raises(error):
         loop()
     assert not any(thread.name.startswith("clearprop-loader") for thread in threading.enumerate())
-
-
-def test_a_loader_may_be_gone_through_by_two_loops_at_once() -> None:
-    loader = DataLoader(Items(*range(6)), batch_size=2)
-    pairs = [(x.tolist(), y.tolist()) for (x,), (y,) in zip(loader, loader, strict=True)]
-    assert pairs == [([0, 1], [0, 1]), ([2, 3], [2, 3]), ([4, 5], [4, 5])]
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])

@@ -26,7 +26,7 @@ def by_hand(q: Any, k: Any, v: Any, mask: Any) -> Any:
     """One query after the other, over the keys that it may look at."""
     output = np.zeros((*q.shape[:-1], v.shape[-1]))
     for place in np.ndindex(q.shape[:-1]):
-        example, row = place
+        example = place[0]
         added = np.zeros(k.shape[1]) if mask is None else mask[place]
         seen = added if added.dtype == bool else added > -np.inf
         seen = seen if mask is not None else np.ones(k.shape[1], bool)
@@ -79,7 +79,7 @@ def test_batch_axes_broadcast_and_float32_stays() -> None:
     q, k, v = (cp.asarray(x.astype(np.float32)) for x in (Q, K, V))
     one_query = attention(q[:1], k, v, np.ones((1, 5)))  # a mask of float64 for numbers of float32
     assert one_query.dtype == cp.float32
-    np.testing.assert_array_equal(one_query.numpy()[1], attention(q[0], k[1], v[1]).numpy())
+    np.testing.assert_allclose(one_query.numpy()[1], attention(q[0], k[1], v[1]).numpy(), rtol=1e-4)
 
 
 def test_vmap_is_a_loop() -> None:
@@ -122,7 +122,7 @@ X, Y = cp.asarray(Q), cp.asarray(K)
         (lambda: attention(X, Y, Y, ALLOWED.astype(int)), cp.DTypeError, "attn_mask is int64; it must be booleans"),
         (lambda: attention(X, Y, Y, ALLOWED[:, :, :4]), cp.ShapeError, r"which is \(2, 3, 5\)"),
         (lambda: attention(X, Y, Y, np.ones((2, 2, 3, 5), bool)), cp.ShapeError, r"which is \(2, 3, 5\)"),
-        (lambda: attention(X, Y, Y, np.zeros((3, 5), bool)), DataError, "hides every key from every query$"),
+        (lambda: attention(X, Y, Y, np.zeros((3, 5), bool)), DataError, "hides every key from every query\nTry: ~mask"),
         (lambda: attention(X, Y, Y, ALLOWED & [[[True]], [[False]]]), DataError, "from every query of example 1"),
         (lambda: attention(X, Y, Y, np.full((3, 5), -np.inf)), DataError, "hides every key"),
         (lambda: attention(X, Y, Y, dropout_p=1.5), UsageError, "p=1.5"),
@@ -130,11 +130,7 @@ X, Y = cp.asarray(Q), cp.asarray(K)
 )
 def test_what_does_not_fit(call: Any, error: Any, what: str) -> None:
     with pytest.raises(error, match=what):
-        try:
-            call()
-        except Exception as raised:  # the hint is part of what is read
-            raised.args = (str(raised).split("\nTry")[0] if what.endswith("$") else str(raised),)
-            raise
+        call()
 
 
 # Positions ------------------------------------------------------------------------------------------------------------

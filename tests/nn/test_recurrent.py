@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.core.test_trace import check
 
 import clearprop as cp
 from clearprop import nn, optim
+from clearprop.autodiff.loop import scan_node
 from clearprop.errors import RangeError, UsageError
 
 LAYERS = [nn.RNN, nn.LSTM, nn.GRU]
@@ -97,6 +99,26 @@ def test_gradients_of_each_sequence_and_recomputed_ones(layer: Any) -> None:
     for name, gradient in whole.items():
         assert each[name].shape == (6, *gradient.shape)
         np.testing.assert_allclose(each[name].numpy().sum(0), gradient.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_traced_it_is_the_same_with_one_loop_for_each_direction(layer: Any) -> None:
+    net = layer(3, 4, num_layers=2, bidirectional=True, dtype=cp.float64)
+
+    def loss(values: Any, x: Any, lengths: Any) -> Any:
+        output, last = nn.functional_call(net, values, x, lengths=lengths)
+        return (output * output).sum() + states(last)[-1].sum()
+
+    names = [name for name, _ in net.named_parameters()]
+
+    def f(x: Any, lengths: Any, *values: Any) -> Any:
+        value, gradients = cp.value_and_grad(loss, (0, 1))(dict(zip(names, values, strict=True)), x, lengths)
+        return [value, gradients[1], *gradients[0].values()]
+
+    arrays = numbers(6, 3, 3), np.array(LENGTHS), *[p.numpy() for p in net.parameters()]
+    program = check(f, *arrays).program
+    loops = sum(node.primitive is scan_node for node in program.order)
+    assert loops == 2 * 2 * 2  # layers, directions, and each once forward and once backward
 
 
 def test_dropout_stands_between_the_layers_and_only_in_training() -> None:

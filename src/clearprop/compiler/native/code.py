@@ -1,0 +1,199 @@
+"""Writing LLVM's intermediate code: what every kernel needs.
+
+A value is one number or a vector of them, by the number of ``lanes``: the same function writes the body of a loop over
+whole vectors and that of the loop over what remains. In memory a boolean is a byte, in a register one bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+POINTER = ir.PointerType()
+VOID = ir.VoidType()
+
+_TYPES = {
+    "float32": ir.FloatType(),
+    "float64": ir.DoubleType(),
+    "bool": I1,
+    **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+Value = Any
+"""A value of llvmlite."""
+
+
+def scalar_type(dtype: Any) -> ir.Type:
+    """LLVM's type of one number in a register."""
+    return _TYPES[np.dtype(dtype).name]
+
+
+def has_type(dtype: Any) -> bool:
+    """Whether native code handles numbers of that type."""
+    return np.dtype(dtype).name in _TYPES
+
+
+def value_type(dtype: Any, lanes: int) -> ir.Type:
+    """LLVM's type of so many numbers in a register."""
+    scalar = scalar_type(dtype)
+    return scalar if lanes == 1 else ir.VectorType(scalar, lanes)
+
+
+def memory_type(dtype: Any) -> ir.Type:
+    """LLVM's type of one number in memory."""
+    return I8 if np.dtype(dtype) == np.bool_ else scalar_type(dtype)
+
+
+def constant(dtype: Any, value: Any, lanes: int = 1) -> ir.Constant:
+    """A number, in all lanes."""
+    kind = np.dtype(dtype)
+    plain = np.asarray(value).astype(kind).item()
+    if kind.kind == "u":  # LLVM has no sign: the same bits
+        plain = int(np.asarray(plain, kind).view(f"i{kind.itemsize}"))
+    scalar = ir.Constant(scalar_type(kind), plain)
+    return scalar if lanes == 1 else ir.Constant(ir.VectorType(scalar.type, lanes), [scalar] * lanes)
+
+
+def index(value: int) -> ir.Constant:
+    """A number that counts or indexes."""
+    return ir.Constant(I64, value)
+
+
+class Code:
+    """A builder with loops, vectors and intrinsics.
+
+    Attributes:
+        builder: llvmlite's, for everything that is not here.
+    """
+
+    def __init__(self, module: ir.Module, builder: ir.IRBuilder) -> None:
+        self.module = module
+        self.builder = builder
+
+    @classmethod
+    def function(cls, module: ir.Module, name: str, arguments: Sequence[ir.Type], result: ir.Type = VOID) -> Code:
+        """A new function; its arguments are ``code.builder.function.args``. Pointers do not overlap."""
+        made = ir.Function(module, ir.FunctionType(result, arguments), name)
+        for argument in made.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return cls(module, ir.IRBuilder(made.append_basic_block("entry")))
+
+    # Loops --------------------------------------------------------------------------------------------------------
+
+    def loop(
+        self,
+        start: Value,
+        stop: Value,
+        step: int,
+        body: Callable[[Value, list[Value]], Sequence[Value] | None],
+        carried: Sequence[Value] = (),
+    ) -> list[Value]:
+        """``for i in range(start, stop, step)``; nothing happens if there is no i.
+
+        Args:
+            body: called once, with i and what is carried, to write the body; returns what is carried on.
+            carried: values before the first time.
+
+        Returns:
+            What is carried out of the loop.
+        """
+        b = self.builder
+        before = b.block
+        head = b.append_basic_block("loop")
+        inside = b.append_basic_block("body")
+        after = b.append_basic_block("after")
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(I64)
+        i.add_incoming(start, before)
+        phis = [b.phi(value.type) for value in carried]
+        for phi, value in zip(phis, carried, strict=True):
+            phi.add_incoming(value, before)
+        b.cbranch(b.icmp_signed("<", i, stop), inside, after)
+        b.position_at_end(inside)
+        results = body(i, list(phis)) or []
+        i.add_incoming(b.add(i, index(step)), b.block)
+        for phi, value in zip(phis, results, strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(head)
+        b.position_at_end(after)
+        return list(phis)
+
+    # Memory -------------------------------------------------------------------------------------------------------
+
+    def at(self, pointer: Value, dtype: Any, offset: Value) -> Value:
+        """The address so many numbers behind a pointer."""
+        return self.builder.gep(pointer, [offset], source_etype=memory_type(dtype))
+
+    def load(self, pointer: Value, dtype: Any, lanes: int = 1) -> Value:
+        """Neighbouring numbers, from an address of any alignment."""
+        b, kind = self.builder, np.dtype(dtype)
+        memory = memory_type(kind)
+        wanted = memory if lanes == 1 else ir.VectorType(memory, lanes)
+        loaded = b.load(pointer, typ=wanted, align=kind.itemsize)
+        if kind == np.bool_:
+            return b.icmp_unsigned("!=", loaded, ir.Constant(wanted, 0 if lanes == 1 else [0] * lanes))
+        return loaded
+
+    def store(self, value: Value, pointer: Value, dtype: Any) -> None:
+        """The opposite of `load`."""
+        b, kind = self.builder, np.dtype(dtype)
+        if kind == np.bool_:
+            lanes = value.type.count if isinstance(value.type, ir.VectorType) else 1
+            value = b.zext(value, I8 if lanes == 1 else ir.VectorType(I8, lanes))
+        b.store(value, pointer, align=kind.itemsize)
+
+    def load_apart(self, pointer: Value, dtype: Any, stride: int, lanes: int) -> Value:
+        """Numbers that stand ``stride`` apart, one lane each."""
+        vector = ir.Constant(value_type(dtype, lanes), ir.Undefined)
+        for lane in range(lanes):
+            number = self.load(self.at(pointer, dtype, index(lane * stride)), dtype)
+            vector = self.builder.insert_element(vector, number, ir.Constant(I32, lane))
+        return vector
+
+    def splat(self, value: Value, lanes: int) -> Value:
+        """The same number in all lanes."""
+        if lanes == 1:
+            return value
+        kind = ir.VectorType(value.type, lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    # Arithmetic ---------------------------------------------------------------------------------------------------
+
+    def intrinsic(self, name: str, *values: Value) -> Value:
+        """LLVM's function of that name, such as ``fma``, for the type of these values."""
+        kind = values[0].type
+        element, count = (kind.element, kind.count) if isinstance(kind, ir.VectorType) else (kind, 0)
+        suffix = {"float": "f32", "double": "f64"}.get(str(element), str(element))
+        full = f"llvm.{name}.{f'v{count}' if count else ''}{suffix}"
+        function = self.module.globals.get(full)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(kind, [value.type for value in values]), full)
+        return self.builder.call(function, values)
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """x * y + z, rounded once."""
+        return self.intrinsic("fma", x, y, z)
+
+    def across(self, vector: Value, combine: Callable[[Value, Value], Value]) -> Value:
+        """All lanes combined to one number, by halves."""
+        b = self.builder
+        while isinstance(vector.type, ir.VectorType):
+            half = vector.type.count // 2
+            if half == 0:
+                return b.extract_element(vector, ir.Constant(I32, 0))
+            undefined = ir.Constant(vector.type, ir.Undefined)
+            low, high = (
+                b.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(I32, half), lanes))
+                for lanes in (list(range(half)), list(range(half, 2 * half)))
+            )
+            vector = combine(low, high)
+        return vector
