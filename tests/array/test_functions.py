@@ -69,6 +69,11 @@ def test_reductions_of_nothing() -> None:
             f(empty, 0)
 
 
+def test_axes_that_are_numpys_integers() -> None:
+    close(cp.sum(cp.tensor(X), np.int64(1)), X.sum(1))
+    close(cp.mean(cp.tensor(X), axis=(np.int32(0), np.uint8(2))), X.mean((0, 2)))
+
+
 def test_reductions_of_0d() -> None:
     x = cp.tensor(3.0)
     for f in (cp.sum, cp.prod, cp.mean, cp.max, cp.min):
@@ -79,8 +84,9 @@ def test_reductions_of_0d() -> None:
 @pytest.mark.parametrize("f", [cp.sum, cp.mean, cp.max, cp.prod, cp.logsumexp, cp.any])
 def test_axes_that_do_not_exist(f: Any) -> None:
     for axis in (3, -4):
-        with pytest.raises(cp.ShapeError, match=f"axis {axis} of a tensor with 3 axes"):
+        with pytest.raises(cp.ShapeError, match=f"axis {axis} of a tensor with 3 axes") as caught:
             f(cp.tensor(X), axis)
+        assert isinstance(caught.value, IndexError)  # as the standard has it, and as NumPy's is both
     with pytest.raises(cp.ShapeError, match="names an axis twice"):
         f(cp.tensor(X), (0, -3))
 

@@ -62,6 +62,10 @@ def agrees(x: np.ndarray[Any, Any], index: Any) -> None:
         X > 30,
         (slice(None), X[0] > 7),
         np.zeros((3, 4), bool),
+        np.zeros(0, bool),
+        np.zeros((3, 0), bool),
+        np.array(True),
+        np.False_,
         ([0, 1], [1, 2]),
         ([0, 1], 2),
         (0, [1, 2]),
@@ -89,7 +93,7 @@ def test_against_numpy(index: Any) -> None:
     agrees(X, index)
 
 
-@pytest.mark.parametrize("index", [(), ..., None, (None, ..., None)], ids=str)
+@pytest.mark.parametrize("index", [(), ..., None, (None, ..., None), np.array(True), np.array(False)], ids=str)
 def test_0d(index: Any) -> None:
     agrees(np.array(3.0), index)
 
@@ -104,6 +108,7 @@ def test_indices_that_are_tensors_and_cells() -> None:
     np.testing.assert_array_equal(x[cp.tensor([0, 2])].numpy(), X[[0, 2]])
     np.testing.assert_array_equal(x[cp.tensor(1)].numpy(), X[1])
     np.testing.assert_array_equal(x[x > 30.0].numpy(), X[X > 30.0])
+    np.testing.assert_array_equal(x[cp.tensor(True)].numpy(), X[np.array(True)])
     np.testing.assert_array_equal(x[cp.Buffer([0, 2])].numpy(), X[[0, 2]])
     np.testing.assert_array_equal(x[:, cp.tensor([1, 2], dtype=cp.uint8)].numpy(), X[:, [1, 2]])
     assert cp.Parameter([5.0, 6.0])[1].item() == 6.0

@@ -94,6 +94,12 @@ def test_the_gradient_of_many_steps_costs_no_more_for_each() -> None:
     assert 0 < costs[1] <= 2 * costs[0] + 10
 
 
+def test_a_carry_keeps_its_dtype() -> None:
+    """It would be that of the first step and that of all others; traced, there is one step only."""
+    with pytest.raises(cp.DTypeError, match="part 0 of the carry is float32, and step 0 returned float64"):
+        cp.scan(lambda c, x: (c + x, c), cp.tensor(0.0), cp.asarray(np.ones(3)))
+
+
 # Cells and random numbers in the body ---------------------------------------------------------------------------------
 
 

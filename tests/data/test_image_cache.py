@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the pictures that have been decoded."""
     names: list[str] = []
     decode = decoding.Decoder.decode
@@ -33,7 +32,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return decode(self, content, name)
 
     monkeypatch.setattr(decoding.Decoder, "decode", counted)
-    return iter([names]) and names
+    return names
 
 
 @pytest.fixture(params=[make_folder, make_zip], ids=["folder", "zip"])

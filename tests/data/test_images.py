@@ -74,6 +74,12 @@ def test_what_macos_adds_to_an_archive_is_passed_over(tmp_path: Path) -> None:
     assert dataset.classes == ("cat", "dog")
 
 
+def test_an_archive_of_windows_with_other_slashes(tmp_path: Path) -> None:
+    dataset = reading(tmp_path, {name.replace("/", "\\"): content for name, content in PICTURES.items()}, make_zip)
+    assert dataset.files == ["cat/a.png", "cat/b.png", "dog/c.png"]
+    np.testing.assert_array_equal(dataset.images, STACKED)
+
+
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pictures", {"cat/a.png": PICTURES["cat/a.png"]})
     (folder / "dog").symlink_to(make_folder(tmp_path / "elsewhere", {"c.png": PICTURES["dog/c.png"]}))
@@ -257,7 +263,7 @@ def test_a_subfolder_that_is_not_there_is_an_error_that_names_a_similar_one(tmp_
 
 
 def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="there is no folder or zip archive .*/missing"):
+    with pytest.raises(FileError, match=r"there is no folder or zip archive .*/missing"):
         ImageFolder(tmp_path / "missing")
 
 
@@ -278,7 +284,7 @@ def test_an_archive_with_a_link_is_refused(tmp_path: Path) -> None:
     link.external_attr = 0o120777 << 16
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, "/etc/passwd")
-    with pytest.raises(DataError, match='"cat/link.png", which is a link'):
+    with pytest.raises(DataError, match=r'"cat/link\.png", which is a link'):
         ImageFolder(path)
 
 

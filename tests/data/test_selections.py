@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.data import ArrayDataset, ConcatDataset, DataLoader, ImageDataset, Subset, random_split, split
+from clearprop.data.selections import contents_of
 from clearprop.errors import DataError, RangeError
 
 
@@ -72,6 +74,18 @@ def test_a_random_split_gives_each_example_to_one_part() -> None:
 def test_shares_leave_no_example_out() -> None:
     for length in (7, 10, 11, 1000):
         assert sum(len(part) for part in random_split(numbers(length), [1 / 3, 1 / 3, 1 / 3])) == length
+
+
+def test_contents_tell_datasets_apart_and_know_checksums() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 2, 2), dtype=np.uint8)
+    images, known = (ImageDataset(pixels, [0, 0, 0, 0], ["any"], checksum=crc) for crc in (None, zlib.crc32(pixels)))
+    assert contents_of(images) == contents_of(known)
+    datasets: list[Any] = [
+        images, ImageDataset(255 - pixels, [0, 0, 0, 0], ["any"]), ImageDataset(pixels, [0, 0, 0, 1], ["any", "other"]),
+        Subset(images, [0, 1]), Subset(images, [1, 0]), ConcatDataset([images, images]), numbers(4), numbers(4, 1),
+    ]  # fmt: skip
+    assert len({tuple(contents_of(dataset)) for dataset in datasets}) == len(datasets)
+    assert contents_of([1, 2]) == []
 
 
 def test_split_copies_arrays_and_only_points_into_others() -> None:

@@ -96,3 +96,11 @@ def test_summary_rows_are_layers_of_a_history() -> None:
     row = nn.summary(nn.Linear(2, 3), (2,)).rows[0]
     layer = Layer(row.path, row.kind, row.output, row.parameters)
     assert (layer.count, layer.output) == (9, "(N, 3)")
+
+
+def test_many_parameters_of_one_module_are_not_all_shown() -> None:
+    net = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    line, *_ = str(nn.Sequential(net)).splitlines()[1:]
+    assert line.endswith("bias_ih_l0 (16,)  bias_hh_l0 (16,)  and 12 more  736")
+    row = str(net.summary(cp.zeros((5, 2, 3)))).splitlines()[1]
+    assert "bias_hh_l0 (16,), and 12 more" in row

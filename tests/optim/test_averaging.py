@@ -84,16 +84,17 @@ def test_averages_are_those_of_torch() -> None:
     from torch.optim import swa_utils as torchs
 
     torch.set_default_dtype(torch.float64)  # of its 1 / n
-    for name, decay in (("ema", 0.9), ("swa", None)):
+    for exponential in (True, False):
         for use_buffers in (False, True):
             ours = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).to(cp.float64)
             theirs = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).double()
-            argument = [] if decay is None else [decay]
-            average = AveragedModel(
-                ours, multi_avg_fn=getattr(swa_utils, f"get_{name}_multi_avg_fn")(*argument), use_buffers=use_buffers
-            )
-            other = torchs.AveragedModel(
-                theirs, multi_avg_fn=getattr(torchs, f"get_{name}_multi_avg_fn")(*argument), use_buffers=use_buffers
+            average, other = (
+                library.AveragedModel(
+                    model,
+                    multi_avg_fn=library.get_ema_multi_avg_fn(0.9) if exponential else None,
+                    use_buffers=use_buffers,
+                )
+                for library, model in ((swa_utils, ours), (torchs, theirs))
             )
             for step in range(5):
                 for number, (key, tensor) in enumerate(theirs.state_dict().items()):
@@ -107,7 +108,7 @@ def test_averages_are_those_of_torch() -> None:
             assert average.state_dict().keys() == expected.keys()
             for key, tensor in average.state_dict().items():
                 turned = tensor.numpy().T if key == "module.0.weight" else tensor.numpy()
-                np.testing.assert_allclose(turned, expected[key], rtol=1e-12, err_msg=f"{name} {use_buffers} {key}")
+                np.testing.assert_allclose(turned, expected[key], rtol=1e-12, err_msg=f"{exponential} {use_buffers} {key}")
 
 
 def test_the_copy_is_a_network_of_its_own() -> None:

@@ -14,6 +14,12 @@ from clearprop.errors import DataError, GradientError, UsageError
 from clearprop.tensor import Cell
 
 
+ALL = [
+    optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Adamax, optim.NAdam,
+    optim.RAdam, optim.Lion,
+]  # fmt: skip
+
+
 def parameter(*values: float) -> cp.Parameter:
     p = cp.Parameter(list(values))
     p.grad = cp.ones(len(values))
@@ -60,10 +66,11 @@ def test_momentum_and_decay_can_be_switched_on_later() -> None:
 
 def test_parameters_without_a_gradient_stay() -> None:
     with_gradient, without = parameter(1.0), cp.Parameter([1.0])
-    for make in (optim.SGD, optim.Adam, optim.AdamW):
+    for make in ALL:
+        with_gradient.assign([1.0])
         make([with_gradient, without], lr=0.1).step()
-    assert without.value.item() == 1.0
-    assert with_gradient.value.item() < 1.0
+        assert without.value.item() == 1.0
+        assert with_gradient.value.item() < 1.0
 
 
 def test_groups_have_settings_of_their_own() -> None:
@@ -76,7 +83,7 @@ def test_groups_have_settings_of_their_own() -> None:
 
 def test_steps_are_not_recorded_and_keep_the_dtype() -> None:
     for dtype in (cp.float16, cp.float32, cp.float64):
-        for make in (optim.SGD, optim.Adam, optim.AdamW):
+        for make in ALL:
             p = cp.Parameter(np.ones(3, dtype.dtype))
             optimizer = make([p], lr=0.1, weight_decay=0.1)
             (p * p).sum().backward()
@@ -84,6 +91,71 @@ def test_steps_are_not_recorded_and_keep_the_dtype() -> None:
             assert p.dtype == dtype
             assert p.value.node is not None
             assert p.value.node.is_leaf
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_lion_is_that_of_the_paper(decay: float, maximize: bool) -> None:
+    """Algorithm 2 of Chen et al. 2023, written down again; there is no Lion in PyTorch."""
+    beta1, beta2, lr = 0.9, 0.97, 0.01
+    theta, m = np.sin(np.arange(6.0)).reshape(2, 3), np.zeros((2, 3))
+    p = cp.Parameter(theta)
+    optimizer = optim.Lion([p], lr=lr, betas=(beta1, beta2), weight_decay=decay, maximize=maximize)
+    for step in range(100):
+        g = np.cos(theta * 3.0 + step)
+        p.grad = cp.asarray(np.cos(p.numpy() * 3.0 + step))
+        optimizer.step()
+        g = -g if maximize else g
+        c = beta1 * m + (1.0 - beta1) * g
+        theta = theta - lr * (np.sign(c) + decay * theta)
+        m = beta2 * m + (1.0 - beta2) * g
+        np.testing.assert_allclose(p.numpy(), theta, rtol=1e-9, err_msg=f"step {step}")
+    np.testing.assert_allclose(optimizer.state[p]["exp_avg"].numpy(), m, rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_closure_computes_the_gradients(make: Any) -> None:
+    p = cp.Parameter([3.0])
+    optimizer = make([p], lr=0.1)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with cp.no_grad():
+        assert optimizer.step(closure).item() == 9.0
+    assert p.value.item() < 3.0
+    assert optimizer.step() is None
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_maximize_goes_the_other_way(make: Any) -> None:
+    up, down = (cp.Parameter(np.ones(1)) for _ in range(2))
+    up.grad = down.grad = cp.asarray(np.ones(1))
+    make([down], lr=0.1, weight_decay=0.0).step()
+    make([up], lr=0.1, weight_decay=0.0, maximize=True).step()
+    assert up.value.item() - 1.0 == pytest.approx(1.0 - down.value.item(), rel=1e-5)
+    assert up.value.item() > 1.0
+
+
+@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("other", ALL)
+def test_state_of_another_optimizer(make: Any, other: Any) -> None:
+    """Nothing is loaded, unless it has the same settings and state, as Adam and AdamW."""
+    p = parameter(1.0)
+    first, second = other([p], lr=0.5, weight_decay=0.25), make([p], lr=0.1)
+    first.step()
+    alike = {make, other} == {optim.Adam, optim.AdamW} or make is other
+    if alike:
+        second.load_state_dict(first.state_dict())
+        assert second.state_dict() == first.state_dict()
+    else:
+        before = second.state_dict()
+        with pytest.raises(DataError, match=second.__class__.__name__):
+            second.load_state_dict(first.state_dict())
+        assert second.state_dict() == before
 
 
 def test_old_graphs_keep_the_old_value() -> None:
@@ -182,9 +254,23 @@ def test_loading_switches_momentum_on() -> None:
         (lambda p: optim.Adam([p], eps=-1.0), "eps=-1.0"),
         (lambda p: optim.Adam([{"params": [p], "momentum": 0.9}]), "optim.Adam has no setting momentum"),
         (lambda p: optim.Adam([{"parameters": [p]}]), "a group is a dictionary with 'params'"),
-        (lambda p: optim.lr_scheduler.StepLR(optim.SGD([p]), 0), "step_size=0"),
-        (lambda p: optim.lr_scheduler.CosineAnnealingLR(optim.SGD([p]), 0), "T_max=0"),
-        (lambda p: optim.lr_scheduler.LambdaLR(optim.SGD([p]), [abs, abs]), "2 functions for 1 groups"),
+        (lambda p: optim.SGD([p], momentum=0.9, dampening=0.1, nesterov=True), "nesterov=True needs a momentum and no"),
+        (lambda p: optim.SGD([{"params": [p], "nesterov": True}]), "there are momentum=0.0 and dampening=0.0"),
+        (lambda p: optim.SGD([p], nesterov="yes"), r"nesterov='yes'\nTry: True or False"),
+        (lambda p: optim.SGD([{"params": 3}]), "'params' is int, not a list"),
+        (lambda p: optim.SGD([{"params": nn.Linear(1, 1)}]), "'params' is Linear, not a list"),
+        (lambda p: optim.Adam([{"params": [p], "betas": 0.9}]), r"betas=0\.9 are not two numbers"),
+        (lambda p: optim.Adam([p], betas=(0.9, -0.1)), "from 0 to below 1"),
+        (lambda p: optim.Adam([p], lr=(0.1, 0.2)), r"lr=\(0\.1, 0\.2\) is not a number"),
+        (lambda p: optim.Adam([p], amsgrad=1), "amsgrad=1"),
+        (lambda p: optim.RMSprop([p], alpha=1.5), r"optim\.RMSprop: alpha=1\.5\nTry: from 0 to 1"),
+        (lambda p: optim.Adadelta([p], rho=-0.5), r"rho=-0\.5"),
+        (lambda p: optim.Adagrad([p], initial_accumulator_value=-1.0), "initial_accumulator_value=-1.0"),
+        (lambda p: optim.Lion([p], betas=(1.0, 0.9)), r"optim\.Lion: betas=\(1\.0, 0\.9\)"),
+        (lambda p: optim.Lion([]), "there are no parameters"),
+        (lambda p: optim.SGD([p]).add_param_group([p]), "a group is a dictionary with 'params'"),
+        (lambda p: optim.SGD([p]).add_param_group({"params": [p]}), "given twice"),
+        (lambda p: optim.SGD([p]).add_param_group({"params": [cp.Parameter([1.0])], "lr": -1.0}), "lr=-1.0"),
     ],
 )
 def test_wrong_arguments(make: Any, words: str) -> None:
@@ -199,30 +285,75 @@ def test_assigning_a_wrong_setting_leaves_the_old_one() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
-def test_a_gradient_that_is_not_finite_can_be_an_error() -> None:
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (None, "no state of an optimizer: NoneType"),
+        ({"weight": cp.ones(1)}, "no state of an optimizer: names weight"),
+        ({"state": {}, "param_groups": []}, r"groups with \[\] parameters"),
+    ],
+)
+def test_what_is_no_state_of_an_optimizer(saved: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        optim.SGD([parameter(1.0)]).load_state_dict(saved)
+
+
+def test_state_of_a_scheduled_optimizer_fits_one_without_a_schedule() -> None:
+    scheduled, plain = (optim.SGD([parameter(1.0)], lr=0.5) for _ in range(2))
+    optim.lr_scheduler.ExponentialLR(scheduled, 0.5).step()
+    plain.load_state_dict(scheduled.state_dict())
+    assert (plain.param_groups[0]["lr"], plain.param_groups[0]["initial_lr"]) == (0.25, 0.5)
+    scheduled.load_state_dict(optim.SGD([parameter(1.0)], lr=0.125).state_dict())
+    assert (scheduled.param_groups[0]["lr"], scheduled.param_groups[0]["initial_lr"]) == (0.125, 0.5)
+
+
+def test_options_can_be_switched_on_later() -> None:
+    """Momentum and dampening, the largest of Adam, the mean of RMSprop: their state begins then."""
     p = parameter(1.0)
-    p.grad = cp.tensor([math.inf])
-    with pytest.raises(GradientError, match="the norm of the gradients is inf"):
-        nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
-    assert nn.utils.clip_grad_norm_([cp.Parameter([1.0])], 1.0).item() == 0.0
+    sgd = optim.SGD([p], lr=1.0)
+    sgd.step()
+    sgd.param_groups[0].update(momentum=0.5, dampening=0.5)
+    sgd.step()  # the first gradient of the momentum is not dampened
+    sgd.step()
+    assert p.value.item() == 1.0 - 1.0 - 1.0 - (0.5 * 1.0 + 0.5)
+    adam = optim.Adam([p])
+    adam.param_groups[0]["amsgrad"] = True
+    adam.step()
+    assert set(adam.state[p]) == {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+    rmsprop = optim.RMSprop([p])
+    rmsprop.param_groups[0].update(centered=True, momentum=0.9)
+    rmsprop.step()
+    assert set(rmsprop.state[p]) == {"square_avg", "grad_avg", "momentum_buffer"}
+    restored = optim.RMSprop([p])
+    restored.load_state_dict(rmsprop.state_dict())
+    assert restored.state_dict() == rmsprop.state_dict()
 
 
-def test_clipping_by_value() -> None:
-    p = parameter(1.0, 2.0, 3.0)
-    p.grad = cp.tensor([-5.0, 0.5, 5.0])
-    nn.utils.clip_grad_value_([p], 1.0)
-    assert p.grad.tolist() == [-1.0, 0.5, 1.0]
+def test_dampening_leaves_the_first_gradient_of_each_parameter_whole() -> None:
+    early, late = parameter(0.0), cp.Parameter([0.0])
+    optimizer = optim.SGD([early, late], lr=1.0, momentum=1.0, dampening=0.75)
+    optimizer.step()
+    late.grad = cp.ones(1)
+    optimizer.step()
+    assert (early.value.item(), late.value.item()) == (-1.0 - 1.25, -1.0)
 
 
-def test_state_of_another_optimizer() -> None:
-    p = parameter(1.0)
-    with pytest.raises(DataError, match="this state has the settings lr, momentum"):
-        optim.Adam([p]).load_state_dict(optim.SGD([p]).state_dict())
+def test_groups_of_adagrad_begin_where_they_say() -> None:
+    p, q = parameter(0.0), parameter(0.0)
+    groups = [{"params": [p]}, {"params": [q], "initial_accumulator_value": 3.0}]
+    optim.Adagrad(groups, lr=1.0, eps=0.0).step()
+    assert (p.value.item(), q.value.item()) == (-1.0, -0.5)
 
 
 def test_settings_of_a_wrong_kind() -> None:
     parameters = list(nn.Linear(2, 3).parameters())
     with pytest.raises(cp.errors.UsageError, match=r"betas=0\.9"):
         optim.Adam(parameters, betas=0.9)  # type: ignore[arg-type]
-    with pytest.raises(cp.errors.UsageError, match="not an optimizer"):
-        optim.lr_scheduler.CosineAnnealingLR(0.1, T_max=3)  # type: ignore[arg-type]
+    group = optim.SGD(parameters).param_groups[0]
+    with pytest.raises(cp.errors.UsageError, match="optim.SGD has no setting learning_rate"):
+        group["learning_rate"] = 0.1
+    assert "learning_rate" not in group
+    with pytest.raises(cp.errors.UsageError, match="cannot be removed"):
+        del group["lr"]
+    with pytest.raises(cp.errors.UsageError, match="cannot be replaced"):
+        group["params"] = []

@@ -214,6 +214,26 @@ def test_positions_outside(read: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("places", "shape"),
+    [
+        (([0, 2, 0, -1, 2],), (3, 2)),
+        (([0, 1, 1, -2, 0], [1, 0, 0, -1, 1]), (2, 2, 3)),
+        (([[0, 2], [2, 2]],), (3, 1, 4)),
+        ((np.arange(3).repeat(3) % 2,), (2, 50_000)),  # more than is added at once
+    ],
+)
+def test_rows_are_added_as_numpy_adds_them(places: Any, shape: tuple[int, ...]) -> None:
+    indices = tuple(np.asarray(place) for place in places)
+    rows = np.sin(np.arange(indices[0].size * np.prod(shape[len(indices) :])))
+    rows = rows.astype(np.float32).reshape(*indices[0].shape, *shape[len(indices) :])
+    expected = np.zeros(shape, np.float32)
+    np.add.at(expected, indices, rows)
+    np.testing.assert_array_equal(primitives.scatter_add(rows, *indices, shape=shape), expected)
+    with pytest.raises(cp.RangeError, match="out of bounds for axis 0"):
+        primitives.scatter_add(rows, indices[0] + shape[0], *indices[1:], shape=shape)
+
+
+@pytest.mark.parametrize(
     "write",
     [
         lambda x, i: primitives.scatter_add(x, i, shape=(3,)),

@@ -13,7 +13,7 @@ from clearprop.primitives.families import NUMBERS, check_kind
 from clearprop.tensor import Tensor, as_tensor
 
 
-def matmul(x: ArrayLike, y: ArrayLike) -> Tensor:
+def matmul(x: ArrayLike, y: ArrayLike, /) -> Tensor:
     """The matrix product over the last two axes; also ``x @ y``.
 
     The axes before the last two are a batch, and broadcast: (…, M, K) @ (…, K, N) -> (…, M, N). A vector as x is taken

@@ -211,7 +211,7 @@ def concat(xs: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
     return primitives.concat(*tensors, axis=at, lengths=tuple(t.shape[at] for t in tensors))
 
 
-def stack(xs: Sequence[ArrayLike], axis: int = 0) -> Tensor:
+def stack(xs: Sequence[ArrayLike], /, axis: int = 0) -> Tensor:
     """Joined along a new axis; all have one shape.
 
     >>> import clearprop as cp
@@ -228,7 +228,7 @@ def stack(xs: Sequence[ArrayLike], axis: int = 0) -> Tensor:
     return concat([expand_dims(tensor, axis) for tensor in tensors], axis=axis)
 
 
-def split(x: ArrayLike, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+def split(x: ArrayLike, /, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Cut into so many equal parts, or into parts of the lengths given, along an axis.
 
     >>> import clearprop as cp

@@ -12,8 +12,9 @@ from typing import Any
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.traced_scan import TracedScan
 from clearprop.autodiff.tree import flatten, map_leaves, rebuild
-from clearprop.errors import ShapeError
+from clearprop.errors import DTypeError, ShapeError
 from clearprop.graph import state
+from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import concat, reshape, take_range
 from clearprop.tensor import Tensor, as_tensor
 
@@ -40,6 +41,7 @@ def scan(
 
     Raises:
         ShapeError: if ``xs`` have different lengths, there is no step, or the carry changes its nesting or shape.
+        DTypeError: if the carry changes its dtype.
 
     >>> import clearprop as cp
     >>> total, running = cp.scan(lambda total, x: (total + x, total + x), cp.tensor(0.0), cp.tensor([1.0, 2.0, 3.0]))
@@ -82,12 +84,19 @@ def _steps(xs: Any, length: int | None) -> int:
 
 
 def _check_carry(before: Any, after: Any, step: int) -> None:
-    old, new = ([x.shape for x in flatten(carry)] for carry in (before, after))
-    if old != new:
+    old, new = flatten(before), flatten(after)
+    shapes, found = [x.shape for x in old], [x.shape for x in new]
+    if shapes != found:
         raise ShapeError(
-            f"scan: step {step} got a carry of shapes {old} and returned one of {new}",
+            f"scan: step {step} got a carry of shapes {shapes} and returned one of {found}",
             hint="return (carry, y), the carry nested and shaped as it came",
         )
+    for i, (x, y) in enumerate(zip(old, new, strict=True)):
+        if numpy_dtype(x) != numpy_dtype(y):
+            raise DTypeError(
+                f"scan: part {i} of the carry is {numpy_dtype(x)}, and step {step} returned {numpy_dtype(y)}",
+                hint=f"init of dtype cp.{numpy_dtype(y)}",
+            )
 
 
 def _unstack(x: Tensor) -> list[Tensor]:

@@ -36,6 +36,7 @@ from clearprop.train.history import FILE_NAME as HISTORY
 
 CHECKPOINT, WEIGHTS, REPORT = "checkpoint.safetensors", "weights.safetensors", "report.html"
 _EVALUATION_BATCH = 500
+_WORST = 24  # mistakes that the report shows
 _SAVE_EVERY_SECONDS = 2.0  # by the clock: an epoch may take a twentieth of a second, and a disk as long for one file
 
 _DESCRIPTION = """\
@@ -144,6 +145,7 @@ def train(
         loss=loss,
         metrics=["accuracy"],
         class_names=classifier.class_names,
+        worst=_WORST,
     )
     classifier.save(folder / WEIGHTS, model)
     _write_records(history, folder)

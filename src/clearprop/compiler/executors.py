@@ -17,7 +17,20 @@ def reference(program: Program) -> Runner:
     return program.run
 
 
-EXECUTORS: dict[str, Callable[[Program], Runner]] = {"reference": reference}
+def native(program: Program) -> Runner:
+    """As machine code; what has none yet is computed by NumPy in between.
+
+    Raises:
+        UsageError: if llvmlite is not installed.
+    """
+    try:
+        from clearprop.compiler.native.program import NativeProgram
+    except ImportError as error:
+        raise UsageError(f"the native executor needs llvmlite: {error}", hint="pip install 'clearprop[native]'") from None
+    return NativeProgram(program)
+
+
+EXECUTORS: dict[str, Callable[[Program], Runner]] = {"native": native, "reference": reference}
 
 
 def executor(name: str) -> Callable[[Program], Runner]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -52,3 +53,13 @@ def examples_at(dataset: Dataset, indices: Array) -> Columns:
 def as_array(value: Any) -> Array:
     """A tensor, an array, a number or nested lists as a NumPy array."""
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+
+
+def described(array: Array, checksum: int | None = None) -> str:
+    """An array in words: dtype, shape and a checksum of its elements, which is computed if it is not known.
+
+    >>> described(np.zeros((2, 3)))
+    'float64[2, 3], CRC-32 d1bb79c7'
+    """
+    known = zlib.crc32(np.ascontiguousarray(array).data if array.size else b"") if checksum is None else checksum
+    return f"{array.dtype}{list(array.shape)}, CRC-32 {known:08x}"

@@ -86,7 +86,7 @@ def _of_release(path: Path, split: Split) -> ImageDataset:
         about = {"labels": records[:, 0].tolist()}
         images = (record[1:].reshape(_SHAPE) for record in records)
         found = image_cache.store(place, signature, about, images, len(records))
-    return ImageDataset(found[0], found[1]["labels"], CLASSES)
+    return ImageDataset(found.images, found.about["labels"], CLASSES, checksum=found.checksum)
 
 
 def _read_release(path: Path, split: Split) -> Array:

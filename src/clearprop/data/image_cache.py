@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,23 @@ from clearprop.errors import FileError
 from clearprop.files.atomic import atomic_write
 from clearprop.files.cache import cache_folder
 
-CachedImages: TypeAlias = tuple[Array, dict[str, Any]]
-
 _PIXELS, _INDEX = "images.npy", "index.json"
 _FORMAT = 1  # changes when what is in the cache can no longer be read, or would be decoded in another way
 _CHUNK_BYTES = 1 << 24
+
+
+class CachedImages(NamedTuple):
+    """Images that were decoded.
+
+    Args:
+        images: uint8 of shape (N, C, H, W); from the cache, memory-mapped and read-only.
+        about: what was stored with them.
+        checksum: their CRC-32.
+    """
+
+    images: Array
+    about: dict[str, Any]
+    checksum: int
 
 
 def place_of(name: str, *facts: Any) -> Path:
@@ -46,7 +58,7 @@ def load(place: Path, signature: str) -> CachedImages | None:
         signature: of what they were decoded from, as it is now.
 
     Returns:
-        uint8 of shape (N, C, H, W), memory-mapped, read-only; None if nothing is there, or it is outdated or damaged.
+        None if nothing is there, or it is outdated or damaged.
     """
     try:
         index = json.loads((place / _INDEX).read_bytes())
@@ -54,7 +66,7 @@ def load(place: Path, signature: str) -> CachedImages | None:
             return None
         images = np.asarray(np.load(place / _PIXELS, mmap_mode="r", allow_pickle=False))
         fits = images.dtype == np.uint8 and images.shape == tuple(index["shape"])
-        return (images, index["about"]) if fits else None
+        return CachedImages(images, index["about"], index["crc32"]) if fits else None
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None  # whatever it is, it is not what `store` has written
 
@@ -96,14 +108,14 @@ def store(place: Path, signature: str, about: Mapping[str, Any], images: Iterabl
     return written
 
 
-def gathered(images: Iterable[Array], count: int, name: str) -> Array:
-    """The same images in memory, (N, C, H, W), for those who want no cache."""
+def gathered(images: Iterable[Array], about: dict[str, Any], count: int, name: str) -> CachedImages:
+    """The same in memory, for those who want no cache; `name` is for people."""
     shown = progress(images, count, f"decoding {name}")
     first = next(shown)
     result = np.empty((count, *first.shape), np.uint8)
     for row, image in zip(result, chain([first], shown), strict=True):
         row[...] = image
-    return result
+    return CachedImages(result, about, zlib.crc32(result.data))
 
 
 def progress(items: Iterable[Array], count: int, name: str) -> Iterator[Array]:

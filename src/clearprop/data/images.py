@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop.data import image_cache
-from clearprop.data.batches import Array, as_array
+from clearprop.data.batches import Array, as_array, described
 from clearprop.data.checks import check_labels
 from clearprop.data.decoding import Decoder, decode_all
+from clearprop.data.image_cache import CachedImages
 from clearprop.data.sources import Reader, Source, source_of
 from clearprop.errors import DataError, UsageError
 from clearprop.files.atomic import read_bytes
@@ -32,6 +33,7 @@ class ImageDataset:
         images: bytes, uint8 of shape (N, C, H, W); not copied, so that they may lie in a file.
         labels: (N,), whole numbers from 0 to len(classes) - 1.
         classes: their names.
+        checksum: the CRC-32 of the images, where it is known, so that nobody must read them all to compute it.
 
     Attributes:
         images, labels, classes: the same; the labels as int64, the classes as a tuple.
@@ -45,7 +47,8 @@ class ImageDataset:
     ((3, 4, 4), 0.20000000298023224, 'dog')
     """
 
-    def __init__(self, images: Any, labels: Any, classes: Sequence[str]) -> None:
+    def __init__(self, images: Any, labels: Any, classes: Sequence[str], *, checksum: int | None = None) -> None:
+        self._checksum = checksum
         self.images = as_array(images)
         self.labels = as_array(labels)
         self.classes = tuple(classes)
@@ -66,6 +69,10 @@ class ImageDataset:
     def arrays(self) -> tuple[Array, Array]:
         """Images and labels."""
         return self.images, self.labels
+
+    def contents(self) -> list[str]:
+        """Images and labels in words, with their checksums: a checkpoint keeps them."""
+        return [described(self.images, self._checksum), described(self.labels)]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -154,33 +161,32 @@ class ImageFolder(ImageDataset):
         inside = PurePosixPath(subfolder).as_posix() if subfolder else ""
         size = (resize, resize) if isinstance(resize, int) else resize
         source, decoder = source_of(path, inside), Decoder(mode, size)
-        images, self.files = _decoded(source, decoder, inside) if not cache else _cached(source, decoder, inside)
+        found = _cached(source, decoder, inside) if cache else _decoded(source, decoder, inside)
+        self.path, self.files = source.path, found.about["files"]
         names = _class_names(self.files, labels, _told(source, inside))
-        self.path = source.path
-        super().__init__(images, *_numbered(names, classes, self.files))
+        super().__init__(found.images, *_numbered(names, classes, self.files), checksum=found.checksum)
 
 
-def _cached(source: Source, decoder: Decoder, inside: str) -> tuple[Array, list[str]]:
-    """The images, and the names of their files: from the cache, where they are put first if need be."""
+def _cached(source: Source, decoder: Decoder, inside: str) -> CachedImages:
+    """The images and the names of their files from the cache, where they are put first if need be."""
     facts = (str(source.path.resolve()), inside, decoder.mode, decoder.size)
     place = image_cache.place_of(source.path.stem, *facts)
     signature = source.signature()
     found = image_cache.load(place, signature)
-    if found is None:
-        with source.open() as reader:
-            files = _files(reader, source, inside)
-            images = decode_all(reader, files, decoder, str(source.path), os.cpu_count() or 1)
-            found = image_cache.store(place, signature, {"files": files}, images, len(files))
-    pixels, about = found
-    return pixels, about["files"]
-
-
-def _decoded(source: Source, decoder: Decoder, inside: str) -> tuple[Array, list[str]]:
-    """The same, without the cache."""
+    if found is not None:
+        return found
     with source.open() as reader:
         files = _files(reader, source, inside)
         images = decode_all(reader, files, decoder, str(source.path), os.cpu_count() or 1)
-        return image_cache.gathered(images, len(files), source.path.stem), files
+        return image_cache.store(place, signature, {"files": files}, images, len(files))
+
+
+def _decoded(source: Source, decoder: Decoder, inside: str) -> CachedImages:
+    """The same without the cache, in memory."""
+    with source.open() as reader:
+        files = _files(reader, source, inside)
+        images = decode_all(reader, files, decoder, str(source.path), os.cpu_count() or 1)
+        return image_cache.gathered(images, {"files": files}, len(files), source.path.stem)
 
 
 def _files(reader: Reader, source: Source, inside: str) -> list[str]:

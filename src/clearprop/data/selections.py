@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data.batches import Array, Columns, Dataset, as_array, examples_at
+from clearprop.data.batches import Array, Columns, Dataset, as_array, described, examples_at
 from clearprop.data.order import shuffled
 from clearprop.errors import DataError, RangeError
 
@@ -131,16 +131,22 @@ class ConcatDataset:
         return f"ConcatDataset({self.datasets!r})"
 
 
-def arrays_behind(dataset: Any) -> list[Array]:
-    """The arrays that a dataset of this package takes its examples from: equal ones mean equal examples.
+def contents_of(dataset: Any) -> list[str]:
+    """The arrays that a dataset of this package takes its examples from, in words: equal words mean equal examples.
 
     Datasets of other kinds have none that could be known.
+
+    >>> from clearprop.data import ArrayDataset
+    >>> contents_of(Subset(ArrayDataset([1.0, 2.0]), [1]))
+    ['int64[1], CRC-32 fe47f880', 'float64[2], CRC-32 cbee7cef']
     """
     if isinstance(dataset, Subset):
-        return [dataset.indices, *arrays_behind(dataset.dataset)]
+        return [described(dataset.indices), *contents_of(dataset.dataset)]
     if isinstance(dataset, ConcatDataset):
-        return [array for part in dataset.datasets for array in arrays_behind(part)]
-    return [array for array in getattr(dataset, "arrays", ()) if isinstance(array, np.ndarray)]
+        return [words for part in dataset.datasets for words in contents_of(part)]
+    if hasattr(dataset, "contents"):
+        return list(dataset.contents())
+    return [described(array) for array in getattr(dataset, "arrays", ()) if isinstance(array, np.ndarray)]
 
 
 def random_split(dataset: Dataset, lengths: Sequence[float], seed: int = 0) -> list[Subset]:

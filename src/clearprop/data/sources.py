@@ -213,13 +213,13 @@ def _hidden(name: str) -> bool:
 
 def _checked(info: zipfile.ZipInfo, path: Path) -> str:
     """The name of a member; DataError if it leads out of the archive (a "zip slip"), as no honest archive's does."""
-    name = info.filename
-    parts = name.replace("\\", "/").split("/")
+    name = info.filename.replace("\\", "/")  # as some programs of Windows write it
+    parts = name.split("/")
     is_link = stat.S_ISLNK(info.external_attr >> 16)
     if ".." in parts or parts[0] == "" or parts[0].endswith(":") or is_link:
         what = "is a link" if is_link else "leads out of it"
         raise DataError(
-            f"{path} holds {json.dumps(name)}, which {what}: nothing is read from such an archive",
+            f"{path} holds {json.dumps(info.filename)}, which {what}: nothing is read from such an archive",
             hint="pack the folder of pictures again: zip -r pictures.zip folder",
         )
     return name

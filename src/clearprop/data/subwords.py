@@ -258,5 +258,5 @@ def _knows_everything(content: dict[str, Any]) -> bool:
     """Whether a saved tokenizer has a token for whatever may come: all bytes, or one for what is unknown."""
     model = content["model"]
     return bool(
-        model.get("unk_token") or model.get("byte_fallback") or "ByteLevel" in json.dumps(content["pre_tokenizer"])
+        model.get("unk_token") or model.get("byte_fallback") or "ByteLevel" in json.dumps(content.get("pre_tokenizer"))
     )

@@ -1,6 +1,6 @@
-"""Positions in a table, whether they are words of a vocabulary or labels of classes: whether all are inside.
+"""What checks of arguments share: what to call an argument, and whether positions in a table are all inside.
 
-Under ``vmap`` the checks look at the whole batch. Where a function is traced there are no numbers yet to look at, and
+Positions are words of a vocabulary, or labels of classes. Under ``vmap`` the checks look at the whole batch. Where a function is traced there are no numbers yet to look at, and
 nothing is checked.
 """
 
@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.array.promotion import cast_to
+from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.autodiff.batching import innermost, levels_of
 from clearprop.errors import DTypeError, RangeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor
+from clearprop.tensor import Cell, Tensor
+
+
+def named(role: str, x: ArrayLike) -> str:
+    """What an argument is, and its name in the network if that says more."""
+    name = x.name if isinstance(x, Cell) else ""
+    return role if name in ("", role) else f"{role} {name}"
 
 
 def as_positions(name: str, label: str, x: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from clearprop.array import add, matmul
 from clearprop.array.promotion import ArrayLike
 from clearprop.errors import ShapeError
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.functional.checks import named
+from clearprop.tensor import Tensor, as_tensor
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Tensor:
@@ -39,7 +40,7 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Te
 def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeError | None:
     """What to say when the arguments of `linear` do not fit together; None if they do."""
     have, want = as_tensor(x).shape, as_tensor(weight).shape
-    label = _label("weight", weight)
+    label = named("weight", weight)
     if len(want) != 2:
         return ShapeError(f"linear: {label} has shape {want}; it must be a matrix (in, out)")
     if not have or have[-1] != want[0]:
@@ -53,15 +54,9 @@ def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeErr
             hint=hint,
         )
     if bias is not None and as_tensor(bias).shape != want[1:]:
-        of_bias = _label("bias", bias)
+        of_bias = named("bias", bias)
         return ShapeError(f"linear: {label} has shape {want}, {of_bias} has shape {as_tensor(bias).shape}")
     return None
-
-
-def _label(role: str, x: ArrayLike) -> str:
-    """What it is, and its name if that says more."""
-    name = x.name if isinstance(x, Cell) else ""
-    return role if name in ("", role) else f"{role} {name}"
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -74,13 +74,8 @@ from clearprop.nn.recurrent import GRU, LSTM, RNN
 from clearprop.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from clearprop.nn.stateless import functional_call
 from clearprop.nn.summarizing import Summary, SummaryRow, summarize, summary
-from clearprop.nn.transformer import (
-    Transformer,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+from clearprop.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from clearprop.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from clearprop.tensor import Buffer, Parameter
 
 __all__ = [

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from clearprop.nn.module import Module
 
 
+MOST_SHOWN = 4
+"""Of the parameters of one module; two layers of an LSTM in both directions have sixteen."""
+
+
 class _Line(NamedTuple):
     label: str
     cells: list[str]
@@ -49,6 +53,7 @@ def _lines(module: Module, label: str, indent: str, seen: set[Cell], shown: set[
         note = " shared" if shared else " frozen" if isinstance(cell, Parameter) and not cell.requires_grad else ""
         cells.append(f"{name} {cell.shape}{note}")
         count += cell.size if isinstance(cell, Parameter) and not shared else 0
+    cells = shortened(cells)
     has_parameters = any(isinstance(cell, Parameter) for _, cell in own)
     yield _Line(label, cells, count if has_parameters else None)
     children = [(name, member) for name, member in vars(module).items() if hasattr(member, "named_modules")]
@@ -60,6 +65,11 @@ def _lines(module: Module, label: str, indent: str, seen: set[Cell], shown: set[
             continue
         shown.add(child)
         yield from _lines(child, branch, indent + ("   " if last else "│  "), seen, shown)
+
+
+def shortened(cells: list[str]) -> list[str]:
+    """The first few, and how many more there are."""
+    return [*cells[:MOST_SHOWN], f"and {len(cells) - MOST_SHOWN} more"] if len(cells) > MOST_SHOWN + 1 else cells
 
 
 def _columns(lines: list[_Line]) -> Iterator[str]:

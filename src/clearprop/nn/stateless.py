@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clearprop.errors import DataError, ShapeError
+from clearprop.graph import state
 from clearprop.nn.module import Module
-from clearprop.tensor import Tensor, as_tensor
+from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
 
 
 def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -34,6 +35,7 @@ def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwa
     if unknown:
         raise DataError(f"{type(module).__name__} has no {', '.join(unknown)}", hint=f"it has {', '.join(cells)}")
     before: dict[str, Tensor] = {}
+    outer = state.cell_watcher
     try:
         for name, value in values.items():
             tensor = as_tensor(value)
@@ -41,7 +43,28 @@ def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwa
                 raise ShapeError(f"functional_call: {name} has shape {cells[name].shape}, the value {tensor.shape}")
             before[name] = cells[name].peek()
             cells[name].restore(tensor)
+        if outer is not None:
+            state.cell_watcher = _OfOthers(outer, {cells[name] for name in values})
         return module(*args, **kwargs)
     finally:
+        state.cell_watcher = outer
         for name, tensor in before.items():
             cells[name].restore(tensor)
+
+
+class _OfOthers(CellWatcher):
+    """Keeps quiet about the cells that hold other values for a while: reading those is not reading the cell's own."""
+
+    def __init__(self, outer: CellWatcher, cells: set[Cell]) -> None:
+        super().__init__(outer)
+        self.cells = cells
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is about to be read."""
+        if cell not in self.cells:
+            super().read(cell)
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell that is about to be assigned: what it is assigned is forgotten in the end."""
+        if cell not in self.cells:
+            super().assigned(cell)

@@ -12,6 +12,7 @@ import numpy as np
 from clearprop.autodiff import no_grad
 from clearprop.autodiff.tree import flatten
 from clearprop.dtypes import to_numpy
+from clearprop.nn.printing import shortened
 from clearprop.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Summary:
 
 
 def _cells(row: SummaryRow) -> tuple[str, str, str, str, str]:
-    shapes = ", ".join(f"{name} {shape}" for name, shape in row.parameters.items())
+    shapes = ", ".join(shortened([f"{name} {shape}" for name, shape in row.parameters.items()]))
     return row.path, row.kind, row.output, shapes, f"{row.count:,}" if row.parameters else ""
 
 

@@ -85,10 +85,15 @@ class Optimizer:
         if unknown:
             known_ones = ", ".join(self.defaults)
             raise UsageError(f"{self._name} has no setting {', '.join(unknown)}", hint=f"it has {known_ones}")
-        added = ParamGroup(self._name, params, {**self.defaults, **own}, self.optional)
+        settings = {**self.defaults, **own}
+        self.check(settings)
+        added = ParamGroup(self._name, params, settings, self.optional)
         self.param_groups.append(added)
         self.state.update({param: {} for param in params})
         self.prepare(added)
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError if settings of a new group do not fit together; each by itself is checked elsewhere."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient.

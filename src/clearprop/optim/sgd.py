@@ -60,16 +60,14 @@ class SGD(CountingOptimizer):
         }
         super().__init__(params, settings)
 
-    def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """As `Optimizer.add_param_group`; a group with nesterov needs a momentum and no dampening."""
-        settings = {**self.defaults, **group}
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Nesterov's momentum is one without dampening."""
         if settings["nesterov"] is True and (settings["momentum"] == 0.0 or settings["dampening"] != 0.0):
             raise UsageError(
                 f"optim.SGD: nesterov=True needs a momentum and no dampening; there are "
                 f"momentum={settings['momentum']} and dampening={settings['dampening']}",
                 hint="momentum=0.9",
             )
-        super().add_param_group(group)
 
     def expected_slots(self, group: ParamGroup) -> Sequence[str]:
         """The momentum, where there is one; the count where it is dampened, as the first gradient is not."""

@@ -14,7 +14,7 @@ from clearprop.primitives.families import INTEGERS, Binary, Unary
 class BitwiseAnd(Binary):
     """z = the bits that are set in both x and y."""
 
-    formula = Formula(r"z = x \land y")
+    formula = Formula(r"z = x \wedge y")
     differentiable = False
     accepts = INTEGERS
 
@@ -25,7 +25,7 @@ class BitwiseAnd(Binary):
 class BitwiseOr(Binary):
     """z = the bits that are set in x or y."""
 
-    formula = Formula(r"z = x \lor y")
+    formula = Formula(r"z = x \vee y")
     differentiable = False
     accepts = INTEGERS
 
@@ -47,7 +47,7 @@ class BitwiseXor(Binary):
 class BitwiseInvert(Unary):
     """z = x with every bit turned over: -x - 1 for a signed x."""
 
-    formula = Formula(r"z = \lnot x")
+    formula = Formula(r"z = \neg x")
     differentiable = False
     accepts = INTEGERS
 

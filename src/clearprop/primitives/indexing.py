@@ -68,6 +68,36 @@ class Gather(Primitive):
         return gather(x, batch_positions(indices[0].shape), *indices)
 
 
+_AT_ONCE = 1 << 16
+"""So many elements `_add_rows` adds in one call: what it needs for that stays in the processor's cache."""
+
+
+def _flat_rows(indices: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Which rows the index arrays name, if all their axes were one; None if they name single elements, or none such."""
+    lengths, inner = shape[: len(indices)], math.prod(shape[len(indices) :])
+    if inner < 2 or not indices[0].size:
+        return None
+    rows = np.zeros(indices[0].size, np.int64)
+    for index, length in zip(indices, lengths, strict=True):
+        if not -length <= index.min() <= index.max() < length:
+            return None
+        flat = index.reshape(-1).astype(np.int64, copy=False)
+        rows = rows * length + np.where(flat < 0, flat + length, flat)
+    return rows
+
+
+def _add_rows(total: Any, rows: Any, x: Any) -> None:
+    """Add the rows of the matrix x to those rows of a matrix that is given as one long array.
+
+    In one long array `np.add.at` is several times quicker than along an axis, and adds in the same order.
+    """
+    width = x.shape[1]
+    columns, step = np.arange(width), max(1, _AT_ONCE // width)
+    for start in range(0, rows.size, step):
+        places = rows[start : start + step, None] * width + columns
+        np.add.at(total, places.reshape(-1), x[start : start + step].reshape(-1))
+
+
 class ScatterAdd(Primitive):
     """z = zeros of ``shape``, and then z[i, j, …] += x."""
 
@@ -82,6 +112,10 @@ class ScatterAdd(Primitive):
 
     def compute(self, x: Value, *indices: Value, shape: tuple[int, ...]) -> Value:
         total = np.zeros(shape, x.dtype)
+        rows = _flat_rows(indices, shape)
+        if rows is not None:
+            _add_rows(total.reshape(-1), rows, x.reshape(rows.size, -1))
+            return total
         try:
             np.add.at(total, indices, x)
         except IndexError as error:
@@ -197,8 +231,10 @@ def _flat_places(index: Any, axis: int, length: int) -> Any:
         raise RangeError(f"add_along_axis: index {wrong} is out of bounds for axis {axis} with size {length}")
     outer, inner = math.prod(index.shape[:axis]), math.prod(index.shape[axis + 1 :])
     along = index.astype(np.int64, copy=False).reshape(outer, -1 if index.size else 0, inner)
-    rows = np.arange(outer).reshape(-1, 1, 1) * (length * inner)
-    return (rows + np.where(along < 0, along + length, along) * inner + np.arange(inner)).reshape(-1)
+    if index.size and index.min() < 0:
+        along = np.where(along < 0, along + length, along)
+    others = np.arange(outer).reshape(-1, 1, 1) * (length * inner) + np.arange(inner)
+    return (along * inner + others).reshape(-1)
 
 
 class AddAlongAxis(Primitive):

@@ -69,7 +69,7 @@ class GreaterEqual(Predicate):
 class LogicalAnd(Predicate):
     """z = x and y, of booleans."""
 
-    formula = Formula(r"z = x \land y")
+    formula = Formula(r"z = x \wedge y")
     accepts = BOOLEANS
 
     def compute(self, x: Value, y: Value) -> Value:
@@ -79,7 +79,7 @@ class LogicalAnd(Predicate):
 class LogicalOr(Predicate):
     """z = x or y, of booleans."""
 
-    formula = Formula(r"z = x \lor y")
+    formula = Formula(r"z = x \vee y")
     accepts = BOOLEANS
 
     def compute(self, x: Value, y: Value) -> Value:
@@ -99,7 +99,7 @@ class LogicalXor(Predicate):
 class LogicalNot(Predicate):
     """z = not x, of booleans."""
 
-    formula = Formula(r"z = \lnot x")
+    formula = Formula(r"z = \neg x")
     accepts = BOOLEANS
 
     def compute(self, x: Value) -> Value:

@@ -115,7 +115,7 @@ class MaxPoolPositions(_Pool):
         ]
         taps = [np.arange(size) * dilation for size, dilation in zip(window, moves.dilation, strict=True)]
         of_place, of_tap = (_row_major(offsets, x.shape[2:]) for offsets in (first, taps))
-        return channels_first(of_tap.reshape(-1)[chosen] + of_place[..., None])
+        return channels_first(np.take(of_tap, chosen) + of_place[..., None])
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return output.size * math.prod(attributes["window"])
@@ -159,7 +159,7 @@ def _first_maxima(x: Array, window: Lengths, moves: Moves) -> Array:
     chosen: Array = np.zeros(1, kind)
     elements = 1
     for axis in reversed(range(len(window))):
-        parts = _parts(best, axis, window, moves)
+        parts = [np.ascontiguousarray(part) for part in _parts(best, axis, window, moves)]  # each is read several times
         before = _parts(np.broadcast_to(chosen, best.shape), axis, window, moves)
         best, chosen = parts[0], before[0]
         first_inside = _first_inside(parts[0].shape[axis + 1], axis, moves).reshape(-1, *[1] * (len(window) - axis))

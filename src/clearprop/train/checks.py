@@ -32,6 +32,8 @@ def check_classes(data: Any, output: Any, target: Any, ignored: int | None) -> N
     labels = np.asarray(target)
     if labels.dtype.kind not in "iu" or output.ndim != labels.ndim + 1 or output.shape[1] == 1:
         return  # these are no classes
+    if (output.shape[0], *output.shape[2:]) != labels.shape:
+        return  # the classes are another axis, and the loss knows which
     for array in list(_arrays(data))[-1:] or [labels]:
         if array.dtype.kind in "iu":
             check_labels(array if ignored is None else array[array != ignored], output.shape[1])

@@ -10,10 +10,11 @@ import numpy as np
 from clearprop.errors import DataError
 from clearprop.nn import Module
 from clearprop.train.checks import check_loader, no_batches, split_batch
-from clearprop.train.records import Evaluation
 from clearprop.train.metrics import AnyMetric, ConfusionMatrix, Mean, make_metrics
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
+from clearprop.train.records import Evaluation
+from clearprop.train.worst import Show, Worst, check_worst
 
 
 def evaluate(
@@ -24,6 +25,8 @@ def evaluate(
     metrics: Iterable[AnyMetric] = (),
     class_names: Sequence[str] = (),
     split: str = "test",
+    worst: int = 0,
+    show: Show | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Measure a network, in evaluation mode, on data that it has not been trained on.
@@ -34,6 +37,10 @@ def evaluate(
         metrics: as for `fit`.
         class_names: one for each class; with them, the confusion matrix is counted.
         split: what to call these data.
+        worst: how many of the worst examples to keep, mistakes first, and among them those with the largest loss; the
+            report shows them.
+        show: makes of an input what is to be seen of it, an image or a text, such as ``tokenizer.decode``. By default
+            images are shown as they are, and of other inputs the first numbers.
         progress: show how it goes, on stderr.
 
     Raises:
@@ -43,13 +50,19 @@ def evaluate(
     >>> from clearprop import data, nn, train
     >>> loader = data.DataLoader(data.digits("test"), batch_size=64)
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    >>> result = train.evaluate(model, loader, metrics=["accuracy"], class_names="0123456789")
+    >>> result = train.evaluate(
+    ...     model, loader, loss=nn.CrossEntropyLoss(), metrics=["accuracy"], class_names="0123456789", worst=3
+    ... )
     >>> result.examples, result.confusion.shape, result.metrics["accuracy"] < 0.5
     (355, (10, 10), True)
+    >>> [one.mistaken for one in result.worst]
+    [True, True, True]
     """
     check_loader(data, "the data")
+    check_worst(worst, loss)
     mean_loss, counted = Mean("loss"), make_metrics(metrics)
     confusion = ConfusionMatrix(len(class_names)) if class_names else None
+    kept = Worst(worst, loss, class_names, show) if loss is not None and worst else None
     examples = 0
     with Progress(1, show=progress) as shown, evaluating(model):
         shown.start_validation(len(data) if isinstance(data, Sized) else None, label=split)
@@ -62,13 +75,15 @@ def evaluate(
                 _check_names(output, target, class_names)
             for metric in (*counted, *([confusion] if confusion is not None else [])):
                 metric.update(output, target)
+            if kept is not None:
+                kept.update(inputs[0], output, target)
             examples += len(target)
             shown.advance(len(target))
     if not examples:
         raise no_batches("the data")
     figures = {metric.name: metric.compute() for metric in ([mean_loss] if loss is not None else []) + list(counted)}
     counts = None if confusion is None else confusion.counts
-    return Evaluation(figures, examples, counts, class_names, split)
+    return Evaluation(figures, examples, counts, class_names, split, [] if kept is None else kept.examples())
 
 
 def _check_names(output: Any, target: Any, names: Sequence[str]) -> None:

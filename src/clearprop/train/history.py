@@ -163,7 +163,7 @@ class History:
         Raises:
             DataError: it is something else, damaged, or was written by a clearprop too new for this one.
         """
-        if not isinstance(record, Mapping) or _KEY not in record:
+        if _KEY not in record:
             raise DataError(f"this is not the history of a training run: it lacks the entry {_KEY}")
         try:
             if int(record[_KEY]) > FORMAT:
@@ -298,7 +298,7 @@ def _joined(records: list[Record]) -> Record:
             whole["steps"].append(record)
         else:
             whole.update({name: value for name, value in record.items() if name not in ("epochs", "steps")})
-    if not whole["seconds"]:  # it has not come to its end
+    if whole["seconds"] == 0.0:  # it has not come to its end
         seconds = (row.get("seconds", 0.0) for row in whole["epochs"])
         whole["seconds"] = sum(value for value in seconds if isinstance(value, int | float))
     return whole

@@ -6,13 +6,10 @@ so that objects which have been in use compare like fresh ones.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-import numpy as np
-
-from clearprop.data.selections import arrays_behind
+from clearprop.data.selections import contents_of
 from clearprop.errors import UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
@@ -69,9 +66,7 @@ def of_data(data: Any, name: str) -> Words:
     if hasattr(data, "state_dict"):
         counted = ("epoch", "position")
         words |= {f"{name}.{key}": str(value) for key, value in data.state_dict().items() if key not in counted}
-    for index, array in enumerate(arrays_behind(getattr(data, "dataset", None))):
-        words[f"{name}.{index}"] = f"{array.dtype}{list(array.shape)}, CRC-32 {_checksum(array):08x}"
-    return words
+    return words | {f"{name}.{index}": one for index, one in enumerate(contents_of(getattr(data, "dataset", None)))}
 
 
 def of_objects(objects: Iterable[object], name: str) -> Words:
@@ -90,10 +85,6 @@ def check_same(path: object, saved: Mapping[str, str], own: Mapping[str, str]) -
         f"{path} is the checkpoint of another run; nothing was changed:\n" + "\n".join(lines[:_MOST_SHOWN] + more),
         hint="resume with what the run was begun with, or begin a new one without resume",
     )
-
-
-def _checksum(array: np.ndarray[Any, Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).data if array.size else b"")
 
 
 def _join(first: str, path: str) -> str:

@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 
 class LineFile:
-    """A file of JSON lines to which this process appends.
+    r"""A file of JSON lines to which this process appends.
 
     >>> import tempfile
     >>> file = LineFile(Path(tempfile.mkdtemp()) / "notes.jsonl")
@@ -27,7 +27,7 @@ class LineFile:
     >>> file.append([{"epoch": 2}])
     True
     >>> file.path.read_text()
-    '{"epoch": 1}\\n{"epoch": 2}\\n'
+    '{"epoch": 1}\n{"epoch": 2}\n'
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -71,12 +71,12 @@ class LineFile:
 
 
 def parse_lines(text: str) -> tuple[list[Record], bool]:
-    """The objects of JSON lines, and whether the last line was torn and left out.
+    r"""The objects of JSON lines, and whether the last line was torn and left out.
 
     Raises:
         DataError: a line before the last is no JSON object; it is named.
 
-    >>> parse_lines('{"epoch": 1}\\n{"epo')
+    >>> parse_lines('{"epoch": 1}\n{"epo')
     ([{'epoch': 1}], True)
     """
     lines = text.split("\n")

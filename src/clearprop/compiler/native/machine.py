@@ -41,7 +41,7 @@ class Machine:
 
 @cache
 def host() -> Machine:
-    """The machine that this runs on; with ``CLEARPROP_VECTORS=avx2`` (or avx512, neon, none) as if it had no wider vectors.
+    """The machine that this runs on; ``CLEARPROP_VECTORS=avx2`` (or avx512, neon, none) hides vectors wider than that.
 
     Raises:
         UsageError: for another word there, or vectors that this machine does not have.

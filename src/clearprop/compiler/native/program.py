@@ -1,0 +1,206 @@
+"""A program as machine code: kernels, the memory between them, and a function to call.
+
+Kernels that follow one another are one native function, a segment. Between segments NumPy computes what has no native
+code; the report names it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+
+from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
+from clearprop.compiler.native.code import POINTER, Code, index
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.library import Library
+from clearprop.compiler.native.loops import LoopNest
+from clearprop.compiler.native.machine import Machine, host
+from clearprop.compiler.native.views import View
+from clearprop.graph import Node
+from clearprop.primitive import Spec
+from clearprop.trace import Program
+
+
+class Segment(NamedTuple):
+    """Kernels that follow one another: one native function."""
+
+    kernels: list[Kernel]
+    name: str
+
+
+class NativeProgram:
+    """A program, compiled; call it like `Program.run` with arrays.
+
+    Attributes:
+        fusion: its kernels.
+        steps: segments, and nodes that NumPy computes.
+        arena_bytes: memory for values that do not leave the program.
+    """
+
+    def __init__(self, program: Program, machine: Machine | None = None) -> None:
+        self.machine = machine or host()
+        self.program, self.fusion = program, Fusion(program)
+        self.steps = self._segments()
+        self._lock = threading.Lock()
+        self._place_buffers()
+        module = ir.Module("program")
+        self._write(module)
+        self.library = Library(module, self.machine)
+        self._functions = [
+            self.library.function(step.name, [ctypes.c_void_p]) if isinstance(step, Segment) else None
+            for step in self.steps
+        ]
+
+    # Laying it out ------------------------------------------------------------------------------------------------
+
+    def _segments(self) -> list[Segment | Node]:
+        steps: list[Segment | Node] = []
+        for kernel in self.fusion.kernels:
+            if kernel.space is None:
+                steps.append(kernel.node)
+                continue
+            if 0 in kernel.space:
+                continue
+            if not steps or not isinstance(steps[-1], Segment):
+                steps.append(Segment([], f"segment_{len(steps)}"))
+            last = steps[-1]
+            assert isinstance(last, Segment)
+            last.kernels.append(kernel)
+        return steps
+
+    def _place_buffers(self) -> None:
+        """Who lies where: inputs and results in arrays of their own, what NumPy computes where NumPy puts it."""
+        leaving = {self.fusion.views[node].source for node in self.program.outputs}
+        stored = [
+            (node, number)
+            for number, step in enumerate(self.steps)
+            if isinstance(step, Segment)
+            for kernel in step.kernels
+            for node in kernel.stored
+        ]
+        self._fresh = [node for node, _ in stored if node in leaving]
+        inner = [(node, number) for node, number in stored if node not in leaving]
+        last = self._last_uses()
+        lifetimes = [
+            Lifetime(Spec(node.shape, node.dtype).nbytes, number, last.get(node, number)) for node, number in inner
+        ]
+        arena = plan(lifetimes)
+        self.arena_bytes = arena.nbytes
+        memory = np.zeros(arena.nbytes + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        self._static: dict[Node, Any] = {}
+        for (node, _), offset, lifetime in zip(inner, arena.offsets, lifetimes, strict=True):
+            part = memory[start + offset : start + offset + lifetime.nbytes]
+            self._static[node] = part.view(node.dtype).reshape(node.shape)
+        for node, array in self.program.constants.items():
+            self._static[node] = np.ascontiguousarray(array)
+        slots = [*self.program.inputs, *self._static, *self._fresh]
+        slots += [step for step in self.steps if isinstance(step, Node)]
+        self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots))}
+        self._table = (ctypes.c_void_p * max(1, len(self._slots)))()
+        for node, array in self._static.items():
+            self._table[self._slots[node]] = array.ctypes.data
+
+    def _last_uses(self) -> dict[Node, int]:
+        """For each buffer, the last step that reads it."""
+        last: dict[Node, int] = {}
+        for number, step in enumerate(self.steps):
+            nodes = [n for kernel in step.kernels for n in kernel.nodes] if isinstance(step, Segment) else [step]
+            for node in nodes:
+                for view in self.fusion.reads(node):
+                    last[view.source] = number
+        return last
+
+    def _write(self, module: ir.Module) -> None:
+        names: dict[Any, str] = {}
+        for step in self.steps:
+            if not isinstance(step, Segment):
+                continue
+            calls: list[tuple[str, list[Node]]] = []
+            for kernel in step.kernels:
+                nest = LoopNest(self.fusion, kernel, self.machine)
+                if nest.key not in names:
+                    names[nest.key] = f"kernel_{len(names)}"
+                    nest.write(module, names[nest.key])
+                calls.append((names[nest.key], nest.buffers))
+            self._write_segment(module, step.name, calls)
+        self.functions = len(names)
+
+    def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, list[Node]]]) -> None:
+        code = Code.function(module, name, [POINTER])
+        (table,) = code.builder.function.args
+        b = code.builder
+        known: dict[Node, Any] = {}
+        for kernel, buffers in calls:
+            for node in buffers:
+                if node not in known:
+                    place = b.gep(table, [index(self._slots[node])], source_etype=POINTER)
+                    known[node] = b.load(place, typ=POINTER)
+            b.call(module.globals[kernel], [known[node] for node in buffers])
+        b.ret_void()
+
+    # Running it ---------------------------------------------------------------------------------------------------
+
+    def __call__(self, values: Sequence[Any]) -> list[Any]:
+        """The outputs for these inputs."""
+        with self._lock:
+            arrays: dict[Node, Any] = dict(self._static)
+            table, slots = self._table, self._slots
+            for node, value in zip(self.program.inputs, values, strict=True):
+                array = arrays[node] = np.ascontiguousarray(value)
+                table[slots[node]] = array.ctypes.data
+            for node in self._fresh:
+                array = arrays[node] = np.empty(node.shape, node.dtype)
+                table[slots[node]] = array.ctypes.data
+            for step, function in zip(self.steps, self._functions, strict=True):
+                if function is not None:
+                    function(table)
+                else:
+                    assert isinstance(step, Node)
+                    self._with_numpy(step, arrays)
+            return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
+
+    def _with_numpy(self, node: Node, arrays: dict[Node, Any]) -> None:
+        assert node.primitive is not None
+        operands = [_read(view, arrays) for view in self.fusion.reads(node)]
+        result = node.primitive(*operands, **node.attributes)
+        if isinstance(result, tuple):
+            arrays[node] = result
+            return
+        array = arrays[node] = np.ascontiguousarray(result)
+        self._table[self._slots[node]] = array.ctypes.data
+
+    # Looking at it ------------------------------------------------------------------------------------------------
+
+    def by_numpy(self) -> list[str]:
+        """The names of what NumPy computes."""
+        return [step.name for step in self.steps if isinstance(step, Node)]
+
+    def report(self) -> str:
+        """Kernels and what is in each, and what NumPy computes."""
+        lines = [f"{self.functions} kernels compiled, arena {self.arena_bytes:,} bytes"]
+        for step in self.steps:
+            if isinstance(step, Node):
+                lines.append(f"  by NumPy: {step.name} {step.dtype}{list(step.shape)}")
+                continue
+            for kernel in step.kernels:
+                names = " ".join(node.name for node in kernel.nodes)
+                lines.append(f"  {list(kernel.space or ())}: {names} -> {len(kernel.stored)} written")
+        return "\n".join(lines)
+
+
+def _read(view: View, arrays: dict[Node, Any]) -> Any:
+    """The array that a view shows."""
+    source = arrays[view.source]
+    if isinstance(source, tuple) or view.is_whole:
+        return source
+    if 0 in view.shape:
+        return np.empty(view.shape, source.dtype)
+    flat = source.reshape(-1)[view.offset :]
+    strides = tuple(stride * source.itemsize for stride in view.strides)
+    return np.lib.stride_tricks.as_strided(flat, view.shape, strides)

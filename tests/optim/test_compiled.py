@@ -1,0 +1,50 @@
+"""Every optimizer in a compiled training step: the update is part of the program, and settings are read at each call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.reference.optimizers import cases
+from tests.reference.optimizers.cases import START, Trajectory
+
+import clearprop as cp
+from clearprop import optim
+
+STEPS = 8
+CASES = [case for case in cases.trajectories() if not case.bias_from and not case.bias_added_at]
+
+
+def train(case: Trajectory, compiled: bool) -> list[np.ndarray[Any, Any]]:
+    """Parameters and state at the end; the learning rate is halved on the way, and a schedule is stepped outside."""
+    weight, bias = (cp.Parameter(START[name], name=name) for name in ("weight", "bias"))
+    groups: Any = [weight, bias] if case.bias is None else [{"params": [weight]}, {"params": [bias], **case.bias}]
+    optimizer = getattr(optim, case.name)(groups, **case.settings)
+    scheduler = cases.make_schedule(optim, optimizer, case.schedule) if case.schedule else None
+    times = 0
+
+    def step(x: Any, y: Any) -> Any:
+        nonlocal times
+        times += 1
+        optimizer.zero_grad()
+        loss = cp.functional.mse_loss(cp.tanh(x @ weight + bias), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = cp.compile(step, executor="reference") if compiled else step
+    for number in range(STEPS):
+        run(*map(cp.asarray, cases.batch(number)))
+        if scheduler is not None:
+            scheduler.step()
+        elif number == STEPS // 2:
+            optimizer.param_groups[0]["lr"] *= 0.5
+    assert times == (1 if compiled else STEPS)  # traced once, and never again
+    return [weight.numpy(), bias.numpy(), *(tensor.numpy() for tensor in optimizer.state_dict()["state"].values())]
+
+
+@pytest.mark.parametrize("case", CASES, ids=Trajectory.label)
+def test_a_compiled_step_is_the_eager_one_to_the_bit(case: Trajectory) -> None:
+    for one, other in zip(train(case, True), train(case, False), strict=True):
+        np.testing.assert_array_equal(one, other)
