@@ -129,7 +129,9 @@ def test_gains_are_torchs() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     for name in ("linear", "conv_transpose3d", "sigmoid", "tanh", "relu", "selu", "leaky_relu"):
         for slope in (None, 0.3, 2):
-            assert nn.init.calculate_gain(name, slope) == pytest.approx(torch.nn.init.calculate_gain(name, slope), 1e-14)
+            assert nn.init.calculate_gain(name, slope) == pytest.approx(
+                torch.nn.init.calculate_gain(name, slope), 1e-14
+            )
 
 
 def test_dirac_is_torchs() -> None:
@@ -149,14 +151,22 @@ def parameter(*shape: int) -> cp.Parameter:
         (lambda: nn.init.orthogonal_(parameter(3)), ShapeError, r"init.orthogonal_: Parameter w has shape \(3,\)"),
         (lambda: nn.init.eye_(parameter(3, 3, 3)), ShapeError, r"init.eye_: Parameter w has shape \(3, 3, 3\)"),
         (lambda: nn.init.dirac_(parameter(3, 3)), ShapeError, "it needs the axes of a convolution"),
-        (lambda: nn.init.dirac_(parameter(3, 3, 3), groups=2), ShapeError, "a number of outputs that 2 groups can share"),
+        (
+            lambda: nn.init.dirac_(parameter(3, 3, 3), groups=2),
+            ShapeError,
+            "a number of outputs that 2 groups can share",
+        ),
         (lambda: nn.init.dirac_(parameter(3, 3, 3), groups=0), ShapeError, "that 0 groups can share"),
         (lambda: nn.init.sparse_(parameter(3), 0.5), ShapeError, "it needs two axes"),
         (lambda: nn.init.sparse_(parameter(3, 3), 1.5), UsageError, "sparsity=1.5"),
         (lambda: nn.init.trunc_normal_(parameter(3), std=0.0), UsageError, "std=0.0"),
         (lambda: nn.init.trunc_normal_(parameter(3), a=2.0, b=2.0), UsageError, r"a=2\.0, b=2\.0"),
         (lambda: nn.init.trunc_normal_(parameter(3), a=math.nan), UsageError, "a=nan"),
-        (lambda: nn.init.trunc_normal_(parameter(3), a=90.0, b=91.0), UsageError, r"nothing between a=90\.0 and b=91\.0"),
+        (
+            lambda: nn.init.trunc_normal_(parameter(3), a=90.0, b=91.0),
+            UsageError,
+            r"nothing between a=90\.0 and b=91\.0",
+        ),
         (lambda: nn.init.calculate_gain("leaky_relu", "steep"), UsageError, "the slope of leaky_relu is 'steep'"),
         (lambda: nn.init.calculate_gain("leaky_relu", True), UsageError, "the slope of leaky_relu is True"),
     ],

@@ -108,7 +108,9 @@ def test_averages_are_those_of_torch() -> None:
             assert average.state_dict().keys() == expected.keys()
             for key, tensor in average.state_dict().items():
                 turned = tensor.numpy().T if key == "module.0.weight" else tensor.numpy()
-                np.testing.assert_allclose(turned, expected[key], rtol=1e-12, err_msg=f"{exponential} {use_buffers} {key}")
+                np.testing.assert_allclose(
+                    turned, expected[key], rtol=1e-12, err_msg=f"{exponential} {use_buffers} {key}"
+                )
 
 
 def test_the_copy_is_a_network_of_its_own() -> None:
@@ -166,7 +168,9 @@ def test_update_bn_measures_anew_and_puts_everything_back() -> None:
     layer: Any = averaged.module[1]  # type: ignore[index]
     hidden = [averaged.module[0](batch).numpy() for batch in batches]  # type: ignore[index]
     np.testing.assert_allclose(layer.running_mean.numpy(), np.mean([h.mean(0) for h in hidden], axis=0), rtol=1e-4)
-    np.testing.assert_allclose(layer.running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        layer.running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], axis=0), rtol=1e-4
+    )
     assert (layer.momentum, layer.training) == (0.3, True)
     assert not averaged.module[2].training  # type: ignore[index]
     swa_utils.update_bn(iter([]), nn.Linear(1, 1))  # nothing to be measured: the data are not touched

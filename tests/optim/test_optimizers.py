@@ -10,9 +10,8 @@ import pytest
 
 import clearprop as cp
 from clearprop import nn, optim
-from clearprop.errors import DataError, GradientError, UsageError
+from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Cell
-
 
 ALL = [
     optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Adamax, optim.NAdam,

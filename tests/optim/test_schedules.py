@@ -199,7 +199,10 @@ def test_a_schedule_shows_its_settings() -> None:
         (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 3)], [3]), r"milestones=\[3\] for 1 schedules"),
         (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 3)] * 3, [5, 5]), r"milestones=\[5, 5\]"),
         (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.StepLR(o, 3)] * 2, [2.5]), r"milestones=\[2.5\]"),
-        (lambda o: lr_scheduler.SequentialLR(sgd(), [lr_scheduler.StepLR(o, 3)], []), "StepLR is a schedule of another"),
+        (
+            lambda o: lr_scheduler.SequentialLR(sgd(), [lr_scheduler.StepLR(o, 3)], []),
+            "StepLR is a schedule of another",
+        ),
         (lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ReduceLROnPlateau(o)], []), "needs a figure"),
         (lambda o: lr_scheduler.ChainedScheduler([o]), "is not a schedule"),
         (lambda o: lr_scheduler.ChainedScheduler(lr_scheduler.StepLR(o, 3)), "a list of schedules"),

@@ -119,7 +119,10 @@ def test_a_plateau_lowers_the_learning_rate() -> None:
     ("changes", "words"),
     [
         ({"schedule": "step"}, 'looks at the figures of epochs\nTry: schedule="epoch"'),
-        ({"validation": None}, r"'val_loss'; the figures of this run are loss, accuracy\nTry: fit\(..., validation=...\)"),
+        (
+            {"validation": None},
+            r"'val_loss'; the figures of this run are loss, accuracy\nTry: fit\(..., validation=...\)",
+        ),
         ({"monitor": "val_f1"}, "'val_f1'; the figures of this run are loss, accuracy, val_loss, val_accuracy"),
         ({"monitor": "val_accuracy"}, "mode='min', but of 'val_accuracy' more is better\nTry: mode='max'"),
     ],

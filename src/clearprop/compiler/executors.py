@@ -26,7 +26,9 @@ def native(program: Program) -> Runner:
     try:
         from clearprop.compiler.native.program import NativeProgram
     except ImportError as error:
-        raise UsageError(f"the native executor needs llvmlite: {error}", hint="pip install 'clearprop[native]'") from None
+        raise UsageError(
+            f"the native executor needs llvmlite: {error}", hint="pip install 'clearprop[native]'"
+        ) from None
     return NativeProgram(program)
 
 

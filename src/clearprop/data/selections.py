@@ -138,7 +138,7 @@ def contents_of(dataset: Any) -> list[str]:
 
     >>> from clearprop.data import ArrayDataset
     >>> contents_of(Subset(ArrayDataset([1.0, 2.0]), [1]))
-    ['int64[1], CRC-32 fe47f880', 'float64[2], CRC-32 cbee7cef']
+    ['int64[1], CRC-32 a988dff7', 'float64[2], CRC-32 7ba3895f']
     """
     if isinstance(dataset, Subset):
         return [described(dataset.indices), *contents_of(dataset.dataset)]

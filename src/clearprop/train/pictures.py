@@ -33,8 +33,8 @@ def is_image(value: Array) -> bool:
 def picture(image: Array) -> str:
     """An image as PNG, in base64.
 
-    Whole bytes are taken as they are, and numbers from 0 to 1 as brightness. Others, such as those of normalized images,
-    are stretched from their own lowest to their highest. What is larger than a report shows is made smaller.
+    Whole bytes are taken as they are, and numbers from 0 to 1 as brightness. Others, such as those of normalized
+    images, are stretched from their own lowest to their highest. What is larger than a report shows is made smaller.
 
     Args:
         image: of shape (1, height, width), (3, height, width) or (height, width).

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from clearprop.train.records import Example
 Show = Callable[[Array], Any]
 
 
-class _Kept(NamedTuple):
+@dataclass(frozen=True)
+class _Kept:
     mistaken: bool
     loss: float
     index: int
@@ -81,12 +83,8 @@ class Worst:
         return outputs.ndim == 2 and outputs.shape[1] > 1 and targets.ndim == 1 and targets.dtype.kind in "iu"
 
     def _example(self, one: _Kept) -> Example:
-        about: dict[str, Any] = {
-            "index": one.index,
-            "loss": one.loss,
-            "mistaken": one.mistaken,
-            **self._appearance(one.given),
-        }
+        about: dict[str, Any] = {"index": one.index, "loss": one.loss, "mistaken": one.mistaken}
+        about |= self._appearance(one.given)
         if self._has_classes(one.output[np.newaxis], one.target[np.newaxis]):
             shares, truth = _probabilities(one.output), int(one.target)
         elif self._binary and one.output.size == 1:

@@ -8,7 +8,6 @@ kernel: they are ways of reading. A sum, or another reduction, ends the kernel o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
@@ -165,5 +164,3 @@ def is_reduction(node: Node) -> bool:
     (operand,) = node.parents
     assert operand is not None
     return has_type(operand.dtype) and has_type(node.dtype) and 0 not in operand.shape
-
-

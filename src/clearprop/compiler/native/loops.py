@@ -9,7 +9,7 @@ gathered in its buffer, row by row.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
 from clearprop.compiler.native.elements import ELEMENTS, Element, extreme
 from clearprop.compiler.native.kernels import Fusion, Kernel, is_reduction
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.views import View, row_strides
+from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
 
@@ -268,5 +268,3 @@ class LoopNest:
 
 def _plain(attributes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in attributes.items())
-
-
