@@ -31,7 +31,24 @@ def test_infinities_and_nan() -> None:
     assert functional.sigmoid(x).tolist()[:2] == [0.0, 1.0]
     assert functional.elu(x).tolist()[:2] == [-1.0, INF]
     assert functional.softplus(x).tolist()[:2] == [0.0, INF]
+    assert functional.hardtanh(x).tolist()[:2] == [-1.0, 1.0]
+    assert functional.hardsigmoid(x).tolist()[:2] == [0.0, 1.0]
+    assert functional.softshrink(x).tolist()[:2] == [-INF, INF]
+    assert functional.logsigmoid(x).tolist()[:2] == [-INF, 0.0]
     for function in (
+        functional.mish,
+        functional.selu,
+        functional.celu,
+        functional.softsign,
+        functional.tanhshrink,
+        functional.logsigmoid,
+        functional.hardtanh,
+        functional.hardsigmoid,
+        functional.hardswish,
+        functional.hardshrink,
+        functional.softshrink,
+        functional.relu6,
+        lambda x: functional.threshold(x, 0.0, 1.0),
         functional.relu,
         functional.sigmoid,
         functional.elu,
@@ -45,7 +62,18 @@ def test_infinities_and_nan() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [functional.elu, functional.softplus, functional.silu, functional.gelu, functional.sigmoid, functional.tanh],
+    [
+        functional.elu,
+        functional.softplus,
+        functional.silu,
+        functional.gelu,
+        functional.sigmoid,
+        functional.tanh,
+        functional.mish,
+        functional.selu,
+        functional.celu,
+        functional.logsigmoid,
+    ],
 )
 def test_slopes_are_finite_where_exponentials_are_not(function: Any) -> None:
     assert np.isfinite(slopes(function, -1e4, 1e4)).all()
@@ -156,6 +184,11 @@ def test_wrong_settings() -> None:
         lambda: functional.cross_entropy([[1.0]], [0], label_smoothing=1.5),
         lambda: functional.gelu([1.0], approximate="sigmoid"),
         lambda: functional.dropout([1.0], p=1.5),
+        lambda: functional.dropout2d(np.zeros((1, 2, 3, 4)), p=-0.1),
+        lambda: functional.alpha_dropout([1.0], p=2.0),
+        lambda: functional.hardtanh([1.0], 1.0, -1.0),
+        lambda: functional.softshrink([1.0], -0.5),
+        lambda: functional.celu([1.0], 0.0),
     ):
         with pytest.raises(UsageError):
             call()
@@ -163,6 +196,10 @@ def test_wrong_settings() -> None:
         functional.cross_entropy([[1.0, 2.0]], [0], weight=[1.0])
     with pytest.raises(ShapeError, match="groups of 2"):
         functional.maxout([1.0, 2.0, 3.0], 2)
+    with pytest.raises(ShapeError, match="no two halves"):
+        functional.glu([1.0, 2.0, 3.0])
+    with pytest.raises(ShapeError, match=r"dropout1d: x has shape \(3,\)"):
+        functional.dropout1d(np.zeros(3))
     with pytest.raises(ShapeError, match="prelu"):
         functional.prelu(cp.zeros((2, 3)), [0.1, 0.2])
 
@@ -217,3 +254,33 @@ def test_each_example_of_a_vmap_has_a_mask_of_its_own() -> None:
     generator = cp.random.Generator(0)
     masks = cp.vmap(dropped)(cp.ones((4, 100))).numpy()
     assert len({row.tobytes() for row in masks}) == 4
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (functional.dropout1d, (50, 20, 3)),
+        (functional.dropout1d, (1000, 3)),
+        (functional.dropout2d, (50, 20, 2, 3)),
+        (functional.dropout3d, (50, 20, 2, 1, 3)),
+    ],
+)
+def test_channels_are_dropped_as_a_whole(function: Any, shape: tuple[int, ...]) -> None:
+    y = function(cp.ones(shape), 0.25, generator=cp.random.Generator(2)).numpy()
+    channels = y.reshape(1000, -1)
+    assert (channels == channels[:, :1]).all()
+    np.testing.assert_allclose(np.unique(channels), [0.0, 4.0 / 3.0], rtol=1e-6)
+    assert abs((channels[:, 0] == 0.0).mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 1000)
+    x = cp.ones(shape)
+    assert function(x, 0.5, training=False) is x
+
+
+def test_alpha_dropout_keeps_mean_and_variance() -> None:
+    x = cp.random.normal((400, 500), generator=cp.random.Generator(3))
+    for p in (0.1, 0.5):
+        y = functional.alpha_dropout(x, p, training=True, generator=cp.random.Generator(4)).numpy()
+        assert abs(y.mean()) < 0.02
+        assert abs(y.std() - 1.0) < 0.02
+        assert abs((y == np.unique(y)[np.unique(y, return_counts=True)[1].argmax()]).mean() - p) < 0.01
+    assert functional.alpha_dropout(x) is x
+    assert functional.alpha_dropout(cp.ones(3), 1.0, True).tolist() == [0.0] * 3

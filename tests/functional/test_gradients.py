@@ -27,6 +27,20 @@ ONE_INPUT: dict[str, Callable[[Any], Any]] = {
     "gelu tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "silu": functional.silu,
     "softplus": lambda x: functional.softplus(x, 1.5),
+    "mish": functional.mish,
+    "selu": functional.selu,
+    "celu": lambda x: functional.celu(x, 0.7),
+    "logsigmoid": functional.logsigmoid,
+    "softsign": functional.softsign,
+    "tanhshrink": functional.tanhshrink,
+    "hardtanh": lambda x: functional.hardtanh(x, -1.5, 0.9),
+    "relu6": lambda x: functional.relu6(4.0 * x),
+    "hardsigmoid": lambda x: functional.hardsigmoid(2.0 * x),
+    "hardswish": lambda x: functional.hardswish(2.0 * x),
+    "hardshrink": functional.hardshrink,
+    "softshrink": functional.softshrink,
+    "threshold": lambda x: functional.threshold(x, -1.0, 9.0),
+    "softmin": functional.softmin,
     "softmax": lambda x: functional.softmax(x, 0),
     "log_softmax": functional.log_softmax,
     "cross_entropy": lambda x: functional.cross_entropy(x, LABELS),
@@ -42,6 +56,10 @@ ONE_INPUT: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", ONE_INPUT)
 def test_gradients_of_first_and_second_order(name: str) -> None:
     cp.check_gradients(ONE_INPUT[name], X, order=2)
+
+
+def test_gradients_of_a_gate() -> None:
+    cp.check_gradients(lambda x: functional.glu(x, 0), X, order=2)
 
 
 def test_gradients_of_the_other_inputs() -> None:

@@ -1,4 +1,4 @@
-"""Every optimizer in a compiled training step: the update is part of the program, and settings are read at each call."""
+"""Every optimizer in a compiled training step: the update is part of the program, settings are read at each call."""
 
 from __future__ import annotations
 

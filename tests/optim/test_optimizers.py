@@ -349,7 +349,7 @@ def test_settings_of_a_wrong_kind() -> None:
     with pytest.raises(cp.errors.UsageError, match=r"betas=0\.9"):
         optim.Adam(parameters, betas=0.9)  # type: ignore[arg-type]
     group = optim.SGD(parameters).param_groups[0]
-    with pytest.raises(cp.errors.UsageError, match="optim.SGD has no setting learning_rate"):
+    with pytest.raises(cp.errors.UsageError, match="SGD has no setting learning_rate"):
         group["learning_rate"] = 0.1
     assert "learning_rate" not in group
     with pytest.raises(cp.errors.UsageError, match="cannot be removed"):

@@ -1,7 +1,7 @@
 """What checks of arguments share: what to call an argument, and whether positions in a table are all inside.
 
-Positions are words of a vocabulary, or labels of classes. Under ``vmap`` the checks look at the whole batch. Where a function is traced there are no numbers yet to look at, and
-nothing is checked.
+Positions are words of a vocabulary, or labels of classes. Under ``vmap`` the checks look at the whole batch. Where a
+function is traced there are no numbers yet to look at, and nothing is checked.
 """
 
 from __future__ import annotations

@@ -98,19 +98,16 @@ class BatchNorm(ChannelNorm):
         x = as_tensor(x)
         self._check_axes(x)
         use_batch = self.training or self.running_mean is None
-        factor = self._factor() if self.training else 0.0
-        return functional.batch_norm(
+        factor: float | Tensor = self.momentum or 0.0
+        tracked = self.num_batches_tracked if self.training else None
+        if tracked is not None and self.momentum is None:
+            factor = divide(1.0, astype(add(tracked, 1), np.float64))
+        y = functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, factor, self.eps
         )
-
-    def _factor(self) -> float | Tensor:
-        """The momentum of this batch, which counts as one more."""
-        if self.num_batches_tracked is None:
-            return 0.0
-        self.num_batches_tracked.assign(add(self.num_batches_tracked, 1))
-        if self.momentum is not None:
-            return self.momentum
-        return divide(1.0, astype(self.num_batches_tracked, np.float64))
+        if tracked is not None:
+            tracked.assign(add(tracked, 1))
+        return y
 
 
 class BatchNorm1d(BatchNorm):

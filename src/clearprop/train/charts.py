@@ -7,17 +7,16 @@ chart of two curves needs is little: nice ticks, paths that break where a value 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 WIDTH, HEIGHT = 380, 250
 LEFT, RIGHT, TOP, BOTTOM = 48, 80, 22, 38  # margins: tick labels, names of the curves, the best epoch, the axis
-LABEL_HEIGHT = 15
+LABEL_HEIGHT, LABEL_WIDTH = 15, 40
 DOTS_UP_TO = 40  # points; more of them would hide the curve
 LARGEST = 1e300  # what is beyond counts as infinite: the layout needs room to calculate
 
@@ -28,9 +27,13 @@ Tick = tuple[float, str]  # a position on an axis, and what stands there
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve, ready to draw: an SVG path, its points with their values as text, its name at its end."""
+    """One curve, ready to draw: an SVG path, its points with their values as text, its name at its end.
+
+    Its style is its place among the curves that were given: of each style, colour, dashes and points differ.
+    """
 
     name: str
+    style: int
     path: str
     dots: list[tuple[float, float, str]]
     ends_at: float
@@ -61,7 +64,7 @@ def line_chart(
 
     Args:
         x: increasing whole numbers, such as epochs.
-        curves: by name, as long as x; a curve breaks where it is not finite.
+        curves: by name, as long as x; a curve breaks where it is not finite, and one that is nowhere is left out.
         text: writes a value, for ticks and points.
         from_zero: let the y axis begin at 0, if it is linear.
         may_be_logarithmic: use a logarithmic y axis if the values are positive and span two decades.
@@ -88,10 +91,13 @@ def line_chart(
     first, last = (float(x[0]), float(x[-1])) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5)
     x_scale = _scale(first, last, LEFT, WIDTH - RIGHT)
     x_ticks = [tick for tick in nice_ticks(float(x[0]), float(x[-1]), whole=True) if first <= tick <= last]
-    drawn = {name: y for name, y in curves.items() if np.isfinite(y).any()}
-    heights = _apart([y_scale(float(y[np.isfinite(y)][-1])) for y in drawn.values()])
+    drawn = [
+        _curve(name, style, x, y, x_scale, y_scale, text)
+        for style, (name, y) in enumerate(curves.items())
+        if np.isfinite(y).any()
+    ]
     return Chart(
-        [_curve(name, x, y, x_scale, y_scale, text, at) for (name, y), at in zip(drawn.items(), heights, strict=True)],
+        _with_labels_apart(drawn),
         [(x_scale(tick), f"{tick:,.0f}") for tick in x_ticks],
         [(y_scale(tick), text(tick)) for tick in y_ticks],
         None if mark is None else x_scale(mark),
@@ -133,7 +139,7 @@ def _scale(low: float, high: float, start: float, end: float, logarithmic: bool 
 
 
 def _curve(
-    name: str, x: Floats, y: Floats, x_scale: Scale, y_scale: Scale, text: Callable[[float], str], label_at: float
+    name: str, style: int, x: Floats, y: Floats, x_scale: Scale, y_scale: Scale, text: Callable[[float], str]
 ) -> Curve:
     path, dots, pen = [], [], "M"
     for at, value in zip(x.tolist(), y.tolist(), strict=True):
@@ -144,13 +150,46 @@ def _curve(
         path.append(f"{pen}{dots[-1][0]:g} {dots[-1][1]:g}")
         pen = "L"
     # A point between two missing ones has no line: it is seen only as a dot.
-    return Curve(name, "".join(path), dots if len(dots) <= DOTS_UP_TO else dots[-1:], dots[-1][0], label_at)
+    shown = dots if len(dots) <= DOTS_UP_TO else dots[-1:]
+    return Curve(name, style, "".join(path), shown, ends_at=dots[-1][0], label_at=dots[-1][1])
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """The heights of the labels, pushed apart so that none covers another."""
-    placed = list(heights)
-    for above, below in itertools.pairwise(sorted(range(len(placed)), key=placed.__getitem__)):
-        push = max(LABEL_HEIGHT - (placed[below] - placed[above]), 0.0) / 2
-        placed[above], placed[below] = placed[above] - push, placed[below] + push
-    return placed
+def _with_labels_apart(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves with the labels of those that end side by side pushed apart."""
+    heights: dict[int, float] = {}
+    columns: list[list[int]] = []
+    for index in sorted(range(len(curves)), key=lambda index: curves[index].ends_at):
+        if columns and curves[index].ends_at - curves[columns[-1][0]].ends_at < LABEL_WIDTH:
+            columns[-1].append(index)
+        else:
+            columns.append([index])
+    for column in columns:
+        heights |= dict(zip(column, apart([curves[index].label_at for index in column]), strict=True))
+    return [replace(curve, label_at=heights[index]) for index, curve in enumerate(curves)]
+
+
+def apart(heights: Sequence[float]) -> list[float]:
+    """Heights of labels, moved as little as it takes for none to cover another.
+
+    Labels that touch become one block, whose middle is the mean of where its labels belong; blocks that touch become one.
+
+    >>> apart([100.0, 100.0, 102.0, 200.0])
+    [85.7, 100.7, 115.7, 200.0]
+    """
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    blocks: list[list[int]] = []
+    for index in order:
+        blocks.append([index])
+        while len(blocks) > 1 and _top(blocks[-1], heights) < _top(blocks[-2], heights) + LABEL_HEIGHT * len(blocks[-2]):
+            last = blocks.pop()
+            blocks[-1] += last
+    placed = {
+        index: _top(block, heights) + LABEL_HEIGHT * (place + 0.5)
+        for block in blocks
+        for place, index in enumerate(block)
+    }
+    return [round(placed[index], 1) for index in range(len(heights))]
+
+
+def _top(block: Sequence[int], heights: Sequence[float]) -> float:
+    return sum(heights[index] for index in block) / len(block) - LABEL_HEIGHT * len(block) / 2

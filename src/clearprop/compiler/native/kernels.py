@@ -1,7 +1,7 @@
 """Fusion: which nodes of a program become one loop nest.
 
 Every value that leaves a kernel is written to a buffer; all others live in registers alone. A node joins the kernel of
-one of its operands if both walk over the same shape and no kernel would then have to wait for itself. Views are nobody's
+one of its operands if both walk over the same shape and no kernel would then have to wait for itself. Views are in no
 kernel: they are ways of reading. A sum, or another reduction, ends the kernel of what it reduces.
 """
 

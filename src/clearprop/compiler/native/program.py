@@ -18,7 +18,7 @@ from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
 from clearprop.compiler.native.code import POINTER, Code, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
-from clearprop.compiler.native.loops import LoopNest
+from clearprop.compiler.native.lowerings import writer
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.views import View
 from clearprop.graph import Node
@@ -61,10 +61,10 @@ class NativeProgram:
     def _segments(self) -> list[Segment | Node]:
         steps: list[Segment | Node] = []
         for kernel in self.fusion.kernels:
-            if kernel.space is None:
+            if any(0 in node.shape for node in kernel.stored):
+                continue  # nothing to compute
+            if kernel.space is None and writer(self.fusion, kernel, self.machine) is None:
                 steps.append(kernel.node)
-                continue
-            if 0 in kernel.space:
                 continue
             if not steps or not isinstance(steps[-1], Segment):
                 steps.append(Segment([], f"segment_{len(steps)}"))
@@ -98,7 +98,7 @@ class NativeProgram:
             part = memory[start + offset : start + offset + lifetime.nbytes]
             self._static[node] = part.view(node.dtype).reshape(node.shape)
         for node, array in self.program.constants.items():
-            self._static[node] = np.ascontiguousarray(array)
+            self._static[node] = _contiguous(array)
         slots = [*self.program.inputs, *self._static, *self._fresh]
         slots += [step for step in self.steps if isinstance(step, Node)]
         self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots))}
@@ -123,11 +123,12 @@ class NativeProgram:
                 continue
             calls: list[tuple[str, list[Node]]] = []
             for kernel in step.kernels:
-                nest = LoopNest(self.fusion, kernel, self.machine)
-                if nest.key not in names:
-                    names[nest.key] = f"kernel_{len(names)}"
-                    nest.write(module, names[nest.key])
-                calls.append((names[nest.key], nest.buffers))
+                made = writer(self.fusion, kernel, self.machine)
+                assert made is not None
+                if made.key not in names:
+                    names[made.key] = f"kernel_{len(names)}"
+                    made.write(module, names[made.key])
+                calls.append((names[made.key], made.buffers))
             self._write_segment(module, step.name, calls)
         self.functions = len(names)
 
@@ -152,7 +153,7 @@ class NativeProgram:
             arrays: dict[Node, Any] = dict(self._static)
             table, slots = self._table, self._slots
             for node, value in zip(self.program.inputs, values, strict=True):
-                array = arrays[node] = np.ascontiguousarray(value)
+                array = arrays[node] = _contiguous(value)
                 table[slots[node]] = array.ctypes.data
             for node in self._fresh:
                 array = arrays[node] = np.empty(node.shape, node.dtype)
@@ -172,7 +173,7 @@ class NativeProgram:
         if isinstance(result, tuple):
             arrays[node] = result
             return
-        array = arrays[node] = np.ascontiguousarray(result)
+        array = arrays[node] = _contiguous(result)
         self._table[self._slots[node]] = array.ctypes.data
 
     # Looking at it ------------------------------------------------------------------------------------------------
@@ -194,13 +195,19 @@ class NativeProgram:
         return "\n".join(lines)
 
 
+def _contiguous(array: Any) -> Any:
+    """The array in order of rows; itself if it is."""
+    array = np.asarray(array)
+    return array if array.flags.c_contiguous else array.copy("C")
+
+
 def _read(view: View, arrays: dict[Node, Any]) -> Any:
     """The array that a view shows."""
+    if 0 in view.shape:
+        return np.empty(view.shape, view.source.dtype)
     source = arrays[view.source]
     if isinstance(source, tuple) or view.is_whole:
         return source
-    if 0 in view.shape:
-        return np.empty(view.shape, source.dtype)
     flat = source.reshape(-1)[view.offset :]
     strides = tuple(stride * source.itemsize for stride in view.strides)
     return np.lib.stride_tricks.as_strided(flat, view.shape, strides)

@@ -7,6 +7,7 @@ does reshaping, where strides can say it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from clearprop.graph import Node
@@ -102,7 +103,7 @@ def _reshaped(view: View, shape: tuple[int, ...], attributes: dict[str, Any]) ->
                 run.append(new_axes[at])
                 want *= shape[new_axes[at]]
         parts = old[first : i + 1]
-        if any(a[1] != b[0] * b[1] for a, b in zip(parts, parts[1:], strict=False)):
+        if any(a[1] != b[0] * b[1] for a, b in pairwise(parts)):
             return None
         step = parts[-1][1]
         for axis in reversed(run):

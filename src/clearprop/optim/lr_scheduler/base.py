@@ -178,7 +178,7 @@ class LRScheduler:
 class FactorLR(LRScheduler):
     """Base of the schedules lr = floor + (base - floor) factor(epoch), such as StepLR; a subclass gives `factor_at`.
 
-    While nobody else changes the learning rate it is that closed form, without drift. Once somebody has, another
+    While nobody else changes the learning rate it is that closed form. Once somebody has, another
     schedule of the same optimizer or the user, each epoch changes the present rate by the ratio of two factors: so
     schedules can be chained, as in PyTorch.
     """

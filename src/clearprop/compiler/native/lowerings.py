@@ -1,0 +1,41 @@
+"""Which kernels there are: who writes the native code of which nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from llvmlite import ir
+
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.loops import LoopNest
+from clearprop.compiler.native.machine import Machine
+from clearprop.graph import Node
+
+
+class Writer(Protocol):
+    """Writes one kernel.
+
+    Attributes:
+        buffers: the nodes whose buffers the function takes, in order; buffers lie in order of rows.
+        key: kernels with equal keys are one function.
+    """
+
+    buffers: list[Node]
+    key: tuple[Any, ...]
+
+    def write(self, module: ir.Module, name: str) -> None:
+        """Write the function: it takes a pointer for each of the buffers."""
+
+
+NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {}
+"""By the name of a primitive that is a kernel of its own: makes its writer, or returns None for a case it has no code
+for (another dtype, an operand that lies in another order), which NumPy then computes."""
+
+
+def writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> Writer | None:
+    """Who writes a kernel; None if nobody can."""
+    if kernel.space is not None:
+        return LoopNest(fusion, kernel, machine)
+    make = NODES.get(kernel.node.name)
+    return None if make is None else make(fusion, kernel, machine)
