@@ -118,6 +118,15 @@ def test_resizing_covers_the_size_and_cuts_the_middle_out(tmp_path: Path) -> Non
     assert reading(tmp_path, files, resize=(2, 6)).images.shape == (2, 3, 2, 6)
 
 
+def test_a_photograph_made_small_is_that_of_all_its_pixels(tmp_path: Path) -> None:
+    coarse = Image.fromarray(pixels(0, 8, 12).transpose(1, 2, 0)).resize((384, 256), Image.Resampling.BICUBIC)
+    photograph = np.asarray(coarse).transpose(2, 0, 1)
+    files = {"any/1.jpg": encoded(photograph, "JPEG", quality=95), "any/2.png": encoded(photograph)}
+    small = reading(tmp_path, files, resize=(16, 24)).images.astype(int)
+    assert np.abs(small[0] - small[1]).mean() < 3
+    assert small.std() > 20
+
+
 def test_a_camera_that_was_held_upright_is_respected(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # "rotate by 90 degrees clockwise to see it"

@@ -170,6 +170,15 @@ def test_the_checksum_of_a_compressed_file_is_that_of_its_content(server: Server
         path.unlink()
 
 
+def test_the_checksum_may_be_that_of_the_compressed_file_itself(server: Server, path: Path) -> None:
+    server.content = gzip.compress(CONTENT)
+    path, found = path.with_name("archive.tar.gz"), hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(FileError, match=f"what it sends has the SHA-256 {found}"):
+        download([server.url()], path, sha256=SHA256, compressed=False)
+    download([server.url()], path, sha256=found, compressed=False)
+    assert path.read_bytes() == server.content
+
+
 def test_a_damaged_compressed_file_is_refused(server: Server, path: Path) -> None:
     server.content = gzip.compress(CONTENT)[:-10]
     with pytest.raises(FileError, match="what it sends is damaged"):

@@ -176,3 +176,10 @@ def test_a_probability_and_saved_values_of_a_wrong_kind() -> None:
         nn.Dropout("0.5")  # type: ignore[arg-type]
     with pytest.raises(cp.errors.DataError, match="a list, not a mapping"):
         nn.Linear(2, 3).load_state_dict([1, 2])  # type: ignore[arg-type]
+
+
+def test_what_a_printed_loss_says() -> None:
+    assert repr(nn.MSELoss()) == "MSELoss()"
+    assert repr(nn.HuberLoss("sum", 2.0)) == "HuberLoss(delta=2.0, reduction='sum')"
+    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(log_target=False, reduction='batchmean')"
+    assert "weight (3,)" in repr(nn.NLLLoss([1.0, 2.0, 3.0]))

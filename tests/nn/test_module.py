@@ -266,6 +266,41 @@ def test_hooks() -> None:
     assert len(seen) == 1
 
 
+def test_parts_by_name_and_without_those_below() -> None:
+    net = Net()
+    assert net.get_submodule("encoder.fc1") is net.encoder.fc1
+    assert net.get_submodule("head.1") is net.head[1]
+    assert net.get_submodule("") is net
+    with pytest.raises(UsageError, match=r"Encoder encoder has no module 'fc9' \('encoder.fc9'\)\nTry: fc1, fc2"):
+        net.get_submodule("encoder.fc9")
+    with pytest.raises(UsageError, match="no module 'gain'"):
+        net.get_submodule("gain")
+    assert [name for name, _ in net.named_parameters(recurse=False)] == ["gain"]
+    assert list(net.parameters(recurse=False)) == [net.gain]
+    assert list(net.buffers(recurse=False)) == []
+    assert [name for name, _ in net.encoder.named_buffers("encoder")] == ["encoder.scale"]
+    assert [name for name, _ in net.encoder.fc1.named_parameters("a.b")] == ["a.b.weight", "a.b.bias"]
+
+
+def test_buffers_and_parameters_as_pytorch_registers_them() -> None:
+    net = nn.Module()
+    net.register_buffer("mask", np.ones((2, 2)), persistent=False)
+    net.register_buffer("mean", [0.0, 0.0])
+    net.register_buffer("nothing", None)
+    net.register_parameter("weight", nn.Parameter([1.0]))
+    net.register_parameter("bias", None)
+    assert list(net.state_dict()) == ["mean", "weight"]
+    assert [name for name, _ in net.named_buffers()] == ["mask", "mean"]
+    assert net.nothing is net.bias is None
+    assert net.mask[:1, :1].tolist() == [[1.0]]
+    assert net.to(cp.float32).mask.dtype == cp.float32
+    net.load_state_dict({"mean": [1.0, 2.0], "weight": [3.0]})
+    with pytest.raises(DataError, match="unexpected: mask"):
+        net.load_state_dict({**net.state_dict(), "mask": np.ones((2, 2))})
+    twin = copy.deepcopy(net)
+    assert list(twin.state_dict()) == ["mean", "weight"]
+
+
 def test_a_module_without_forward_and_without_a_name() -> None:
     with pytest.raises(NotImplementedError, match="Module needs a method forward"):
         nn.Module()(1)

@@ -285,8 +285,31 @@ def test_assigning_a_wrong_setting_leaves_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (optim.SGD, {"momentum": 0.9, "dampening": 0.5}),
+        (optim.Adam, {"amsgrad": True, "weight_decay": 0.1}),
+        (optim.RMSprop, {"centered": True, "momentum": 0.9}),
+        (optim.Adagrad, {"lr_decay": 0.1}),
+    ],
+)
+def test_loading_switches_options_off(make: Any, options: Any) -> None:
+    plain, rich = make([parameter(1.0)]), make([parameter(1.0)], **options)
+    for optimizer in (plain, rich):
+        optimizer.step()
+    before = plain.state_dict()
+    rich.load_state_dict(before)
+    assert rich.state_dict() == before
+    rich.step()
+    plain.step()
+    assert next(iter(rich.state)).value.item() != 1.0
+    assert rich.state_dict() == plain.state_dict()
+
+
+@pytest.mark.parametrize(
     ("saved", "words"),
     [
+        ({"state": {}, "param_groups": [{"lr": 0.1}]}, r"a saved group has no 'params': {'lr': 0.1}"),
         (None, "no state of an optimizer: NoneType"),
         ({"weight": cp.ones(1)}, "no state of an optimizer: names weight"),
         ({"state": {}, "param_groups": []}, r"groups with \[\] parameters"),

@@ -135,6 +135,14 @@ def test_a_plateau_without_a_figure_is_refused_before_the_first_step(changes: An
     assert_same_weights(weights(made["model"]), before)
 
 
+@pytest.mark.parametrize(("schedule", "steps"), [("step", STEPS - 1), ("epoch", EPOCHS - 1)])
+def test_a_cycle_shorter_than_the_run_is_refused_before_the_first_step(schedule: Any, steps: int) -> None:
+    made = small.make()
+    made |= {"scheduler": lr_scheduler.OneCycleLR(made["optimizer"], 0.1, steps), "schedule": schedule}
+    with pytest.raises(UsageError, match=rf"OneCycleLR has {steps} steps; the run has {steps + 1}"):
+        fit(made)
+
+
 @pytest.mark.parametrize("each", ["step", "epoch"])
 def test_averages_are_gone_on_with(each: Any, tmp_path: Path) -> None:
     def averaging() -> tuple[dict[str, Any], AveragedModel]:

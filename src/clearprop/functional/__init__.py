@@ -4,6 +4,7 @@ All of them are written in array functions and primitives, so none has a backwar
 the rows of the primitives. Also reachable as ``clearprop.nn.functional``.
 """
 
+from clearprop.array import one_hot
 from clearprop.functional.activations import (
     celu,
     elu,
@@ -28,10 +29,21 @@ from clearprop.functional.activations import (
 )
 from clearprop.functional.attention import scaled_dot_product_attention
 from clearprop.functional.classification import cross_entropy, nll_loss
+from clearprop.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolve,
+    cross_correlate,
+)
 from clearprop.functional.ctc import ctc_loss
 from clearprop.functional.distances import cosine_similarity, normalize, pairwise_distance
 from clearprop.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from clearprop.functional.embedding import embedding, embedding_bag
+from clearprop.functional.interpolation import interpolate, pad
 from clearprop.functional.layers import linear
 from clearprop.functional.likelihoods import (
     binary_cross_entropy,
@@ -52,16 +64,48 @@ from clearprop.functional.margins import (
 )
 from clearprop.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from clearprop.functional.piecewise import hardshrink, hardsigmoid, hardswish, hardtanh, relu6, softshrink, threshold
+from clearprop.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from clearprop.functional.positions import rotary, sinusoidal_positions
+from clearprop.functional.unfolding import fold, unfold
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "convolve",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "cross_correlate",
     "cross_entropy",
     "ctc_loss",
     "dropout",
@@ -71,6 +115,7 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -83,6 +128,7 @@ __all__ = [
     "huber_loss",
     "info_nce_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -91,6 +137,9 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "maxout",
     "mish",
     "mse_loss",
@@ -98,6 +147,8 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
+    "one_hot",
+    "pad",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",
@@ -121,4 +172,5 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
 ]

@@ -56,7 +56,7 @@ def max_pool2d(
 
     Args:
         x: (N, C, H, W), or one image (C, H, W).
-        kernel_size: the lengths of the window, one number for all axes or one for each; so are stride, padding, dilation.
+        kernel_size: the lengths of the window, one for all axes or one for each; so are stride, padding and dilation.
         stride: by how much the window moves; by its own length if None.
         padding: so many elements of -inf on both sides of each axis, at most half the window.
         ceil_mode: whether a last place that hangs over the end of the image counts.
@@ -288,7 +288,8 @@ def _moves(
     window = one_per_axis(name, "kernel_size", kernel_size, axes)
     by = window if stride is None else one_per_axis(name, "stride", stride, axes)
     widths = one_per_axis(name, "padding", padding, axes, least=0)
-    if any(width > size // 2 for width, size in zip(widths, window, strict=True)):
+    reaches = [apart * (size - 1) + 1 for size, apart in zip(window, dilation, strict=True)]
+    if any(width > reach // 2 for width, reach in zip(widths, reaches, strict=True)):
         raise UsageError(
             f"{name}: padding={padding} for a window {window}",
             hint="at most half the window, so that none is all padding",

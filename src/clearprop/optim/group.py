@@ -64,6 +64,14 @@ class ParamGroup(MutableMapping[str, Any]):
         """All settings as plain values, without the parameters."""
         return {name: self[name] for name in self._settings}
 
+    def take_over(self, other: ParamGroup) -> None:
+        """Assign the settings of another group, which must have the same; what is no cell there is none here either."""
+        for name, held in other._settings.items():
+            if name in self.optional and not isinstance(held, Cell):
+                self._settings[name] = held
+            else:
+                self[name] = other[name]
+
     def __getitem__(self, name: str) -> Any:
         if name == "params":
             return self.params

@@ -199,7 +199,10 @@ class Optimizer:
         values = {name: _array(value) for name, value in saved["state"].items()}
         self._check_state(checked, values)
         for group, new in zip(self.param_groups, checked, strict=True):
-            group.update(new.settings())
+            group.take_over(new)
+            for param in group.params:
+                kept = self.expected_slots(group)
+                self.state[param] = {name: cell for name, cell in self.state[param].items() if name in kept}
             self.prepare(group)
         self.restore(values)
 
@@ -308,7 +311,11 @@ def _saved_groups(name: str, saved: Any) -> list[Mapping[str, Any]]:
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
         what = f"names {', '.join(map(str, saved))}"[:80] if isinstance(saved, Mapping) else type(saved).__name__
         raise DataError(f"{name}: this is no state of an optimizer: {what}", hint="optimizer.state_dict()")
-    return list(saved["param_groups"])
+    groups = list(saved["param_groups"])
+    for group in groups:
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise DataError(f"{name}: a saved group has no 'params': {group!r:.80}", hint="optimizer.state_dict()")
+    return groups
 
 
 def _check_parameter(name: str, param: Any) -> None:

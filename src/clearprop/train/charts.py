@@ -171,7 +171,7 @@ def _with_labels_apart(curves: Sequence[Curve]) -> list[Curve]:
 def apart(heights: Sequence[float]) -> list[float]:
     """Heights of labels, moved as little as it takes for none to cover another.
 
-    Labels that touch become one block, whose middle is the mean of where its labels belong; blocks that touch become one.
+    Labels that touch become a block, whose middle is the mean of where its labels belong; blocks that touch become one.
 
     >>> apart([100.0, 100.0, 102.0, 200.0])
     [85.7, 100.7, 115.7, 200.0]
@@ -180,7 +180,7 @@ def apart(heights: Sequence[float]) -> list[float]:
     blocks: list[list[int]] = []
     for index in order:
         blocks.append([index])
-        while len(blocks) > 1 and _top(blocks[-1], heights) < _top(blocks[-2], heights) + LABEL_HEIGHT * len(blocks[-2]):
+        while len(blocks) > 1 and _top(blocks[-1], heights) < _bottom(blocks[-2], heights):
             last = blocks.pop()
             blocks[-1] += last
     placed = {
@@ -189,6 +189,10 @@ def apart(heights: Sequence[float]) -> list[float]:
         for place, index in enumerate(block)
     }
     return [round(placed[index], 1) for index in range(len(heights))]
+
+
+def _bottom(block: Sequence[int], heights: Sequence[float]) -> float:
+    return _top(block, heights) + LABEL_HEIGHT * len(block)
 
 
 def _top(block: Sequence[int], heights: Sequence[float]) -> float:

@@ -1,7 +1,6 @@
-"""The report of a training run: one HTML file that needs nothing else, for screens, paper and screen readers.
+"""The report of a training run: one HTML file that needs nothing else, see `clearprop.train.pages`.
 
-What is said is decided here, as plain data; how it looks stands in `templates/`. Jinja escapes all text, the file has
-no script, and a content security policy in it forbids every load from a network.
+What is said is decided here, as plain data; how it looks stands in `templates/`.
 """
 
 from __future__ import annotations
@@ -9,23 +8,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clearprop.files.atomic import atomic_write
 from clearprop.train import figures
-from clearprop.train.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, line_chart
+from clearprop.train.charts import Chart, line_chart
 from clearprop.train.confusion import class_figures, largest_mistakes
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
 from clearprop.train.history import History
-from clearprop.train.records import Evaluation, Layer, Row
+from clearprop.train.network import flattened, network_tree
+from clearprop.train.pages import date, render_page, ticks, unbroken, write_page
+from clearprop.train.records import Evaluation, Row
 from clearprop.train.summary import examples_per_second
 
+_TEMPLATE = "report.html"
 _CURVE_POINTS = 500  # more are finer than a printer's dot
 _TABLE_ROWS = 200
 _CLASSES_IN_A_TABLE = 40  # a larger matrix is a wall of zeros; the figures by class and the mistakes remain
@@ -42,21 +41,6 @@ class ChartView:
     x_label: str = "epoch"
 
 
-@dataclass
-class Block:
-    """A module of the network with the modules inside it."""
-
-    layer: Layer
-    name: str
-    depth: int
-    children: list[Block] = field(default_factory=list)
-
-    @property
-    def count(self) -> int:
-        """How many numbers it learns, with all that is inside it."""
-        return self.layer.count + sum(child.count for child in self.children)
-
-
 def write_report(history: History, path: str | os.PathLike[str]) -> Path:
     """Write the report of a run as one self-contained HTML file.
 
@@ -70,40 +54,31 @@ def write_report(history: History, path: str | os.PathLike[str]) -> Path:
     >>> report.read_text(encoding="utf-8").splitlines()[0]
     '<!doctype html>'
     """
-    text = render(history)
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8", errors="replace"))  # a file name may hold bytes that are no text
-    return Path(path)
+    return write_page(_TEMPLATE, path, **_content(history))
 
 
 def render(history: History) -> str:
     """The report as HTML text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # some 30 ms, needed once, at the end of a run
+    return render_page(_TEMPLATE, **_content(history))
 
-    environment = Environment(
-        loader=PackageLoader("clearprop.train"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(figure=figure, label=label, shape=figures.shape, percent=_percent)
+
+def _content(history: History) -> dict[str, Any]:
     network = network_tree(history.layers)
-    return environment.get_template("report.html").render(
-        history=history,
-        paper=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
-        started=_date(history.started),
-        opening=_unbroken(opening(history)),
-        headlines=headlines(history),
-        charts=charts(history),
-        learning_rate=_constant_learning_rate(history),
-        rows=thinned(history.epochs, _TABLE_ROWS, history.best_epoch),
-        confusion=_confusion(history.evaluation),
-        network=network,
-        blocks=flattened(network),
-        unfolded=len(history.layers) <= _BLOCKS_UNFOLDED,
-        config=[(name, _setting(value)) for name, value in history.config.items()],
-    )
+    return {
+        "history": history,
+        "started": date(history.started),
+        "opening": unbroken(opening(history)),
+        "headlines": headlines(history),
+        "charts": charts(history),
+        "learning_rate": _constant_learning_rate(history),
+        "rows": thinned(history.epochs, _TABLE_ROWS, history.best_epoch),
+        "confusion": _confusion(history.evaluation),
+        "worst": _worst(history.evaluation),
+        "network": network,
+        "blocks": flattened(network),
+        "unfolded": len(history.layers) <= _BLOCKS_UNFOLDED,
+        "config": [(name, _setting(value)) for name, value in history.config.items()],
+    }
 
 
 def opening(history: History) -> str:
@@ -162,29 +137,27 @@ def _epoch_chart(history: History, name: str) -> ChartView | None:
     rows = thinned(history.epochs, _CURVE_POINTS, history.best_epoch)
     own_name = "" if name == "lr" else "training"
     columns = {own_name: name, "validation": VALIDATION + name}
-    curves = {title: _floats(rows, column) for title, column in columns.items() if column in history.columns}
-    if not curves:
-        return None
+    curves = {title: _floats(rows, column) for title, column in columns.items()}
     chart = line_chart(
         _floats(rows, "epoch"),
         curves,
-        text=partial(_tick, name),
+        text=ticks(name),
         from_zero=name in ("loss", "lr"),
         may_be_logarithmic=name == "loss",
         mark=history.best_epoch if name != "lr" else None,
     )
     if chart is None:
         return None
-    words = [_in_words(history, name, title, column) for title, column in columns.items() if title in curves]
+    words = [_in_words(history, name, title, column) for title, column in columns.items() if column in history.columns]
     if chart.logarithmic:
         words.append("The scale is logarithmic.")
-    return ChartView(label(name).capitalize(), chart, _unbroken(" ".join(words)))
+    return ChartView(label(name).capitalize(), chart, unbroken(" ".join(words)))
 
 
 def _step_chart(history: History) -> ChartView | None:
     rows = thinned([row for row in history.steps if "loss" in row], _CURVE_POINTS)
     losses = _floats(rows, "loss")
-    text = partial(_tick, "loss")
+    text = ticks("loss")
     chart = line_chart(_floats(rows, "step"), {"": losses}, text=text, from_zero=True, may_be_logarithmic=True)
     if chart is None:
         return None
@@ -213,35 +186,6 @@ def _in_words(history: History, name: str, title: str, column: str) -> str:
     return f"{subject or text[0].upper()}{text if subject else text[1:]}."
 
 
-def network_tree(layers: Sequence[Layer]) -> Block | None:
-    """The modules as a tree: each stands inside the module whose path its own path begins with.
-
-    >>> tree = network_tree([Layer("", "Sequential"), Layer("0", "Linear", "(N, 2)", {"weight": (3, 2)})])
-    >>> tree.count, tree.children[0].name
-    (6, '0')
-    """
-    if not layers:
-        return None
-    root = Block(next((layer for layer in layers if not layer.path), Layer("", "Network")), "", 0)
-    blocks = {"": root}
-    for layer in layers:
-        if not layer.path:
-            continue
-        parent, names = layer.path, ""
-        while parent not in blocks:
-            parent, _, name = parent.rpartition(".")
-            names = f"{name}.{names}" if names else name
-        block = Block(layer, names, blocks[parent].depth + 1)
-        blocks[parent].children.append(block)
-        blocks[layer.path] = block
-    return root
-
-
-def flattened(block: Block | None) -> list[Block]:
-    """A block and all that is inside it, from top to bottom."""
-    return [] if block is None else [block, *(inner for child in block.children for inner in flattened(child))]
-
-
 def thinned(rows: Sequence[Row], most: int, keep: int | None = None) -> list[Row]:
     """At most about `most` of the rows, evenly spread: with the first, the last, and the epoch to keep.
 
@@ -268,6 +212,37 @@ def _confusion(evaluation: Evaluation | None) -> dict[str, Any] | None:
     }
 
 
+def _worst(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """The worst mistakes; where there is none, the examples with the largest loss."""
+    if evaluation is None or not evaluation.worst:
+        return None
+    mistakes = [one for one in evaluation.worst if one.mistaken]
+    shown = mistakes or evaluation.worst
+    return {
+        "examples": shown,
+        "mistakes": bool(mistakes),
+        "pictures": all(one.picture for one in shown),
+        "classes": any(one.probability is not None for one in shown),
+        "words": _about_worst(evaluation, len(mistakes), len(shown)),
+    }
+
+
+def _about_worst(evaluation: Evaluation, mistakes: int, shown: int) -> str:
+    of = f"{evaluation.examples:,} {evaluation.split} examples"
+    if not mistakes:
+        has_classes = any(one.probability is not None for one in evaluation.worst)
+        none = f"Not one of the {of} was mistaken. " if has_classes else f"Of {of}, "
+        return none + f"{'The' if has_classes else 'the'} {shown} with the largest loss:"
+    confusion = evaluation.confusion
+    every = mistakes if mistakes < len(evaluation.worst) else None
+    if confusion is not None:
+        every = int(confusion.sum() - np.trace(confusion))
+    if every == mistakes:
+        return f"{mistakes} of {of} {'was' if mistakes == 1 else 'were'} mistaken; the one with the largest loss first."
+    among = "mistakes" if every is None else f"{every:,} mistakes"
+    return f"Of {of}, the {shown} with the largest loss among the {among}, the worst first."
+
+
 def _main_metric(evaluation: Evaluation) -> str:
     return next((name for name in evaluation.metrics if name != "loss"), "loss")
 
@@ -281,27 +256,7 @@ def _floats(rows: Sequence[Row], column: str) -> np.ndarray[Any, np.dtype[np.flo
     return np.array([row.get(column, np.nan) for row in rows], dtype=np.float64)
 
 
-def _tick(name: str, value: float) -> str:
-    return f"{100 * value:.4g} %" if figures.is_fraction(name) else f"{value:.4g}"
-
-
-def _unbroken(text: str) -> str:
-    """Text whose percent signs stay with their numbers at the end of a line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _percent(share: float) -> str:
-    return _unbroken(figure("accuracy", share))
-
-
 def _setting(value: object) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _date(started: str) -> str:
-    try:
-        return datetime.fromisoformat(started).strftime("%d %B %Y, %H:%M %Z").lstrip("0")
-    except ValueError:
-        return started

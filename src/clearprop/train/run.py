@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal, TypeAlias
@@ -16,7 +16,7 @@ import numpy as np
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
-from clearprop.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from clearprop.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from clearprop.random import Generator, default_generator
 from clearprop.train import identity
 from clearprop.train.callbacks import Callback
@@ -287,6 +287,8 @@ def check_arguments(run: Any) -> None:
         raise UsageError("fit: the scheduler is that of another optimizer", hint="make it with this optimizer")
     if isinstance(run.scheduler, ReduceLROnPlateau):
         _check_plateau(run, run.scheduler)
+    if isinstance(run.scheduler, OneCycleLR):
+        _check_cycle(run, run.scheduler)
     for callback in run.callbacks:
         if not isinstance(callback, Callback):
             name = getattr(callback, "__name__", type(callback).__name__)
@@ -296,6 +298,21 @@ def check_arguments(run: Any) -> None:
     if not any(id(parameter) in own for group in run.optimizer.param_groups for parameter in group["params"]):
         raise UsageError(
             "fit: the optimizer trains none of the model's parameters", hint="optim.AdamW(model.parameters())"
+        )
+
+
+def _check_cycle(run: Run, scheduler: OneCycleLR) -> None:
+    """Raise UsageError if the cycle is shorter than the run: it would end with an error on the way."""
+    each = 1
+    if run.schedule == "step":
+        if not isinstance(run.data, Sized):
+            return
+        each = len(run.data)
+    steps = run.epochs * each
+    if steps > scheduler.total_steps:
+        raise UsageError(
+            f"fit: OneCycleLR has {scheduler.total_steps} steps; the run has {steps}",
+            hint="total_steps=epochs * len(loader)" if run.schedule == "step" else "total_steps=epochs",
         )
 
 

@@ -61,6 +61,7 @@ class Fusion:
         self._needs: list[int] = []  # for each kernel, as bits, those it needs, directly or not
         for node in program.order:
             self._place(node)
+        self._merge_neighbours()
         self._find_stored()
         self.kernels = self._in_order()
 
@@ -128,6 +129,70 @@ class Fusion:
         for number, needs in enumerate(self._needs):  # whoever needs this kernel now needs those, too
             if needs & bit:
                 self._needs[number] = needs | needed
+
+    # Joining kernels ----------------------------------------------------------------------------------------------
+
+    def _merge_neighbours(self) -> None:
+        """Join kernels over one space that read each other's values, or the same buffers."""
+        spaces: dict[tuple[int, ...], list[Kernel]] = {}
+        for kernel in self._made:
+            if kernel.space is not None:
+                spaces.setdefault(kernel.space, []).append(kernel)
+        for kernels in spaces.values():
+            for i, kernel in enumerate(kernels):
+                for other in kernels[i + 1 :]:
+                    if kernel.nodes and other.nodes and self._are_neighbours(kernel, other):
+                        self._merge(kernel, other)
+
+    def _are_neighbours(self, one: Kernel, other: Kernel) -> bool:
+        """Whether two kernels have something in common, and may be joined."""
+        read, also = self._sources_of(one), self._sources_of(other)
+        if not (read & also or any(node in also for node in one.nodes) or any(node in read for node in other.nodes)):
+            return False
+        return self._reads_plainly(one, other) and self._reads_plainly(other, one) and not self._is_between(one, other)
+
+    def _sources_of(self, kernel: Kernel) -> set[Node]:
+        """The buffers it would read; single numbers count only among single numbers."""
+        parents = (parent for node in kernel.nodes for parent in node.parents if parent is not None)
+        sources = (self.views[parent].source for parent in parents)
+        return {
+            source
+            for source in sources
+            if (source.shape or not kernel.space) and self._kernel_of.get(source) is not kernel
+        }
+
+    def _reads_plainly(self, reader: Kernel, writer: Kernel) -> bool:
+        """Whether it uses the other's values as they are computed, element by element."""
+        for node in reader.nodes:
+            for parent in node.parents:
+                assert parent is not None
+                if self._kernel_of.get(self.views[parent].source) is writer and (
+                    parent not in self._kernel_of or is_reduction(parent)
+                ):
+                    return False
+        return True
+
+    def _is_between(self, one: Kernel, other: Kernel) -> bool:
+        """Whether a third kernel needs one of them, and is needed by the other."""
+        first, second = self._needs[one.number], self._needs[other.number]
+        return any(
+            (needs >> one.number & 1 and second >> third & 1) or (needs >> other.number & 1 and first >> third & 1)
+            for third, needs in enumerate(self._needs)
+            if third not in (one.number, other.number) and self._made[third].nodes
+        )
+
+    def _merge(self, kernel: Kernel, other: Kernel) -> None:
+        kernel.nodes = sorted([*kernel.nodes, *other.nodes], key=lambda node: node.number)
+        for node in other.nodes:
+            self._kernel_of[node] = kernel
+        other.nodes = []
+        mine, theirs = 1 << kernel.number, 1 << other.number
+        needed = (self._needs[kernel.number] | self._needs[other.number]) & ~mine & ~theirs
+        self._needs[other.number] = 0
+        self._needs[kernel.number] = needed
+        for number, needs in enumerate(self._needs):
+            if needs & (mine | theirs):
+                self._needs[number] = (needs & ~theirs) | mine | needed
 
     # What has to be written ---------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from tests.reference.modules.topics import (
 )
 
 TOPICS: dict[str, list[ModuleCase]] = {
-    "attention": attention.CASES,
     "activations": activations.CASES,
+    "attention": attention.CASES,
     "embedding": embedding.CASES,
     "linear": linear.CASES,
     "losses": losses.CASES,

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from tests.reference.modules.cases import ModuleCase, numbers, whole
+from tests.reference.modules.cases import ModuleCase, numbers, of_function, whole
 
 TABLE = {"num_embeddings": 6, "embedding_dim": 3}
 WORDS = np.array([[1, 4, 4, 0], [5, 2, 4, 1]])
@@ -66,4 +66,9 @@ def bags() -> list[ModuleCase]:
     return cases
 
 
-CASES = [*embeddings(), *bags()]
+CASES = [
+    *embeddings(),
+    *bags(),
+    of_function("one_hot", (WORDS,)),
+    of_function("one_hot", (ROW,), num_classes=8),
+]
