@@ -100,12 +100,15 @@ def test_pictures_stay_what_they_are(tmp_path: Path, channels: int, form: str, o
 def test_pictures_are_converted_where_asked_for(tmp_path: Path) -> None:
     palette = Image.fromarray(np.full((4, 4, 3), (200, 0, 0), np.uint8)).convert("P")
     palette.save(tmp_path / "red.gif")
-    files = {"any/1.gif": (tmp_path / "red.gif").read_bytes(), "any/2.png": encoded(pixels(1, channels=1))}
+    palette.save(tmp_path / "red.png", transparency=bytes([0, 255]))
+    files = {"any/1.gif": (tmp_path / "red.gif").read_bytes(), "any/2.png": encoded(pixels(1, channels=1)),
+             "any/3.png": (tmp_path / "red.png").read_bytes()}  # fmt: skip
     colour, brightness = reading(tmp_path, files, mode="RGB"), reading(tmp_path, files, mode="L")
-    assert colour.images.shape == (2, 3, 4, 4)
+    assert colour.images.shape == (3, 3, 4, 4)
+    np.testing.assert_array_equal(colour.images[0], colour.images[2])
     np.testing.assert_allclose(colour.images[0, :, 0, 0], [200, 0, 0], atol=8)  # the palette of the web
     np.testing.assert_array_equal(colour.images[1], np.repeat(pixels(1, channels=1), 3, axis=0))
-    assert brightness.images.shape == (2, 1, 4, 4)
+    assert brightness.images.shape == (3, 1, 4, 4)
 
 
 def test_resizing_covers_the_size_and_cuts_the_middle_out(tmp_path: Path) -> None:
@@ -139,8 +142,9 @@ def test_a_camera_that_was_held_upright_is_respected(tmp_path: Path) -> None:
 
 
 def test_large_pictures_decoded_by_threads_stay_in_order(tmp_path: Path) -> None:
-    files = {f"any/{number:02}.png": encoded(np.full((3, 128, 128), number, np.uint8)) for number in range(40)}
-    assert reading(tmp_path, files).images[:, 0, 5, 5].tolist() == list(range(40))
+    images = [pixels(number, 64, 64) for number in range(40)]
+    files = {f"any/{number:02}.png": encoded(image) for number, image in enumerate(images)}
+    np.testing.assert_array_equal(reading(tmp_path, files).images, images)
 
 
 # Classes ----------------------------------------------------------------------------------------------------

@@ -65,6 +65,14 @@ def test_the_output_has_the_dtype_of_x() -> None:
     assert functional.layer_norm([[1, 2]], 2).dtype == cp.float32
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_half_precision_is_summed_in_single(name: str) -> None:
+    x = np.float16(200.0 * X)  # whose squares are no half-precision numbers
+    y = FUNCTIONS[name](cp.tensor(x, requires_grad=True), np.float16(WEIGHT), np.float16(BIAS))
+    assert y.dtype == cp.float16
+    np.testing.assert_allclose(y.numpy(), FUNCTIONS[name](np.float64(x), WEIGHT, BIAS).numpy(), rtol=3e-3, atol=3e-3)
+
+
 def test_running_statistics_move_and_are_not_recorded() -> None:
     mean, var = cp.Buffer(np.zeros(3)), cp.Buffer(np.ones(3))
     x = cp.tensor(X, requires_grad=True)

@@ -20,7 +20,7 @@ MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # not EPS, for which Pillow runs another program
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # converting these to 8 bits would clip them
-_PIXELS_FOR_THREADS = 1 << 14  # of smaller pictures most of the work is Python's, where threads only take turns
+_BYTES_FOR_THREADS = 1 << 12  # of smaller files most of the work is Python's, where threads only take turns
 _THREADS = 8  # the reading itself is done by one
 
 
@@ -61,6 +61,8 @@ class Decoder:
                 ops.exif_transpose(picture, in_place=True)  # as people see it: cameras only note how they were held
                 if picture.mode in _DEEP_MODES:
                     raise DataError(f"{name} has more than 8 bits for a channel", hint="convert it, or leave it out")
+                if picture.mode == "P" and "transparency" in picture.info and self.mode is not None:
+                    picture = picture.convert("RGBA")  # Pillow warns of the direct way to "RGB"
                 if self.mode is not None and picture.mode != self.mode:
                     picture = picture.convert(self.mode)
                 if self.size is not None and picture.size != self.size[::-1]:
@@ -91,8 +93,9 @@ def decode_all(reader: Reader, files: Sequence[str], decoder: Decoder, where: st
     def decode(item: tuple[str, bytes]) -> Array:
         return decoder.decode(item[1], f"{item[0]} in {where}")
 
-    shape = decode((files[0], reader.read(files[0]))).shape
-    workers = min(threads, _THREADS) if shape[1] * shape[2] >= _PIXELS_FOR_THREADS else 1
+    first = reader.read(files[0])
+    shape = decode((files[0], first)).shape
+    workers = min(threads, _THREADS) if len(first) >= _BYTES_FOR_THREADS else 1
     contents = ((name, reader.read(name)) for name in files)
     images = computed_ahead(decode, contents, 4 * workers if workers > 1 else 0, workers=workers)
     for name, image in zip(files, images, strict=True):

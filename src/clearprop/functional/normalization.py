@@ -56,7 +56,7 @@ def batch_norm(
     Tensor([[-1., -1.],
             [ 1.,  1.]], dtype=float32)
     """
-    x = as_float(x)
+    x, dtype = _wide(x)
     _check_channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     axes = (0, *range(2, x.ndim))
     if not training:
@@ -64,7 +64,7 @@ def batch_norm(
             raise UsageError("batch_norm: there are no running statistics to use", hint="training=True")
         mean, variance = (cast_to(as_tensor(one), numpy_dtype(x)) for one in (running_mean, running_var))
         centered = primitives.subtract(x, primitives.broadcast(mean, shape=x.shape, axes=axes))
-        return _scaled(centered, variance, eps, axes, weight, bias)
+        return cast_to(_scaled(centered, variance, eps, axes, weight, bias), dtype)
     count = _count(x, axes)
     if count < 2:
         raise ShapeError(
@@ -74,7 +74,7 @@ def batch_norm(
     moments = _moments(x, axes)
     _move(running_mean, moments.mean, momentum)
     _move(running_var, multiply(stop_gradient(moments.variance), count / (count - 1)), momentum)
-    return _scaled(moments.centered, moments.variance, eps, axes, weight, bias)
+    return cast_to(_scaled(moments.centered, moments.variance, eps, axes, weight, bias), dtype)
 
 
 def instance_norm(
@@ -101,9 +101,9 @@ def instance_norm(
     Tensor([[[-1.,  1.],
              [-1.,  1.]]], dtype=float32)
     """
-    x = as_float(x)
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
+    x, dtype = _wide(x)
     _check_channels("instance_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     axes = tuple(range(2, x.ndim))
     count = _count(x, axes)
@@ -119,7 +119,7 @@ def instance_norm(
             total = primitives.sum_(stop_gradient(found), axes=(0,))
             _move(running, multiply(total, correction / examples), momentum)
     normal = multiply(moments.centered, _spread(_inverse_root(moments.variance, eps), x, axes))
-    return _affine(normal, weight, bias, (0, *axes))
+    return cast_to(_affine(normal, weight, bias, (0, *axes)), dtype)
 
 
 def layer_norm(
@@ -144,11 +144,11 @@ def layer_norm(
     Tensor([[-1.,  1.],
             [-1.,  1.]], dtype=float32)
     """
-    x = as_float(x)
+    x, dtype = _wide(x)
     axes = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     moments = _moments(x, axes)
     normal = multiply(moments.centered, _spread(_inverse_root(moments.variance, eps), x, axes))
-    return _affine(normal, weight, bias, tuple(range(x.ndim - len(axes))))
+    return cast_to(_affine(normal, weight, bias, tuple(range(x.ndim - len(axes)))), dtype)
 
 
 def rms_norm(
@@ -168,12 +168,12 @@ def rms_norm(
     >>> F.rms_norm([3.0, 4.0, 0.0, 0.0], 4)
     Tensor([1.2, 1.6, 0. , 0. ], dtype=float32)
     """
-    x = as_float(x)
+    x, dtype = _wide(x)
     axes = _last_axes("rms_norm", x, normalized_shape, weight=weight)
-    smallest = float(np.finfo(numpy_dtype(x)).eps) if eps is None else eps
+    smallest = float(np.finfo(dtype).eps) if eps is None else eps
     mean_square = _mean(multiply(x, x), axes)
     normal = multiply(x, _spread(_inverse_root(mean_square, smallest), x, axes))
-    return _affine(normal, weight, None, tuple(range(x.ndim - len(axes))))
+    return cast_to(_affine(normal, weight, None, tuple(range(x.ndim - len(axes)))), dtype)
 
 
 def group_norm(
@@ -197,7 +197,7 @@ def group_norm(
     >>> F.group_norm([[-5.0, 5.0, 10.0, 30.0]], 2)
     Tensor([[-1.,  1., -1.,  1.]], dtype=float32)
     """
-    x = as_float(x)
+    x, dtype = _wide(x)
     _check_channels("group_norm", x, weight=weight, bias=bias)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(
@@ -208,7 +208,14 @@ def group_norm(
     grouped = reshape(x, (x.shape[0], num_groups, size))
     moments = _moments(grouped, (2,))
     normal = multiply(moments.centered, _spread(_inverse_root(moments.variance, eps), grouped, (2,)))
-    return _affine(reshape(normal, x.shape), weight, bias, (0, *range(2, x.ndim)))
+    return cast_to(_affine(reshape(normal, x.shape), weight, bias, (0, *range(2, x.ndim))), dtype)
+
+
+def _wide(x: ArrayLike) -> tuple[Tensor, np.dtype[Any]]:
+    """The tensor to compute with, and the dtype of the result: sums of half precision are taken in single precision."""
+    tensor = as_float(x)
+    dtype = numpy_dtype(tensor)
+    return cast_to(tensor, np.dtype(np.float32)) if dtype.itemsize < 4 else tensor, dtype
 
 
 class _Moments(NamedTuple):
