@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import clearprop as cp
 from clearprop.data import (
     ArrayDataset,
     Compose,
@@ -228,6 +229,25 @@ def test_a_transform_is_given_the_columns_of_each_batch() -> None:
         assert x.numpy().ravel().tolist() == (2 * y.numpy()).tolist()
 
 
+def test_batches_do_not_change_with_what_a_function_has_returned() -> None:
+    kept = np.zeros(2)
+
+    def same(x: Any, y: Any) -> Any:
+        kept[:] = y
+        return kept
+
+    seen = [batch.numpy() for (batch,) in DataLoader(numbers(4), batch_size=2, transform=same)]
+    assert [batch.tolist() for batch in seen] == [[0, 1], [2, 3]]
+
+
+def test_a_function_may_return_lists_and_tensors() -> None:
+    def collate(examples: Any) -> Any:
+        return [x for x, _ in examples], cp.tensor([y for _, y in examples])
+
+    ((x, y),) = DataLoader([(1.5, 2), (2.5, 3)], collate=collate)
+    assert (x.tolist(), y.tolist()) == ([1.5, 2.5], [2, 3])
+
+
 @pytest.mark.parametrize("prefetch", [1, 2, 5])
 def test_transformed_batches_are_the_same_with_and_without_a_thread(prefetch: int) -> None:
     made = {"batch_size": 2, "shuffle": True, "seed": 3, "transform": AUGMENT}
@@ -388,6 +408,13 @@ def test_impossible_settings_are_errors(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
         DataLoader(**{"dataset": numbers(10), **settings})
     assert next(iter(settings)) in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_entries_that_are_no_numbers_are_named(prefetch: int) -> None:
+    with pytest.raises(DataError, match="entry 1 of the examples has dtype <U3") as caught:
+        list(DataLoader(Items((1, "cat"), (2, "dog")), prefetch=prefetch))
     assert caught.value.hint
 
 

@@ -57,6 +57,8 @@ def test_float32_stays_float32(case: dict[str, Any]) -> None:
 
 OTHERWISE = {
     "alpha_dropout": "random",
+    "convolve": "not in PyTorch",
+    "cross_correlate": "not in PyTorch",
     "dropout": "random",
     "dropout1d": "random",
     "dropout2d": "random",

@@ -167,6 +167,8 @@ def parameter(*shape: int) -> cp.Parameter:
             UsageError,
             r"nothing between a=90\.0 and b=91\.0",
         ),
+        (lambda: nn.init.orthogonal_(cp.ones((2, 2))), UsageError, "a Tensor cannot be changed in place"),
+        (lambda: nn.init.zeros_(cp.ones((2, 2))), UsageError, r"Try: cp.Parameter\(value\)"),
         (lambda: nn.init.calculate_gain("leaky_relu", "steep"), UsageError, "the slope of leaky_relu is 'steep'"),
         (lambda: nn.init.calculate_gain("leaky_relu", True), UsageError, "the slope of leaky_relu is True"),
     ],

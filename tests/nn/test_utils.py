@@ -93,6 +93,8 @@ def test_parameters_as_a_vector_and_back() -> None:
         (lambda p: nn.utils.clip_grad_norm_(p, -1.0), UsageError, "max_norm=-1.0"),
         (lambda p: nn.utils.clip_grad_norm_(p, math.nan), UsageError, "max_norm=nan"),
         (lambda p: nn.utils.clip_grad_norm_(p, 1.0, 0.0), UsageError, "norm_type=0.0"),
+        (lambda p: nn.utils.clip_grad_norm_(p, 1.0, "two"), UsageError, "norm_type='two'"),
+        (lambda p: nn.utils.clip_grad_norm_(p, None), UsageError, "max_norm=None"),
         (lambda p: nn.utils.clip_grad_norm_([p.grad], 1.0), UsageError, "clip_grad_norm_: Tensor is not a parameter"),
         (lambda p: nn.utils.clip_grad_norm_(nn.Linear(1, 1), 1.0), UsageError, "Linear is not a parameter"),
         (lambda p: nn.utils.clip_grad_value_(p, -1.0), UsageError, "clip_value=-1.0"),

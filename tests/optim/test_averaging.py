@@ -180,6 +180,7 @@ def test_update_bn_measures_anew_and_puts_everything_back() -> None:
     ("make", "words"),
     [
         (lambda: AveragedModel([cp.Parameter([1.0])]), "the model is a list"),
+        (lambda: AveragedModel(Net()).update_parameters(None), "the model is a NoneType"),
         (lambda: AveragedModel(Net(), avg_fn=max, multi_avg_fn=max), "two ways to say one thing"),
         (lambda: get_ema_multi_avg_fn(1.5), "decay=1.5"),
         (lambda: swa_utils.get_ema_avg_fn("slow"), "decay='slow'"),

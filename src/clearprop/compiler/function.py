@@ -100,10 +100,10 @@ class Compiled:
     def report(self) -> str:
         """What was compiled: for each program its inputs, nodes, floating-point operations, and the time it took."""
         lines = [f"{getattr(self.function, '__name__', 'function')}: executor {self.executor}, {self.traces} traces"]
-        for key, entries in self._entries.items():
+        for entries in self._entries.values():
             for entry in entries:
                 program, whole = entry.whole.program, entry.whole
-                lines.append(f"  arguments {key.tensors}")
+                lines.append(f"  arguments {', '.join(map(str, whole.arguments))}")
                 lines.append(
                     f"    {len(program.order)} nodes, {program.flops():,} FLOP; reads {len(whole.read)} cells, "
                     f"assigns {len(whole.assigned)}, leaves {len(whole.left)} gradients"
@@ -121,43 +121,51 @@ def _run(entry: Entry, arguments: Sequence[Tensor]) -> Any:
     return whole.finish(entry.runner([x.array for x in inputs]))
 
 
-class _Key(NamedTuple):
-    """What a call has in common with others that the same program serves."""
-
-    nesting: str
-    tensors: tuple[str, ...]
-    others: tuple[Any, ...]
-    grad_enabled: bool
-
-
 class _Call:
-    """The arguments of one call, taken apart: tensors, and all others, which are part of the key."""
+    """The arguments of one call, taken apart: tensors, and all others, which are part of the key.
+
+    Attributes:
+        tensors: those among the arguments, arrays made into tensors.
+        key: what the call has in common with others that the same program serves.
+    """
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[str]) -> None:
+        self.args, self.kwargs = args, kwargs
+        if not kwargs and all(type(x) is Tensor for x in args):  # most calls, in a fraction of the time
+            self.tensors = list(args)
+            self.plain = True
+            self.key: Any = (state.grad_enabled, *map(_kind, args))
+            return
+        self.plain = False
         self.tree = [list(args), {name: kwargs[name] for name in sorted(kwargs)}]
         self.leaves = flatten(self.tree)
-        dynamic = [isinstance(x, (Tensor, np.ndarray)) for x in self.leaves]
+        self.dynamic = [isinstance(x, (Tensor, np.ndarray)) for x in self.leaves]
         if static:
             named = [name in static for name in sorted(kwargs) for _ in flatten(kwargs[name])]
-            fixed = [False] * (len(dynamic) - len(named)) + named
-            dynamic = [d and not f for d, f in zip(dynamic, fixed, strict=True)]
-        self.dynamic = dynamic
-        self.tensors = [
-            x if isinstance(x, Tensor) else Tensor(to_array(x))
-            for x, is_tensor in zip(self.leaves, dynamic, strict=True)
-            if is_tensor
-        ]
-        others = tuple(_comparable(x) for x, is_tensor in zip(self.leaves, dynamic, strict=True) if not is_tensor)
-        nesting = str(rebuild(self.tree, ["*" if is_tensor else "-" for is_tensor in dynamic]))
-        flows = tuple(f"{spec_of(x)}{'*' if x.requires_grad else ''}" for x in self.tensors)
-        self.key = _Key(nesting, flows, others, state.grad_enabled)
+            fixed = [False] * (len(self.dynamic) - len(named)) + named
+            self.dynamic = [d and not f for d, f in zip(self.dynamic, fixed, strict=True)]
+        pairs = list(zip(self.leaves, self.dynamic, strict=True))
+        self.tensors = [x if isinstance(x, Tensor) else Tensor(to_array(x)) for x, is_tensor in pairs if is_tensor]
+        others = tuple(_comparable(x) for x, is_tensor in pairs if not is_tensor)
+        nesting = str(rebuild(self.tree, ["*" if is_tensor else "-" for is_tensor in self.dynamic]))
+        self.key = (state.grad_enabled, nesting, others, *map(_kind, self.tensors))
 
     def run(self, function: Callable[..., Any], tensors: Sequence[Tensor]) -> Any:
         """Call the function with these tensors in their places."""
+        if self.plain:
+            return function(*tensors)
         following = iter(tensors)
         leaves = [next(following) if is_tensor else x for x, is_tensor in zip(self.leaves, self.dynamic, strict=True)]
         args, kwargs = rebuild(self.tree, leaves)
         return function(*args, **kwargs)
+
+
+def _kind(x: Tensor) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Of a tensor, what a program depends on."""
+    if type(x) is Tensor:
+        return x.array.shape, x.array.dtype, x.node is not None
+    spec = spec_of(x)
+    return spec.shape, spec.dtype, x.requires_grad
 
 
 def _comparable(x: Any) -> Any:

@@ -30,6 +30,7 @@ class Whole:
         arguments: shapes and dtypes, and whether gradients flow to them.
 
     Attributes:
+        arguments: shapes and dtypes of the tensors among its arguments.
         result: what the function returned, with symbols.
         read, assigned: cells.
         found, absent: parameters whose gradients are read first of all, and were there, or were None.
@@ -40,6 +41,7 @@ class Whole:
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]]) -> None:
+        self.arguments = [spec for spec, _ in arguments]
         tracer = Tracer(state.tracer)
         cells = _Cells(state.cell_watcher, tracer)
         state.cell_watcher = cells

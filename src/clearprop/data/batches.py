@@ -26,7 +26,10 @@ class Batched(Protocol):
     """A dataset that gives many examples at once, which is faster than one by one."""
 
     def examples_at(self, indices: Array, /) -> Columns:
-        """The examples at some indices, each entry of them as one array with the examples along its first axis."""
+        """The examples at some indices, each entry of them as one array with the examples along its first axis.
+
+        The arrays are new: nobody writes to them afterwards.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from clearprop.array import asarray
 from clearprop.data.ahead import computed_ahead
-from clearprop.data.batches import Columns, Dataset, examples_at
+from clearprop.data.batches import Array, Dataset, examples_at
 from clearprop.data.draws import Draws
 from clearprop.data.order import shuffled
 from clearprop.data.transforms import Transform, applied, as_columns, check_callable, transform_name
@@ -108,9 +108,9 @@ class DataLoader:
         `load_state_dict` begins with the batch that follows.
         """
         self.position, self._next_start = self._next_start, 0
-        for columns in self._columns(self.position):
+        for batch in self._batches(self.position):
             self.position += 1  # before the batch is used: a checkpoint made while using it counts it as done
-            yield tuple(asarray(column, copy=False) for column in columns)  # both ways to make columns copy
+            yield batch
         self.epoch += 1
         self.position = 0
 
@@ -151,22 +151,37 @@ class DataLoader:
             **{name: transform_name(function) for name, function in named.items() if function is not None},
         }
 
-    def _columns(self, start: int) -> Iterator[Columns]:
-        """The batches of this epoch from number `start` on, as arrays."""
+    def _batches(self, start: int) -> Iterator[tuple[Tensor, ...]]:
+        """The batches of this epoch from number `start` on."""
         order = shuffled(len(self.dataset), self.seed, self.epoch) if self.shuffle else np.arange(len(self.dataset))
         epoch = self.epoch
 
-        def prepare(number: int) -> Columns:
+        def prepare(number: int) -> tuple[Tensor, ...]:
             first = number * self.batch_size
             indices = order[first : first + self.batch_size]
-            if self.collate is not None:
-                columns = as_columns(self.collate([self.dataset[int(index)] for index in indices]), self.collate)
-            else:
-                columns = examples_at(self.dataset, indices)
-            if self._apply is None:
-                return columns
-            return self._apply(columns, Draws(len(indices), self.seed, epoch, first))
+            if self.collate is None and self._apply is None:  # the columns are new, and nobody else has them
+                return _as_tensors(examples_at(self.dataset, indices), copy=False)
+            columns = self._collected(indices)
+            if self._apply is not None:
+                columns = self._apply(columns, Draws(len(indices), self.seed, epoch, first))
+            return _as_tensors(columns, copy=True)
 
         ready = getattr(self.dataset, "ready", False) and self.transform is None and self.collate is None
         ahead = 0 if ready else self.prefetch
         return computed_ahead(prepare, range(start, len(self)), ahead, name="clearprop-loader")
+
+    def _collected(self, indices: Array) -> tuple[Any, ...]:
+        """The columns of a batch, before they are transformed."""
+        if self.collate is None:
+            return examples_at(self.dataset, indices)
+        return as_columns(self.collate([self.dataset[int(index)] for index in indices]), self.collate)
+
+
+def _as_tensors(columns: tuple[Any, ...], *, copy: bool) -> tuple[Tensor, ...]:
+    for number, column in enumerate(columns):
+        if isinstance(column, np.ndarray) and column.dtype.kind not in "biufc":
+            raise DataError(
+                f"DataLoader: entry {number} of the examples has dtype {column.dtype}; tensors hold numbers",
+                hint="numbers for it in the dataset: tokenizer.encode(text), the index of a class",
+            )
+    return tuple(asarray(column, copy=copy) for column in columns)

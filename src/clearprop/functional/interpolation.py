@@ -7,7 +7,7 @@ number of spatial axes, and the gradients are those of slices, sums and joined p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,16 @@ def pad(x: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float |
     return tensor
 
 
-def _pairs(x: Tensor, pad: Sequence[int]) -> dict[int, tuple[int, int]]:
+def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[int, int]]:
     """The widths (before, after) by axis, of axes where there are any."""
-    if not isinstance(pad, Sequence) or len(pad) % 2 or not all(map(is_whole, pad)):
+    widths = list(pad) if isinstance(pad, Iterable) else [None]
+    if len(widths) % 2 or not all(map(is_whole, widths)):
         raise UsageError(
             f"pad: pad={pad!r}", hint="pairs of whole numbers: (left, right), (left, right, top, bottom), …"
         )
-    if len(pad) > 2 * x.ndim:
-        raise ShapeError(f"pad: {len(pad) // 2} pairs {tuple(pad)} for x of shape {x.shape}")
-    pairs = {x.ndim - 1 - i: (int(pad[2 * i]), int(pad[2 * i + 1])) for i in range(len(pad) // 2)}
+    if len(widths) > 2 * x.ndim:
+        raise ShapeError(f"pad: {len(widths) // 2} pairs {tuple(widths)} for x of shape {x.shape}")
+    pairs = {x.ndim - 1 - i: (int(widths[2 * i]), int(widths[2 * i + 1])) for i in range(len(widths) // 2)}
     for axis, (low, high) in pairs.items():
         if x.shape[axis] + min(low, 0) + min(high, 0) < 0:
             raise ShapeError(f"pad: x has shape {x.shape}; {(low, high)} would cut more than there is off axis {axis}")

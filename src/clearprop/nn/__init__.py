@@ -29,10 +29,12 @@ from clearprop.nn.activations import (
 )
 from clearprop.nn.attention import MultiheadAttention
 from clearprop.nn.containers import ModuleDict, ModuleList, Residual, Sequential
+from clearprop.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from clearprop.nn.distances import CosineSimilarity, PairwiseDistance
 from clearprop.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from clearprop.nn.embedding import Embedding, EmbeddingBag
 from clearprop.nn.hooks import HookHandle
+from clearprop.nn.interpolation import CircularPad2d, ReflectionPad2d, ReplicationPad2d, Upsample, ZeroPad2d
 from clearprop.nn.linear import Flatten, Identity, Linear, Maxout
 from clearprop.nn.losses import (
     BCELoss,
@@ -69,6 +71,20 @@ from clearprop.nn.normalization import (
     RMSNorm,
 )
 from clearprop.nn.piecewise import Hardshrink, Hardsigmoid, Hardswish, Hardtanh, ReLU6, Softshrink, Threshold
+from clearprop.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from clearprop.nn.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
 from clearprop.nn.recurrent import GRU, LSTM, RNN
 from clearprop.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
@@ -79,7 +95,16 @@ from clearprop.nn.transformer_layers import TransformerDecoderLayer, Transformer
 from clearprop.tensor import Buffer, Parameter
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AlphaDropout",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -88,6 +113,13 @@ __all__ = [
     "Buffer",
     "CELU",
     "CTCLoss",
+    "CircularPad2d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
@@ -129,6 +161,9 @@ __all__ = [
     "LogSoftmax",
     "MSELoss",
     "MarginRankingLoss",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
     "Maxout",
     "Mish",
     "Module",
@@ -147,6 +182,8 @@ __all__ = [
     "RNNCell",
     "ReLU",
     "ReLU6",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Residual",
     "RotaryPositions",
     "SELU",
@@ -173,6 +210,8 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "Upsample",
+    "ZeroPad2d",
     "functional",
     "functional_call",
     "init",

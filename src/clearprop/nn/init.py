@@ -35,9 +35,7 @@ def constant_(cell: C, val: float) -> C:
     >>> cp.nn.init.constant_(cp.Parameter([0.0, 0.0]), 0.5)
     Parameter(Tensor([0.5, 0.5], dtype=float32, requires_grad=True))
     """
-    held = cell.peek().array
-    cell.assign(Tensor(np.full(held.shape, val, held.dtype)))
-    return cell
+    return _assigned(cell, np.full(cell.shape, val))
 
 
 def zeros_(cell: C) -> C:
@@ -52,14 +50,12 @@ def ones_(cell: C) -> C:
 
 def normal_(cell: C, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> C:
     """Normally distributed."""
-    cell.assign(random.normal(cell.shape, mean, std, dtype=cell.dtype, generator=generator))
-    return cell
+    return _assigned(cell, random.normal(cell.shape, mean, std, dtype=cell.dtype, generator=generator))
 
 
 def uniform_(cell: C, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> C:
     """Equally likely between a and b."""
-    cell.assign(random.uniform(cell.shape, a, b, dtype=cell.dtype, generator=generator))
-    return cell
+    return _assigned(cell, random.uniform(cell.shape, a, b, dtype=cell.dtype, generator=generator))
 
 
 def xavier_uniform_(cell: C, gain: float = 1.0, generator: Generator | None = None) -> C:
@@ -209,8 +205,10 @@ def sparse_(cell: C, sparsity: float, std: float = 0.01, generator: Generator | 
     return _assigned(cell, np.where(order < math.ceil(sparsity * cell.shape[0]), 0.0, values))
 
 
-def _assigned(cell: C, values: np.ndarray[Any, Any]) -> C:
-    cell.assign(Tensor(np.asarray(values, cell.peek().array.dtype)))
+def _assigned(cell: C, values: Tensor | np.ndarray[Any, Any]) -> C:
+    if not isinstance(cell, Cell):
+        raise UsageError(f"init: a {type(cell).__name__} cannot be changed in place", hint="cp.Parameter(value)")
+    cell.assign(values if isinstance(values, Tensor) else Tensor(np.asarray(values, cell.peek().array.dtype)))
     return cell
 
 

@@ -57,11 +57,10 @@ def clip_grad_norm_(
     >>> cp.nn.utils.clip_grad_norm_(w, 1.0), w.grad
     (Tensor(5., dtype=float32), Tensor([0.6, 0.8], dtype=float32))
     """
-    if not max_norm >= 0.0:
-        raise UsageError(f"clip_grad_norm_: max_norm={max_norm}", hint="a number that is not negative")
+    limit = _number("clip_grad_norm_", "max_norm", max_norm)
     held = _listed("clip_grad_norm_", parameters)
     norm = get_total_norm([p.grad for p in held if p.grad is not None], norm_type, error_if_nonfinite)
-    clip_grads_with_norm_(held, max_norm, norm)
+    clip_grads_with_norm_(held, limit, norm)
     return norm
 
 
@@ -74,8 +73,8 @@ def get_total_norm(
     >>> cp.nn.utils.get_total_norm([cp.tensor([3.0]), cp.tensor([[4.0]])])
     Tensor(5., dtype=float32)
     """
-    order = float(norm_type)
-    if not order > 0.0:
+    order = _number("the norm of gradients", "norm_type", norm_type)
+    if order == 0.0:
         raise UsageError(f"the norm of gradients: norm_type={norm_type}", hint="2.0, or math.inf for the largest")
     with no_grad():
         norm = _norm([tensors] if isinstance(tensors, Tensor) else list(tensors), order)
@@ -106,9 +105,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
     >>> w.grad
     Tensor([-1. ,  0.5], dtype=float32)
     """
-    limit = float(clip_value)
-    if not limit >= 0.0:
-        raise UsageError(f"clip_grad_value_: clip_value={clip_value}", hint="a number that is not negative")
+    limit = _number("clip_grad_value_", "clip_value", clip_value)
     with no_grad():
         for p in _listed("clip_grad_value_", parameters):
             if p.grad is not None:
@@ -152,6 +149,16 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Parameter]) -> None:
     with no_grad():
         for p, begin, end in zip(held, ends, ends[1:], strict=False):
             p.assign(cast_to(reshape(vector[begin:end], p.shape), numpy_dtype(p.peek())))
+
+
+def _number(name: str, setting: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number >= 0.0:
+        raise UsageError(f"{name}: {setting}={value!r}", hint="a number that is not negative")
+    return number
 
 
 def _listed(name: str, parameters: Any) -> list[Parameter]:

@@ -66,8 +66,7 @@ class AveragedModel(Module):
         multi_avg_fn: AverageAll | None = None,
         use_buffers: bool = False,
     ) -> None:
-        if not isinstance(model, Module):
-            raise UsageError(f"AveragedModel: the model is a {type(model).__name__}", hint="an nn.Module")
+        _check_model(model)
         if avg_fn is not None and multi_avg_fn is not None:
             raise UsageError("AveragedModel: avg_fn and multi_avg_fn are two ways to say one thing", hint="one of them")
         self.module = copy.deepcopy(model)
@@ -85,6 +84,7 @@ class AveragedModel(Module):
         Raises:
             UsageError: the network has other parameters or buffers than the one that was copied; nothing is changed.
         """
+        _check_model(model)
         pairs = self._pairs(model)
         averaged = [(own, value) for own, value, is_averaged in pairs if is_averaged]
         with no_grad():
@@ -201,6 +201,11 @@ def _one_by_one(average: Average) -> AverageAll:
             cell.assign(cast_to(average(own, value, num_averaged), dtype))
 
     return update
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, Module):
+        raise UsageError(f"AveragedModel: the model is a {type(model).__name__}", hint="an nn.Module")
 
 
 def _check_decay(decay: Any) -> None:

@@ -262,7 +262,7 @@ def data_gradient(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
 
 def _of_phase(y: Array, w: Array, phases: Sequence[_Phase], groups: int) -> Array:
     """The positions of one phase: a cross-correlation without stride, the elements of the window in reverse."""
-    taps = np.ix_(*(phase.taps[::-1] for phase in phases))
+    taps: Any = np.ix_(*(phase.taps[::-1] for phase in phases))
     padding, dilation = tuple(phase.padding for phase in phases), tuple(phase.dilation for phase in phases)
     return correlate(y, w[:, :, *taps], Moves((1,) * len(phases), padding, dilation, groups))
 

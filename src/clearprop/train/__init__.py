@@ -3,6 +3,7 @@
 from clearprop.train.averaging import AverageWeights
 from clearprop.train.callbacks import Callback
 from clearprop.train.checkpoint import Checkpoint
+from clearprop.train.comparing import compare
 from clearprop.train.early_stopping import EarlyStopping
 from clearprop.train.evaluation import evaluate
 from clearprop.train.history import History
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "Run",
     "TrainingInterrupted",
+    "compare",
     "evaluate",
     "fit",
     "print_summary",

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.train import figures
 from clearprop.train.charts import Chart, line_chart
 from clearprop.train.confusion import class_figures, largest_mistakes
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
@@ -23,6 +22,7 @@ from clearprop.train.network import flattened, network_tree
 from clearprop.train.pages import date, render_page, ticks, unbroken, write_page
 from clearprop.train.records import Evaluation, Row
 from clearprop.train.summary import examples_per_second
+from clearprop.train.words import in_words
 
 _TEMPLATE = "report.html"
 _CURVE_POINTS = 500  # more are finer than a printer's dot
@@ -166,24 +166,8 @@ def _step_chart(history: History) -> ChartView | None:
 
 
 def _in_words(history: History, name: str, title: str, column: str) -> str:
-    """A curve for those who do not see it: its two ends, its best point, and where it fails."""
-    values = history.column(column)
-    finite = np.flatnonzero(np.isfinite(values))
-    subject = f"{title.capitalize()}: " if title else ""
-    if not finite.size:
-        return f"{subject}not one finite value."
-    first, last = finite[0], finite[-1]
-    text = f"from {figure(name, values[first])} to {figure(name, values[last])}"
-    if first == last:
-        text = figure(name, values[first])
-    better = figures.better(name)
-    upwards = better == "max"
-    best = finite[np.argmax(values[finite]) if upwards else np.argmin(values[finite])]
-    if best != last and better is not None:
-        text += f", {'highest' if upwards else 'lowest'} in epoch {best + 1:,} with {figure(name, values[best])}"
-    if last + 1 < len(values):
-        text += f"; not finite from epoch {last + 2:,} on"
-    return f"{subject or text[0].upper()}{text if subject else text[1:]}."
+    words = in_words(name, history.column(column))
+    return f"{title.capitalize()}: {words}." if title else f"{words[0].upper()}{words[1:]}."
 
 
 def thinned(rows: Sequence[Row], most: int, keep: int | None = None) -> list[Row]:

@@ -40,12 +40,13 @@ def plan(lifetimes: Sequence[Lifetime]) -> Arena:
         for j in sorted(others, key=lambda j: offsets[j]):
             if start + mine.nbytes <= offsets[j]:
                 break
-            start = max(start, _aligned(offsets[j] + lifetimes[j].nbytes))
+            start = max(start, aligned(offsets[j] + lifetimes[j].nbytes))
         offsets[i] = start
         placed.append(i)
     ends = (offset + lifetime.nbytes for offset, lifetime in zip(offsets, lifetimes, strict=True))
-    return Arena(offsets, _aligned(max(ends, default=0)))
+    return Arena(offsets, aligned(max(ends, default=0)))
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
+    """The next multiple of `ALIGNMENT`."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT

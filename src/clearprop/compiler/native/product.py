@@ -9,7 +9,7 @@ them, operands shared by a batch, and convolutions are all of this kind; only th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -174,20 +174,3 @@ def _among(others: Iterable[Walk]) -> tuple[Walk, ...]:
         walk, rest = _joined(rest[0], rest[1:])
         done.append(walk)
     return tuple(reversed(done))
-
-
-def transposed(product: Product) -> Product:
-    """The product with a and b exchanged: its rows are the columns of this one. c is where it was."""
-    exchange = {name: _exchanged(getattr(product, name)) for name in ("rows", "columns", "depth")}
-    return replace(
-        product,
-        rows=exchange["columns"],
-        columns=exchange["rows"],
-        depth=exchange["depth"],
-        blocks=tuple(map(_exchanged, product.blocks)),
-        batch=tuple(map(_exchanged, product.batch)),
-    )
-
-
-def _exchanged(axis: Axis) -> Axis:
-    return axis._replace(a=axis.b, b=axis.a)

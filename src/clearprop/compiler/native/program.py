@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
+from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, aligned, plan
 from clearprop.compiler.native.code import POINTER, Code, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
@@ -24,6 +24,8 @@ from clearprop.compiler.native.views import View
 from clearprop.graph import Node
 from clearprop.primitive import Spec
 from clearprop.trace import Program
+
+_NOTHING = (None, 0)
 
 
 class Segment(NamedTuple):
@@ -47,6 +49,7 @@ class NativeProgram:
         self.program, self.fusion = program, Fusion(program)
         self.steps = self._segments()
         self._lock = threading.Lock()
+        self._known: dict[int, tuple[Any, int]] = {}
         self._place_buffers()
         module = ir.Module("program")
         self._write(module)
@@ -83,7 +86,12 @@ class NativeProgram:
             for kernel in step.kernels
             for node in kernel.stored
         ]
-        self._fresh = [node for node, _ in stored if node in leaving]
+        self._fresh: dict[Node, int] = {}
+        self._fresh_bytes = 0
+        for node, _ in stored:
+            if node in leaving:
+                self._fresh[node] = self._fresh_bytes
+                self._fresh_bytes += aligned(Spec(node.shape, node.dtype).nbytes)
         inner = [(node, number) for node, number in stored if node not in leaving]
         last = self._last_uses()
         lifetimes = [
@@ -151,13 +159,9 @@ class NativeProgram:
         """The outputs for these inputs."""
         with self._lock:
             arrays: dict[Node, Any] = dict(self._static)
-            table, slots = self._table, self._slots
-            for node, value in zip(self.program.inputs, values, strict=True):
-                array = arrays[node] = _contiguous(value)
-                table[slots[node]] = array.ctypes.data
-            for node in self._fresh:
-                array = arrays[node] = np.empty(node.shape, node.dtype)
-                table[slots[node]] = array.ctypes.data
+            self._take(values, arrays)
+            self._make_fresh(arrays)
+            table = self._table
             for step, function in zip(self.steps, self._functions, strict=True):
                 if function is not None:
                     function(table)
@@ -165,6 +169,27 @@ class NativeProgram:
                     assert isinstance(step, Node)
                     self._with_numpy(step, arrays)
             return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
+
+    def _take(self, values: Sequence[Any], arrays: dict[Node, Any]) -> None:
+        """Note where the inputs lie. Most of them are results of the call before, whose addresses are known."""
+        known, self._known = self._known, {}
+        for node, value in zip(self.program.inputs, values, strict=True):
+            array, address = known.get(id(value), _NOTHING)
+            if array is not value:
+                array = _contiguous(value)
+                address = array.ctypes.data
+            self._known[id(array)] = array, address
+            arrays[node] = array
+            self._table[self._slots[node]] = address
+
+    def _make_fresh(self, arrays: dict[Node, Any]) -> None:
+        """Arrays for the results: parts of one new block of memory."""
+        block = np.empty(self._fresh_bytes, np.uint8)
+        start = block.ctypes.data
+        for node, offset in self._fresh.items():
+            array = arrays[node] = np.ndarray(node.shape, node.dtype, block, offset)
+            self._known[id(array)] = array, start + offset
+            self._table[self._slots[node]] = start + offset
 
     def _with_numpy(self, node: Node, arrays: dict[Node, Any]) -> None:
         assert node.primitive is not None

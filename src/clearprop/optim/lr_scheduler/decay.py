@@ -185,7 +185,16 @@ class PolynomialLR(FactorLR):
         return (1.0 - min(epoch, self.total_iters) / self.total_iters) ** self.power
 
 
-class LambdaLR(LRScheduler):
+class FunctionLR(LRScheduler):
+    """Base of the schedules by functions of the epoch, one for each group."""
+
+    lr_lambdas: list[OfEpoch]
+
+    def _factor(self, function: OfEpoch) -> float:
+        return number(self._name, f"lr_lambda({self.last_epoch})", function(self.last_epoch))
+
+
+class LambdaLR(FunctionLR):
     """The base rate times a function of the epoch.
 
     Args:
@@ -208,10 +217,10 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """Base times the group's function."""
-        return [base * of(self.last_epoch) for base, of in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        return [base * self._factor(of) for base, of in zip(self.base_lrs, self.lr_lambdas, strict=True)]
 
 
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(FunctionLR):
     """Times a function of the epoch, in every epoch but the first.
 
     Args:
@@ -238,7 +247,7 @@ class MultiplicativeLR(LRScheduler):
         rates = [group["lr"] for group in self.optimizer.param_groups]
         if self.last_epoch == 0:
             return rates
-        return [rate * of(self.last_epoch) for rate, of in zip(rates, self.lr_lambdas, strict=True)]
+        return [rate * self._factor(of) for rate, of in zip(rates, self.lr_lambdas, strict=True)]
 
 
 def _epochs(milestones: Any) -> list[int]:

@@ -1,0 +1,112 @@
+"""What happens to elements of c before they are stored, and where they are.
+
+An epilogue is written for each vector of c when its sum is complete: it adds a bias, applies an activation, multiplies
+by a mask, and so on. It loads what it needs through its `Place`, which knows in which direction the vector runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearprop.compiler.native.code import Code, Value
+from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.product import Walk
+
+
+class Place:
+    """A vector of c: of which row, which column and which batch item.
+
+    Attributes:
+        lanes: how many elements; 1 for a number that is no vector.
+        axis: the name of the axis they are neighbours on: "columns", or "rows" if the roles of a and b are exchanged.
+        pointers: the additional ones that the function was given.
+        offset: where the first lane stands in c, in elements.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        positions: Sequence[tuple[Walk, Integer]],
+        lanes: int,
+        axis: str,
+        pointers: Sequence[Value],
+        offset: Value,
+    ) -> None:
+        self._code, self._positions = code, positions
+        self.lanes, self.axis, self.pointers, self.offset = lanes, axis, list(pointers), offset
+
+    @property
+    def row(self) -> Value:
+        """The row of the first lane."""
+        return self.index("rows")
+
+    @property
+    def column(self) -> Value:
+        """The column of the first lane."""
+        return self.index("columns")
+
+    def index(self, name: str) -> Value:
+        """The index of the first lane along an axis: "rows", "columns", "batch 0", "batch 1" …"""
+        integers = Integers(self._code)
+        for walk, position in self._positions:
+            rest = position
+            for digit, count in reversed(walk.digits):
+                if digit == name:
+                    is_first = digit == walk.digits[0][0]
+                    return integers.value(rest if is_first else integers.remainder(rest, count))
+                rest = integers.quotient(rest, count)
+        return integers.value(0)
+
+    def load(self, pointer: Value, dtype: Any, rows: int = 0, columns: int = 0, batch: Sequence[int] = ()) -> Value:
+        """What another array holds for these elements.
+
+        Args:
+            rows, columns, batch: how many elements one step along each axis is there; 0 if it is the same all along.
+        """
+        steps = {"rows": rows, "columns": columns, **{f"batch {i}": step for i, step in enumerate(batch)}}
+        integers = Integers(self._code)
+        offset: Integer = 0
+        for walk, position in self._positions:
+            offset = integers.add(offset, _offset(integers, walk, position, steps))
+        address = self._code.at(pointer, dtype, integers.value(offset))
+        stride = steps[self.axis]
+        if self.lanes == 1 or stride == 1:
+            return self._code.load(address, dtype, self.lanes)
+        if stride == 0:
+            return self._code.splat(self._code.load(address, dtype), self.lanes)
+        return self._code.load_apart(address, dtype, stride, self.lanes)
+
+
+def _offset(integers: Integers, walk: Walk, position: Integer, steps: dict[str, int]) -> Integer:
+    """How far it is to a position, with steps of its own along each axis that the walk is made of."""
+    digits = list(walk.digits)
+    offset: Integer = 0
+    while digits:
+        name, count = digits.pop()
+        step = steps.get(name, 0)
+        while digits and steps.get(digits[-1][0], 0) == step * count:  # the axis before continues this one
+            count *= digits.pop()[1]
+        if step:
+            mine = integers.remainder(position, count) if digits else position
+            offset = integers.add(offset, integers.times(mine, step))
+        position = integers.quotient(position, count)
+    return offset
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What is done to elements of c when their sums are complete.
+
+    Attributes:
+        key: epilogues with equal keys do the same.
+        write: gets the code, the sums (with what c held, if it is added to) and their place; returns what to store.
+        pointers: how many additional pointers the function takes.
+        is_long: whether it takes many instructions, like exp: then it is not written for each register of a tile.
+    """
+
+    key: Hashable
+    write: Callable[[Code, Value, Place], Value] = field(compare=False)
+    pointers: int = 0
+    is_long: bool = False

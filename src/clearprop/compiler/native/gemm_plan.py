@@ -1,0 +1,290 @@
+"""How a product is computed: tiles that fit the registers, blocks that fit the caches, and what is packed.
+
+Two kinds of kernel compute a tile of c, and keep it in registers while they do. One spreads an element of a and
+multiplies it with a vector of b's columns: it wants neighbouring columns. The other multiplies vectors along the depth
+and adds up their lanes in the end: it wants both operands to be contiguous along the depth, and little else, and is the
+better one where rows or columns are few. Which one, and whether a and b change roles, is decided by an estimate of the
+time that each takes. What does not lie as a kernel wants it is packed into a buffer first.
+
+Blocking follows Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): a panel of b stays
+in the first-level cache while it meets all rows, a block of a in the second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.product import Product, Walk, Walks, walks
+
+PANEL_BYTES = 24 << 10
+"""Of a panel of b: less than a first-level data cache."""
+BLOCK_BYTES = 192 << 10
+"""Of a block of a: less than a second-level cache."""
+PACKED_BYTES = 1 << 20
+"""Of the packed panels of b."""
+
+
+class Run(NamedTuple):
+    """Tiles of one size: tile t begins at ``start + (t - first) * size``.
+
+    Attributes:
+        first, last: tiles, without the last.
+        start: the element where the first one begins.
+        size: in elements.
+    """
+
+    first: int
+    last: int
+    start: int
+    size: int
+
+
+def _even_runs(count: int, size: int) -> tuple[Run, ...]:
+    """Tiles that differ by one element at most, none larger than ``size``."""
+    tiles = -(-count // size)
+    small, larger = divmod(count, tiles) if tiles else (0, 0)
+    runs = (Run(0, larger, 0, small + 1), Run(larger, tiles, larger * (small + 1), small))
+    return tuple(run for run in runs if run.first < run.last)
+
+
+def _whole_runs(count: int, size: int) -> tuple[Run, ...]:
+    """Tiles of that size, and what remains."""
+    tiles, rest = divmod(count, size)
+    runs = (Run(0, tiles, 0, size), Run(tiles, tiles + (rest > 0), tiles * size, rest))
+    return tuple(run for run in runs if run.first < run.last)
+
+
+class Packing(NamedTuple):
+    """A packed copy: how far its tiles, rows (or columns) and steps along the depth stand apart, in elements."""
+
+    tile: int
+    across: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All decisions about one product.
+
+    Attributes:
+        walks: its axes.
+        is_dot: whether vectors run along the depth.
+        rows, columns: runs of tiles.
+        vectors: in a full tile's row.
+        blocks: those summed over within a tile; the ones before come one after the other, adding to c.
+        chunk: the depth of one pass.
+        row_tiles, column_tiles, items: how many tiles of rows, of columns, and how many inner batch items a block has.
+        pack_a, pack_b: how, or None.
+    """
+
+    product: Product
+    walks: Walks
+    lanes: int
+    is_dot: bool
+    rows: tuple[Run, ...]
+    columns: tuple[Run, ...]
+    vectors: int
+    slow_blocks: tuple[Walk, ...]
+    fast_blocks: tuple[Walk, ...]
+    chunk: int
+    row_tiles: int
+    column_tiles: int
+    items: int
+    pack_a: Packing | None
+    pack_b: Packing | None
+    cost: float
+
+    @property
+    def chunks(self) -> int:
+        """How many parts the depth has."""
+        return max(1, -(-self.walks.depth.count // max(1, self.chunk)))
+
+    @property
+    def passes(self) -> int:
+        """How often c is added to."""
+        return self.chunks * count(self.slow_blocks)
+
+    @property
+    def packed_b(self) -> int:
+        """Elements of the packed panels of b."""
+        return self.pack_b.tile * self.column_tiles if self.pack_b else 0
+
+    @property
+    def packed_a(self) -> int:
+        """Elements of the packed block of a."""
+        return self.pack_a.tile * self.row_tiles if self.pack_a else 0
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Of one thread, a multiple of a cache line."""
+        itemsize = 4 if self.product.dtype == "float32" else 8
+        return -(-(self.packed_a + self.packed_b) * itemsize // 64) * 64
+
+
+def count(axes: tuple[Walk, ...]) -> int:
+    """Steps along all of these axes."""
+    return math.prod(walk.count for walk in axes)
+
+
+def tiles(runs: tuple[Run, ...]) -> int:
+    """How many tiles there are."""
+    return runs[-1].last if runs else 0
+
+
+def plan(product: Product, machine: Machine) -> Plan:
+    """The plan that is estimated to take the least time."""
+    return min(_candidates(product, machine), key=lambda made: made.cost)
+
+
+def _candidates(product: Product, machine: Machine) -> Iterator[Plan]:
+    for flip in (False, True):
+        axes = walks(product, flip=flip)
+        for is_dot in (False, True):
+            yield _Planner(product, axes, machine, is_dot=is_dot).plan()
+
+
+class _Planner:
+    """Makes a plan for given roles of a and b and a given kind of kernel."""
+
+    def __init__(self, product: Product, axes: Walks, machine: Machine, *, is_dot: bool) -> None:
+        self.product, self.axes, self.machine, self.is_dot = product, axes, machine, is_dot
+        self.lanes = machine.lanes(product.dtype)
+        self.itemsize = 4 if product.dtype == "float32" else 8
+        self.total_rows = axes.rows.count * count(axes.inner)
+
+    def plan(self) -> Plan:
+        """See `Plan`."""
+        axes = self.axes
+        kernel, rows, vectors = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
+        columns = _whole_runs(axes.columns.count, vectors * self.lanes)
+        slow, fast, chunk = self._passes(vectors, tiles(rows))
+        depth = count(fast) * chunk
+        pack_b, cost_b = self._pack_b(vectors, depth)
+        pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
+        row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
+        width = max(1, PACKED_BYTES // self.itemsize // max(1, depth * vectors * self.lanes))
+        outer = count(axes.outer)
+        return Plan(
+            self.product,
+            axes,
+            self.lanes,
+            self.is_dot,
+            rows,
+            columns,
+            vectors,
+            slow,
+            fast,
+            chunk,
+            row_tiles,
+            min(width, tiles(columns)) if pack_b else tiles(columns),
+            items,
+            pack_a,
+            pack_b,
+            outer * (count(axes.inner) * kernel + cost_b + count(axes.inner) * cost_a),
+        )
+
+    # Tiles: the estimate is in cycles of a processor that does two multiplications of vectors and two loads in each ----
+
+    def _spread_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
+        depth = self.axes.depth.count * count(self.axes.blocks)
+        most = -(-self.axes.columns.count // self.lanes)
+        store = 1.0 if self.axes.columns.c == 1 else 1.5 * self.lanes
+        for vectors in range(1, min(most, self.machine.registers - 3) + 1):
+            most_rows = (self.machine.registers - 1 - vectors) // vectors
+            if most_rows < 1 and vectors > self.machine.registers - 4:
+                continue
+            columns = _whole_runs(self.axes.columns.count, vectors * self.lanes)
+            for size in range(1, max(1, min(most_rows, self.axes.rows.count)) + 1):
+                rows, cost = _even_runs(self.axes.rows.count, size), 0.0
+                for r in rows:
+                    for c in columns:
+                        wide = -(-c.size // self.lanes)
+                        step = max(r.size * wide / 2, (r.size + wide) / 2, 4.0)
+                        once = 8 + r.size * wide * store
+                        cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
+                yield cost, rows, vectors
+
+    def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
+        depth = count(self.axes.blocks) * -(-self.axes.depth.count // self.lanes)
+        store = 1.0 if self.axes.columns.c == 1 else 1.5 * self.lanes
+        most_rows = max(1, min(4, (self.machine.registers - 3) // self.lanes))
+        for size in range(1, min(most_rows, max(1, self.axes.rows.count)) + 1):
+            rows, cost = _even_runs(self.axes.rows.count, size), 0.0
+            for r in rows:
+                step = max(r.size * self.lanes / 2, (r.size + self.lanes) / 2, 4.0)
+                once = 8 + r.size * (2.5 * self.lanes + store)
+                cost += (r.last - r.first) * (depth * step + once)
+            yield cost * -(-self.axes.columns.count // self.lanes), rows, 1
+
+    # Blocks -----------------------------------------------------------------------------------------------------------
+
+    def _passes(self, vectors: int, row_tiles: int) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
+        """Which blocks come one after the other, which are summed within a tile, and what depth at a time."""
+        blocks, depth = self.axes.blocks, self.axes.depth.count
+        limit = PANEL_BYTES // self.itemsize // (vectors * self.lanes)
+        if self.is_dot or row_tiles * count(self.axes.inner) <= 4 or depth * count(blocks) <= limit * 3 // 2:
+            return (), blocks, depth
+        fast = len(blocks)
+        inside = depth
+        while fast and inside * blocks[fast - 1].count <= limit * 3 // 2:
+            fast -= 1
+            inside *= blocks[fast].count
+        if inside <= limit * 3 // 2:
+            return blocks[:fast], blocks[fast:], depth
+        parts = -(-depth // limit)
+        return blocks, (), -(-depth // parts // 4) * 4
+
+    def _block_of_a(self, rows: tuple[Run, ...], depth: int, *, packed: bool) -> tuple[int, int]:
+        """How many tiles of rows, and how many items of the inner batch."""
+        there = tiles(rows)
+        if not there:
+            return 1, 1
+        wanted = max(1, BLOCK_BYTES // self.itemsize // max(1, depth * rows[0].size))
+        if wanted < there or packed:
+            return min(wanted, there), 1
+        return there, min(count(self.axes.inner), max(1, wanted // there))
+
+    # Packing ----------------------------------------------------------------------------------------------------------
+
+    def _pack_b(self, vectors: int, depth: int) -> tuple[Packing | None, float]:
+        axes, width = self.axes, vectors * self.lanes
+        elements = axes.columns.count * axes.depth.count * count(axes.blocks)
+        if self.is_dot:
+            if axes.depth.b == 1 or elements == 0:
+                return None, 0.0
+            stride = _padded(depth)
+            return Packing(self.lanes * stride, stride, 1), 2.0 * elements
+        packing = Packing(width * depth, 1, width)
+        if axes.columns.b != 1:
+            return packing, elements * (0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.5)
+        far = axes.depth.b * self.itemsize >= 512 or axes.columns.count % self.lanes
+        if far and self.total_rows >= 48 and axes.depth.count >= 32:
+            return packing, elements * 0.2
+        return None, 0.0
+
+    def _pack_a(
+        self, rows: tuple[Run, ...], columns: tuple[Run, ...], fast: tuple[Walk, ...], chunk: int
+    ) -> tuple[Packing | None, float]:
+        axes, depth = self.axes, count(fast) * chunk
+        elements = axes.rows.count * axes.depth.count * count(axes.blocks)
+        if not rows or not elements:
+            return None, 0.0
+        by_row = Packing(rows[0].size * _padded(depth), _padded(depth), 1)
+        if self.is_dot:
+            return (None, 0.0) if axes.depth.a == 1 else (by_row, 1.5 * elements)
+        far = max(axes.rows.a, axes.depth.a) * self.itemsize >= 2048 and depth >= 64
+        if not far or tiles(columns) < 8 or axes.rows.count < 32:
+            return None, 0.0
+        if axes.depth.a == 1:
+            return by_row, 0.2 * elements
+        size = rows[0].size
+        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.5)
+
+
+def _padded(depth: int) -> int:
+    """A distance between rows that is no power of two, so that they do not compete for one place in the cache."""
+    return -(-depth // 16) * 16 + 16

@@ -1,0 +1,119 @@
+"""One tile of c: its sums in registers, and how they leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from llvmlite import ir
+
+from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
+from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.lanes import load_some, sums_of
+
+UNROLLED = 2
+"""Steps along the depth in one turn of the loop."""
+
+
+class Operand(NamedTuple):
+    """The part of a, or of b, that a tile needs.
+
+    Attributes:
+        pointer: its first element.
+        across: from one row of a, or column of b, to the next, in elements.
+        depth: from one step along the depth to the next.
+        blocks: from one step along each block axis to the next.
+    """
+
+    pointer: Value
+    across: int
+    depth: int
+    blocks: tuple[int, ...]
+
+
+class Tile(NamedTuple):
+    """What is summed.
+
+    Attributes:
+        rows, columns: how many.
+        depth: how many steps; known, or a multiple of `UNROLLED`.
+        blocks: the lengths of the block axes.
+    """
+
+    rows: int
+    columns: int
+    depth: Integer
+    blocks: tuple[int, ...]
+    a: Operand
+    b: Operand
+
+
+Sums = list[Value]
+"""By row, then by vector of columns."""
+
+
+def spread_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
+    """Elements of a times vectors of b's columns."""
+    vectors = -(-tile.columns // lanes)
+    widths = [min(lanes, tile.columns - v * lanes) for v in range(vectors)]
+
+    def step(a: Value, b: Value, at: int, sums: Sums) -> Sums:
+        row = code.at(b, dtype, index(at * tile.b.depth))
+        columns = [
+            load_some(code, code.at(row, dtype, index(v * lanes)), dtype, lanes, width)
+            for v, width in enumerate(widths)
+        ]
+        following = []
+        for r in range(tile.rows):
+            element = code.load(code.at(a, dtype, index(r * tile.a.across + at * tile.a.depth)), dtype)
+            everywhere = code.splat(element, lanes)
+            for v, column in enumerate(columns):
+                following.append(code.intrinsic("fmuladd", everywhere, column, sums[r * vectors + v]))
+        return following
+
+    zeros = [constant(dtype, 0, lanes)] * (tile.rows * vectors)
+    return _over_blocks(code, dtype, tile, 1, zeros, lambda a, b, sums: _over_depth(code, dtype, tile, a, b, sums, step))
+
+
+def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
+    """Vectors of a along the depth times vectors of b along the depth."""
+    depth = tile.depth
+    assert isinstance(depth, int)
+    rest = depth % lanes
+
+    def products(a: Value, b: Value, at: int, sums: Sums, some: int) -> Sums:
+        def loaded(operand: Operand, pointer: Value, i: int) -> Value:
+            return load_some(code, code.at(pointer, dtype, index(i * operand.across + at)), dtype, lanes, some)
+
+        columns = [loaded(tile.b, b, c) for c in range(tile.columns)]
+        following = []
+        for r in range(tile.rows):
+            row = loaded(tile.a, a, r)
+            for c, column in enumerate(columns):
+                following.append(code.intrinsic("fmuladd", row, column, sums[r * tile.columns + c]))
+        return following
+
+    def block(a: Value, b: Value, sums: Sums) -> Sums:
+        def body(i: Value, carried: Sums) -> Sums:
+            return products(code.at(a, dtype, i), code.at(b, dtype, i), 0, carried, lanes)
+
+        if depth >= lanes:
+            sums = code.loop(index(0), index(depth - rest), lanes, body, sums)
+        return products(a, b, depth - rest, sums, rest) if rest else sums
+
+    zero = constant(dtype, 0, lanes)
+    sums = _over_blocks(code, dtype, tile, 0, [zero] * (tile.rows * tile.columns), block)
+    padding = [zero] * (lanes - tile.columns)
+    by_row = [sums[r * tile.columns : (r + 1) * tile.columns] for r in range(tile.rows)]
+    return [sums_of(code, row + padding, dtype) for row in by_row]
+
+
+def _over_blocks(
+    code: Code,
+    dtype: str,
+    tile: Tile,
+    axis: int,
+    sums: Sums,
+    body: Callable[[Value, Value, Sums], Sums],
+) -> Sums:
+    return sums
