@@ -21,9 +21,8 @@ FOLDER_AND_ZIP = pytest.mark.parametrize("make", [make_folder, make_zip], ids=["
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARPROP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def reading(place: Path, files: Mapping[str, bytes], make: Any = make_folder, **settings: Any) -> ImageFolder:

@@ -63,7 +63,7 @@ def pad(x: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float |
 
 def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[int, int]]:
     """The widths (before, after) by axis, of axes where there are any."""
-    widths = list(pad) if isinstance(pad, Iterable) else [None]
+    widths: list[Any] = list(pad) if isinstance(pad, Iterable) else [pad]
     if len(widths) % 2 or not all(map(is_whole, widths)):
         raise UsageError(
             f"pad: pad={pad!r}", hint="pairs of whole numbers: (left, right), (left, right, top, bottom), …"

@@ -53,7 +53,9 @@ class _Windowed(Module):
         self.kernel_size = one_per_axis(name, "kernel_size", kernel_size, self.axes)
         self.stride = one_per_axis(name, "stride", stride, self.axes)
         self.dilation = one_per_axis(name, "dilation", dilation, self.axes)
-        self.padding = padding if isinstance(padding, str) else one_per_axis(name, "padding", padding, self.axes, 0)
+        self.padding: Any = padding
+        if not isinstance(padding, str):
+            self.padding = one_per_axis(name, "padding", padding, self.axes, least=0)
         self.groups = groups
         self.padding_mode = padding_mode
 
@@ -125,7 +127,7 @@ class _Convolution(_Windowed):
         """What the padding adds at both ends of each axis, from the last to the first."""
         widths = []
         for axis in reversed(range(self.axes)):
-            if isinstance(self.padding, tuple):
+            if not isinstance(self.padding, str):
                 widths += [self.padding[axis], self.padding[axis]]
                 continue
             reach = self.dilation[axis] * (self.kernel_size[axis] - 1) if self.padding == "same" else 0
@@ -215,7 +217,7 @@ class _Transposed(_Windowed):
         if padding_mode != "zeros":
             raise UsageError(f"{name}: padding_mode={padding_mode!r}", hint='only "zeros": its padding cuts off')
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, padding_mode)
-        self.output_padding = one_per_axis(name, "output_padding", output_padding, self.axes, 0)
+        self.output_padding = one_per_axis(name, "output_padding", output_padding, self.axes, least=0)
         self._make_parameters((in_channels, out_channels // groups, *self.kernel_size), bias, dtype, generator)
 
     def forward(self, x: Any, output_size: Sequence[int] | None = None) -> Tensor:
@@ -235,7 +237,7 @@ class _Transposed(_Windowed):
         """What must be added to get the output size."""
         wanted, given = list(output_size)[-self.axes :], as_tensor(x).shape[-self.axes :]
         smallest = [
-            (length - 1) * stride - 2 * int(width) + dilation * (size - 1) + 1
+            (length - 1) * stride - 2 * width + dilation * (size - 1) + 1
             for length, stride, width, dilation, size in zip(
                 given, self.stride, self.padding, self.dilation, self.kernel_size, strict=True
             )

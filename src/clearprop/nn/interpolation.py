@@ -48,10 +48,10 @@ class _Pad2d(Module):
     mode: ClassVar[str]
 
     def __init__(self, padding: int | Sequence[int]) -> None:
-        self.padding = (padding,) * 4 if is_whole(padding) else tuple(padding)  # type: ignore[arg-type]
-        if len(self.padding) != 4:
+        self.padding: Any = tuple(padding) if isinstance(padding, Sequence) else (padding,) * 4
+        if len(self.padding) != 4 or not all(map(is_whole, self.padding)):
             raise UsageError(
-                f"{type(self).__name__}: padding={padding}", hint="one width, or (left, right, top, bottom)"
+                f"{type(self).__name__}: padding={padding!r}", hint="one width, or four: (left, right, top, bottom)"
             )
 
     def forward(self, x: Any) -> Tensor:

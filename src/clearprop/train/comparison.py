@@ -258,7 +258,9 @@ def _row(
     return RowOfCells(
         text,
         [
-            Cell(ABSENT) if value is None else Cell(figure(name, value), detail, best is not None and value == best)
+            Cell(ABSENT)
+            if value is None
+            else Cell(_unbroken(figure(name, value)), detail, best is not None and value == best)
             for value, detail in zip(values, details or [""] * len(values), strict=True)
         ],
         f"the {'lowest' if mode == 'min' else 'highest'} {figure_of}" if mode else "",
@@ -270,12 +272,16 @@ def _effort_rows(histories: Sequence[History]) -> list[RowOfCells]:
         RowOfCells(
             "epochs", [Cell(f"{len(history.epochs):,}", history.stop_reason.partition(",")[0]) for history in histories]
         ),
-        RowOfCells("time", [Cell(duration(history.seconds)) for history in histories]),
+        RowOfCells("time", [Cell(_unbroken(duration(history.seconds))) for history in histories]),
     ]
     if any(history.layers for history in histories):
         counts = [f"{history.parameter_count:,}" if history.layers else ABSENT for history in histories]
         rows.append(RowOfCells("parameters", [Cell(text) for text in counts]))
     return rows
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _text(value: Any) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-from llvmlite import ir
-
-from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
+from clearprop.compiler.native.code import Code, Value, constant, index
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import load_some, sums_of
 
@@ -71,8 +69,10 @@ def spread_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
                 following.append(code.intrinsic("fmuladd", everywhere, column, sums[r * vectors + v]))
         return following
 
-    zeros = [constant(dtype, 0, lanes)] * (tile.rows * vectors)
-    return _over_blocks(code, dtype, tile, 1, zeros, lambda a, b, sums: _over_depth(code, dtype, tile, a, b, sums, step))
+    def block(a: Value, b: Value, sums: Sums) -> Sums:
+        return _over_depth(code, dtype, tile, a, b, sums, step)
+
+    return _over_blocks(code, dtype, tile, [constant(dtype, 0, lanes)] * (tile.rows * vectors), block)
 
 
 def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
@@ -102,18 +102,54 @@ def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
         return products(a, b, depth - rest, sums, rest) if rest else sums
 
     zero = constant(dtype, 0, lanes)
-    sums = _over_blocks(code, dtype, tile, 0, [zero] * (tile.rows * tile.columns), block)
+    sums = _over_blocks(code, dtype, tile, [zero] * (tile.rows * tile.columns), block)
     padding = [zero] * (lanes - tile.columns)
     by_row = [sums[r * tile.columns : (r + 1) * tile.columns] for r in range(tile.rows)]
     return [sums_of(code, row + padding, dtype) for row in by_row]
 
 
 def _over_blocks(
-    code: Code,
-    dtype: str,
-    tile: Tile,
-    axis: int,
-    sums: Sums,
-    body: Callable[[Value, Value, Sums], Sums],
+    code: Code, dtype: str, tile: Tile, sums: Sums, body: Callable[[Value, Value, Sums], Sums]
 ) -> Sums:
+    """The loops over the block axes; the body is written for one block of a and of b."""
+    integers = Integers(code)
+
+    def along(axis: int, a: Value, b: Value, carried: Sums) -> Sums:
+        if axis == len(tile.blocks):
+            return body(a, b, carried)
+
+        def turn(i: Value, carried: Sums) -> Sums:
+            next_a = code.at(a, dtype, integers.value(integers.times(i, tile.a.blocks[axis])))
+            next_b = code.at(b, dtype, integers.value(integers.times(i, tile.b.blocks[axis])))
+            return along(axis + 1, next_a, next_b, carried)
+
+        return code.loop(index(0), index(tile.blocks[axis]), 1, turn, carried)
+
+    return along(0, tile.a.pointer, tile.b.pointer, sums)
+
+
+def _over_depth(
+    code: Code, dtype: str, tile: Tile, a: Value, b: Value, sums: Sums, step: Callable[[Value, Value, int, Sums], Sums]
+) -> Sums:
+    """The loop along the depth."""
+    depth = tile.depth
+    rest = depth % UNROLLED if isinstance(depth, int) else 0
+
+    def turn(_: Value, carried: Sums) -> Sums:
+        a, b, *sums = carried
+        for at in range(UNROLLED):
+            sums = step(a, b, at, sums)
+        following = [
+            code.at(pointer, dtype, index(UNROLLED * operand.depth))
+            for pointer, operand in ((a, tile.a), (b, tile.b))
+        ]
+        return [*following, *sums]
+
+    if not isinstance(depth, int) or depth > 2 * UNROLLED:
+        whole = depth - rest if isinstance(depth, int) else depth
+        a, b, *sums = code.loop(index(0), Integers(code).value(whole), UNROLLED, turn, [a, b, *sums])
+    else:
+        rest = depth
+    for at in range(rest):
+        sums = step(a, b, at, sums)
     return sums
