@@ -16,8 +16,10 @@ from typing import Any
 import clearprop
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
+from clearprop.cli.compare import COMMAND as COMPARE
 from clearprop.cli.explain import COMMAND as EXPLAIN
 from clearprop.cli.predict import COMMAND as PREDICT
+from clearprop.cli.report import COMMAND as REPORT
 from clearprop.cli.train import COMMAND as TRAIN
 from clearprop.errors import ClearpropError
 
@@ -35,7 +37,7 @@ Exit codes: 0 done, 1 an error of clearprop itself, 2 bad input (the message say
 
 def commands() -> list[Command]:
     """All commands, in the order in which the help lists them."""
-    return [TRAIN, PREDICT, EXPLAIN]
+    return [TRAIN, PREDICT, COMPARE, REPORT, EXPLAIN]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

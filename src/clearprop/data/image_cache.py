@@ -14,7 +14,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,23 +85,13 @@ def store(place: Path, signature: str, about: Mapping[str, Any], images: Iterabl
     Raises:
         FileError: the cache cannot be written. What was there before is unharmed.
     """
-    _make(place)
-    checksum = 0
-    with atomic_write(place / _PIXELS) as file:
-        shape: tuple[int, ...] = ()
-        for image in progress(images, count, f"decoding {place.name.rpartition('-')[0]}"):
-            if not shape:
-                shape = (count, *image.shape)
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-            content = image.tobytes()
-            checksum = zlib.crc32(content, checksum)
-            file.write(content)
-    state = (place / _PIXELS).stat()
-    index = {"signature": signature, "shape": shape, "bytes": state.st_size, "time": state.st_mtime_ns,
-             "crc32": checksum, "about": about}  # fmt: skip
-    with atomic_write(place / _INDEX) as file:
-        file.write(json.dumps(index).encode())
+    with _writable(place):
+        shape, checksum = _write_pixels(place / _PIXELS, images, count, f"decoding {place.name.rpartition('-')[0]}")
+        state = (place / _PIXELS).stat()
+        index = {"signature": signature, "shape": shape, "bytes": state.st_size, "time": state.st_mtime_ns,
+                 "crc32": checksum, "about": about}  # fmt: skip
+        with atomic_write(place / _INDEX) as file:
+            file.write(json.dumps(index).encode())
     written = load(place, signature)
     if written is None:
         raise FileError(f"the cache {place} does not hold what was written to it", hint="check the disk")
@@ -152,8 +142,28 @@ def _is_unharmed(path: Path, index: Mapping[str, Any]) -> bool:
     return True
 
 
-def _make(place: Path) -> None:
-    """Make the folder; FileError, before an hour is spent on decoding, if nothing can be written there."""
+def _write_pixels(path: Path, images: Iterable[Array], count: int, name: str) -> tuple[tuple[int, ...], int]:
+    """Write images as a .npy file; their shape, all together, and their checksum."""
+    shape: tuple[int, ...] = ()
+    checksum = 0
+    with atomic_write(path) as file:
+        for image in progress(images, count, name):
+            if not shape:
+                shape = (count, *image.shape)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            content = image.tobytes()
+            checksum = zlib.crc32(content, checksum)
+            file.write(content)
+    return shape, checksum
+
+
+@contextmanager
+def _writable(place: Path) -> Iterator[None]:
+    """Make the folder, and remove it again if nothing comes to be in it.
+
+    FileError, before an hour is spent on decoding, if nothing can be written there.
+    """
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
@@ -163,3 +173,9 @@ def _make(place: Path) -> None:
             f"the cache {place} cannot be written: {error.strerror}",
             hint="CLEARPROP_CACHE=/a/folder/of/yours in the environment; or cache=False, to decode every time",
         ) from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # it is not empty: what was there before is still good
+            place.rmdir()
+        raise

@@ -13,6 +13,7 @@ from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
 from clearprop.compiler.native.views import View, viewed, whole
 from clearprop.graph import Node
+from clearprop.primitives.control import item
 from clearprop.primitives.families import Elementwise
 from clearprop.trace import Program
 
@@ -25,7 +26,7 @@ class Kernel:
     Attributes:
         space: the shape that all its elementwise nodes have, and that its reductions run over; None for a kernel of one
             node of another kind.
-        nodes: in order.
+        nodes: in order; of one of another kind it is the first, and behind it come its outputs, if it has several.
         stored: those whose values others need.
     """
 
@@ -37,9 +38,8 @@ class Kernel:
 
     @property
     def node(self) -> Node:
-        """The only node."""
-        (node,) = self.nodes
-        return node
+        """The node of another kind."""
+        return self.nodes[0]
 
     def __repr__(self) -> str:
         return f"<kernel {self.number}: {' '.join(node.name for node in self.nodes)}>"
@@ -79,7 +79,8 @@ class Fusion:
             if view is not None:
                 self.views[node] = view
                 return
-        kernel = self._home(node)
+        of_several = node.primitive is item and first is not None
+        kernel = self._kernel_of[first] if of_several and first else self._home(node)
         kernel.nodes.append(node)
         self._kernel_of[node] = kernel
         self.views[node] = whole(node)

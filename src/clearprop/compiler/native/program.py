@@ -61,13 +61,13 @@ class NativeProgram:
 
     # Laying it out ------------------------------------------------------------------------------------------------
 
-    def _segments(self) -> list[Segment | Node]:
-        steps: list[Segment | Node] = []
+    def _segments(self) -> list[Segment | Kernel]:
+        steps: list[Segment | Kernel] = []
         for kernel in self.fusion.kernels:
             if any(0 in node.shape for node in kernel.stored):
                 continue  # nothing to compute
             if kernel.space is None and writer(self.fusion, kernel, self.machine) is None:
-                steps.append(kernel.node)
+                steps.append(kernel)
                 continue
             if not steps or not isinstance(steps[-1], Segment):
                 steps.append(Segment([], f"segment_{len(steps)}"))
@@ -108,7 +108,7 @@ class NativeProgram:
         for node, array in self.program.constants.items():
             self._static[node] = _contiguous(array)
         slots = [*self.program.inputs, *self._static, *self._fresh]
-        slots += [step for step in self.steps if isinstance(step, Node)]
+        slots += [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
         self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots))}
         self._table = (ctypes.c_void_p * max(1, len(self._slots)))()
         for node, array in self._static.items():
@@ -118,8 +118,8 @@ class NativeProgram:
         """For each buffer, the last step that reads it."""
         last: dict[Node, int] = {}
         for number, step in enumerate(self.steps):
-            nodes = [n for kernel in step.kernels for n in kernel.nodes] if isinstance(step, Segment) else [step]
-            for node in nodes:
+            kernels = step.kernels if isinstance(step, Segment) else [step]
+            for node in (node for kernel in kernels for node in kernel.nodes):
                 for view in self.fusion.reads(node):
                     last[view.source] = number
         return last
