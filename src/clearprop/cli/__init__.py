@@ -113,17 +113,17 @@ def _guarded(name: str, work: Callable[[], None]) -> int:
         work()
         sys.stdout.flush()
     except ClearpropError as error:
-        _complain(f"clearprop {name}: {error}")
+        terminal.complain(f"clearprop {name}: {error}")
         return BAD_INPUT
     except KeyboardInterrupt:
-        _complain("interrupted")
+        terminal.complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough, as `head` does
         _discard_stdout()
     except OSError as error:  # errors with files are FileErrors: what is left is stdout, on a full disk
         _discard_stdout()
-        _complain(f"clearprop {name}: cannot write the output: {error.strerror or error}")
-        _complain("Try: free some space on the disk, or send the output elsewhere")
+        terminal.complain(f"clearprop {name}: cannot write the output: {error.strerror or error}")
+        terminal.complain("Try: free some space on the disk, or send the output elsewhere")
         return BAD_INPUT
     return OK
 
@@ -131,8 +131,3 @@ def _guarded(name: str, work: Callable[[], None]) -> int:
 def _discard_stdout() -> None:
     """Let what is still buffered go nowhere, as writing it at exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(message: str) -> None:
-    encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(message.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
-from clearprop.cli.notes import noting
+from clearprop.cli.records import check_page, noting
 from clearprop.lens.layout import DIM, HEADING, VALUE, Line, Span, cells, fits, in_columns
 from clearprop.train.comparing import opening, write_comparison
 from clearprop.train.comparison import Comparison, Group, RowOfCells, gather
@@ -30,6 +30,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.output:
+        check_page(options.output)
     comparison = noting(lambda: gather(options.runs))
     if options.output:
         write_comparison(comparison, options.output)
@@ -62,8 +64,7 @@ def _part(comparison: Comparison, groups: Sequence[Group], start: int, stop: int
     for group in groups:
         rows.append([Span(group.name, HEADING), *[Span("")] * (2 * len(keys))])
         rows += [_row(row, start, stop) for row in group.rows]
-    columns = in_columns(rows, "<" + "><" * len(keys), indent=0, gap=1)
-    return columns
+    return in_columns(rows, "<" + "><" * len(keys), indent=0, gap=1)
 
 
 def _row(row: RowOfCells, start: int, stop: int) -> list[Span]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
-from clearprop.cli.notes import noting
+from clearprop.cli.records import check_page, noting
 from clearprop.cli.train import REPORT
 from clearprop.train import History, write_report
 
@@ -27,10 +27,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    folder = Path(options.run) if Path(options.run).is_dir() else Path(options.run).parent
+    path = Path(options.output or folder / REPORT)
+    check_page(path)
     history = noting(lambda: History.read(options.run))
-    given = Path(options.run)
-    folder = given if given.is_dir() else given.parent
-    terminal.print_plain(f"written: {write_report(history, options.output or folder / REPORT)}")
+    terminal.print_plain(f"written: {write_report(history, path)}")
 
 
 COMMAND = Command("report", "write the report of a run again", _DESCRIPTION, _EXAMPLES, _configure, _run)

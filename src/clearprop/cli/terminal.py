@@ -40,6 +40,12 @@ def print_plain(text: str) -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
+def complain(message: str) -> None:
+    """Print a message on stderr, in whatever encoding it has."""
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(message.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
 def printable(text: str) -> str:
     """The text with characters that stdout cannot encode spelled in ASCII, without control characters."""
     text = "".join(character if character == "\n" or character.isprintable() else "?" for character in text)

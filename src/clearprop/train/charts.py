@@ -164,7 +164,7 @@ def _with_labels_apart(curves: Sequence[Curve]) -> list[Curve]:
         else:
             columns.append([index])
     for column in columns:
-        heights |= dict(zip(column, apart([curves[index].label_at for index in column]), strict=True))
+        heights |= dict(zip(column, on_paper(apart([curves[index].label_at for index in column])), strict=True))
     return [replace(curve, label_at=heights[index]) for index, curve in enumerate(curves)]
 
 
@@ -189,6 +189,22 @@ def apart(heights: Sequence[float]) -> list[float]:
         for place, index in enumerate(block)
     }
     return [round(placed[index], 1) for index in range(len(heights))]
+
+
+def on_paper(heights: Sequence[float]) -> list[float]:
+    """Heights of labels that lie apart, moved to where the curves are; closer together if they are too many for that.
+
+    >>> on_paper([10.0, 25.0, 60.0])
+    [22.0, 37.0, 60.0]
+    """
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    step = min(LABEL_HEIGHT, (HEIGHT - BOTTOM - TOP) / max(len(heights) - 1, 1))
+    placed = list(heights)
+    for place, index in enumerate(order):
+        placed[index] = max(placed[index], TOP + step * place)
+    for place, index in enumerate(reversed(order)):
+        placed[index] = round(min(placed[index], HEIGHT - BOTTOM - step * place), 1)
+    return placed
 
 
 def _bottom(block: Sequence[int], heights: Sequence[float]) -> float:

@@ -111,15 +111,15 @@ def gather(runs: Sequence[str | os.PathLike[str] | History]) -> Comparison:
     [('0.5000', False), ('0.2500', True)]
     """
     if isinstance(runs, str | os.PathLike | History):
-        raise UsageError("compare: runs is not a list", hint='compare(["runs/a", "runs/b"], "comparison.html")')
+        raise UsageError("the runs to compare are not a list", hint='compare(["runs/a", "runs/b"], "comparison.html")')
     if not runs:
-        raise UsageError("compare: there are no runs", hint="one or more folders in runs/")
+        raise UsageError("there are no runs to compare", hint="one or more folders in runs/")
     _check_different(runs)
     histories = [one if isinstance(one, History) else History.read(one) for one in runs]
     for given, history in zip(runs, histories, strict=True):
         if not history.epochs:
             name = history.name if isinstance(given, History) else given
-            raise UsageError(f"compare: {name} has no epoch that is done", hint="wait for its first, or leave it out")
+            raise UsageError(f"{name} has no epoch that is done", hint="wait for its first, or leave it out")
     names = _names(runs)
     compared = [
         ComparedRun(letters(place), name, history)
@@ -155,7 +155,7 @@ def _check_different(runs: Iterable[str | os.PathLike[str] | History]) -> None:
         place: object = id(one) if isinstance(one, History) else _file(Path(one)).resolve()
         if place in seen:
             name = one.name if isinstance(one, History) else one
-            raise UsageError(f"compare: {name} was given twice", hint="each run once")
+            raise UsageError(f"{name} was given twice", hint="each run once")
         seen.add(place)
 
 
@@ -258,9 +258,7 @@ def _row(
     return RowOfCells(
         text,
         [
-            Cell(ABSENT)
-            if value is None
-            else Cell(_unbroken(figure(name, value)), detail, best is not None and value == best)
+            Cell(ABSENT) if value is None else Cell(figure(name, value), detail, best is not None and value == best)
             for value, detail in zip(values, details or [""] * len(values), strict=True)
         ],
         f"the {'lowest' if mode == 'min' else 'highest'} {figure_of}" if mode else "",
@@ -272,16 +270,12 @@ def _effort_rows(histories: Sequence[History]) -> list[RowOfCells]:
         RowOfCells(
             "epochs", [Cell(f"{len(history.epochs):,}", history.stop_reason.partition(",")[0]) for history in histories]
         ),
-        RowOfCells("time", [Cell(_unbroken(duration(history.seconds))) for history in histories]),
+        RowOfCells("time", [Cell(duration(history.seconds)) for history in histories]),
     ]
     if any(history.layers for history in histories):
         counts = [f"{history.parameter_count:,}" if history.layers else ABSENT for history in histories]
         rows.append(RowOfCells("parameters", [Cell(text) for text in counts]))
     return rows
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _text(value: Any) -> str:

@@ -50,6 +50,7 @@ def render_page(template: str, **values: Any) -> str:
         label=label,
         shape=figures.shape,
         percent=percent,
+        unbroken=unbroken,
         look=look,
         point=point,
         paper=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),

@@ -12,7 +12,7 @@ from clearprop.files.png import png
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_LARGEST = 160  # pixels; a report shows pictures smaller than this
+_LARGEST = 128  # pixels; a report shows pictures about as large
 _SMALLEST = 8  # of an array without channels: what is smaller is no image
 _NUMBERS = 8
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from llvmlite import ir
 
 from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
 from clearprop.graph import Node
@@ -19,13 +20,14 @@ class Writer(Protocol):
     Attributes:
         buffers: the nodes whose buffers the function takes, in order; buffers lie in order of rows.
         key: kernels with equal keys are one function.
+        scratch_bytes: memory that the function needs for itself; a writer that needs none need not say so.
     """
 
     buffers: list[Node]
     key: tuple[Any, ...]
 
     def write(self, module: ir.Module, name: str) -> None:
-        """Write the function: it takes a pointer for each of the buffers."""
+        """Write the function: it takes a pointer for each of the buffers, and, if it needs any, to scratch memory."""
 
 
 NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {}
@@ -37,5 +39,7 @@ def writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> Writer | None:
     """Who writes a kernel; None if nobody can."""
     if kernel.space is not None:
         return LoopNest(fusion, kernel, machine)
+    if kernel.node.name == "scan":
+        return loop_writer(fusion, kernel, machine, writer)
     make = NODES.get(kernel.node.name)
     return None if make is None else make(fusion, kernel, machine)

@@ -18,7 +18,7 @@ from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, aligned, plan
 from clearprop.compiler.native.code import POINTER, Code, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
-from clearprop.compiler.native.lowerings import writer
+from clearprop.compiler.native.lowerings import Writer, writer
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.views import View
 from clearprop.graph import Node
@@ -47,6 +47,7 @@ class NativeProgram:
     def __init__(self, program: Program, machine: Machine | None = None) -> None:
         self.machine = machine or host()
         self.program, self.fusion = program, Fusion(program)
+        self._writers: dict[Kernel, Writer] = {}
         self.steps = self._segments()
         self._lock = threading.Lock()
         self._known: dict[int, tuple[Any, int]] = {}
@@ -66,9 +67,11 @@ class NativeProgram:
         for kernel in self.fusion.kernels:
             if any(0 in node.shape for node in kernel.stored):
                 continue  # nothing to compute
-            if kernel.space is None and writer(self.fusion, kernel, self.machine) is None:
+            made = writer(self.fusion, kernel, self.machine)
+            if made is None:
                 steps.append(kernel)
                 continue
+            self._writers[kernel] = made
             if not steps or not isinstance(steps[-1], Segment):
                 steps.append(Segment([], f"segment_{len(steps)}"))
             last = steps[-1]
@@ -99,7 +102,9 @@ class NativeProgram:
         ]
         arena = plan(lifetimes)
         self.arena_bytes = arena.nbytes
-        memory = np.zeros(arena.nbytes + ALIGNMENT, np.uint8)
+        scratch = max((getattr(made, "scratch_bytes", 0) for made in self._writers.values()), default=0)
+        self.arena_bytes += scratch
+        memory = np.zeros(self.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         self._static: dict[Node, Any] = {}
         for (node, _), offset, lifetime in zip(inner, arena.offsets, lifetimes, strict=True):
@@ -109,8 +114,10 @@ class NativeProgram:
             self._static[node] = _contiguous(array)
         slots = [*self.program.inputs, *self._static, *self._fresh]
         slots += [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
-        self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots))}
-        self._table = (ctypes.c_void_p * max(1, len(self._slots)))()
+        self._slots = {node: i + 1 for i, node in enumerate(dict.fromkeys(slots))}
+        self._table = (ctypes.c_void_p * (1 + len(self._slots)))()
+        self._memory = memory
+        self._table[0] = memory.ctypes.data + start + arena.nbytes  # what kernels need for themselves
         for node, array in self._static.items():
             self._table[self._slots[node]] = array.ctypes.data
 
@@ -129,28 +136,28 @@ class NativeProgram:
         for step in self.steps:
             if not isinstance(step, Segment):
                 continue
-            calls: list[tuple[str, list[Node]]] = []
+            calls: list[tuple[str, Writer]] = []
             for kernel in step.kernels:
-                made = writer(self.fusion, kernel, self.machine)
-                assert made is not None
+                made = self._writers[kernel]
                 if made.key not in names:
                     names[made.key] = f"kernel_{len(names)}"
                     made.write(module, names[made.key])
-                calls.append((names[made.key], made.buffers))
+                calls.append((names[made.key], made))
             self._write_segment(module, step.name, calls)
         self.functions = len(names)
 
-    def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, list[Node]]]) -> None:
+    def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, Writer]]) -> None:
         code = Code.function(module, name, [POINTER])
         (table,) = code.builder.function.args
         b = code.builder
         known: dict[Node, Any] = {}
-        for kernel, buffers in calls:
-            for node in buffers:
+        for kernel, made in calls:
+            for node in made.buffers:
                 if node not in known:
                     place = b.gep(table, [index(self._slots[node])], source_etype=POINTER)
                     known[node] = b.load(place, typ=POINTER)
-            b.call(module.globals[kernel], [known[node] for node in buffers])
+            scratch = [b.load(table, typ=POINTER)] if getattr(made, "scratch_bytes", 0) else []
+            b.call(module.globals[kernel], [*(known[node] for node in made.buffers), *scratch])
         b.ret_void()
 
     # Running it ---------------------------------------------------------------------------------------------------
@@ -166,7 +173,7 @@ class NativeProgram:
                 if function is not None:
                     function(table)
                 else:
-                    assert isinstance(step, Node)
+                    assert isinstance(step, Kernel)
                     self._with_numpy(step, arrays)
             return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
 
@@ -191,28 +198,29 @@ class NativeProgram:
             self._known[id(array)] = array, start + offset
             self._table[self._slots[node]] = start + offset
 
-    def _with_numpy(self, node: Node, arrays: dict[Node, Any]) -> None:
+    def _with_numpy(self, kernel: Kernel, arrays: dict[Node, Any]) -> None:
+        node = kernel.node
         assert node.primitive is not None
         operands = [_read(view, arrays) for view in self.fusion.reads(node)]
         result = node.primitive(*operands, **node.attributes)
-        if isinstance(result, tuple):
-            arrays[node] = result
-            return
-        array = arrays[node] = _contiguous(result)
-        self._table[self._slots[node]] = array.ctypes.data
+        for stored in kernel.stored:
+            value = result[stored.attributes["index"]] if isinstance(result, tuple) else result
+            array = arrays[stored] = _contiguous(value)
+            self._table[self._slots[stored]] = array.ctypes.data
 
     # Looking at it ------------------------------------------------------------------------------------------------
 
     def by_numpy(self) -> list[str]:
         """The names of what NumPy computes."""
-        return [step.name for step in self.steps if isinstance(step, Node)]
+        return [step.node.name for step in self.steps if isinstance(step, Kernel)]
 
     def report(self) -> str:
         """Kernels and what is in each, and what NumPy computes."""
         lines = [f"{self.functions} kernels compiled, arena {self.arena_bytes:,} bytes"]
         for step in self.steps:
-            if isinstance(step, Node):
-                lines.append(f"  by NumPy: {step.name} {step.dtype}{list(step.shape)}")
+            if isinstance(step, Kernel):
+                shapes = ", ".join(f"{node.dtype}{list(node.shape)}" for node in step.stored)
+                lines.append(f"  by NumPy: {step.node.name} -> {shapes}")
                 continue
             for kernel in step.kernels:
                 names = " ".join(node.name for node in kernel.nodes)
@@ -231,7 +239,7 @@ def _read(view: View, arrays: dict[Node, Any]) -> Any:
     if 0 in view.shape:
         return np.empty(view.shape, view.source.dtype)
     source = arrays[view.source]
-    if isinstance(source, tuple) or view.is_whole:
+    if view.is_whole:
         return source
     flat = source.reshape(-1)[view.offset :]
     strides = tuple(stride * source.itemsize for stride in view.strides)

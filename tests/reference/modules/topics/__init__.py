@@ -4,11 +4,13 @@ from tests.reference.modules.cases import ModuleCase
 from tests.reference.modules.topics import (
     activations,
     attention,
+    convolution,
     embedding,
     linear,
     losses,
     networks,
     normalization,
+    pooling,
     recurrent,
     transformer,
 )
@@ -16,11 +18,13 @@ from tests.reference.modules.topics import (
 TOPICS: dict[str, list[ModuleCase]] = {
     "activations": activations.CASES,
     "attention": attention.CASES,
+    "convolution": convolution.CASES,
     "embedding": embedding.CASES,
     "linear": linear.CASES,
     "losses": losses.CASES,
     "networks": networks.CASES,
     "normalization": normalization.CASES,
+    "pooling": pooling.CASES,
     "recurrent": recurrent.CASES,
     "transformer": transformer.CASES,
 }

@@ -1,0 +1,275 @@
+"""The node of a traced ``scan`` as a real loop: the kernels of its body, called for one step after the other.
+
+Everything is decided before the first step: constants, xs and ys lie where the program has them, and a step reads and
+writes its own part of xs and ys; the carry is handed on as a pointer. A value that is both a y and the next carry, as the
+state of a recurrent network is, is written once, into ys, and the next step reads it there. What else is carried lies in
+two buffers that take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import ir
+
+from clearprop.compiler.native.arena import Lifetime, aligned, plan
+from clearprop.compiler.native.code import I8, I64, POINTER, Code, Value, index
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.loops import LoopNest
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.views import View, row_strides
+from clearprop.compiler.simplify import simplify
+from clearprop.graph import Node
+from clearprop.primitive import Spec
+from clearprop.primitives import identity
+from clearprop.trace import Program
+
+if TYPE_CHECKING:
+    from clearprop.compiler.native.lowerings import Writer
+
+MakeWriter = Callable[[Fusion, Kernel, Machine], "Writer | None"]
+
+
+def loop_writer(fusion: Fusion, kernel: Kernel, machine: Machine, make: MakeWriter) -> LoopWriter | None:
+    """Who writes a scan; None if something in its body has no native code.
+
+    Args:
+        make: who writes the kernels of the body.
+    """
+    writer = LoopWriter(fusion, kernel, machine, make)
+    return writer if writer.is_native else None
+
+
+class LoopWriter:
+    """Writes one scan.
+
+    Attributes:
+        buffers: of the operands, then of the outputs that somebody needs.
+        scratch_bytes: memory for the values of one step.
+        is_native: whether all of the body has native code.
+    """
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine, make: MakeWriter) -> None:
+        self.node, self.machine = kernel.node, machine
+        self.body, self.length = self.node.attributes["body"], self.node.attributes["length"]
+        self.operands = fusion.reads(self.node)
+        self.stored = {node.attributes["index"]: node for node in kernel.stored}
+        self.buffers = list(dict.fromkeys([*(view.source for view in self.operands), *self.stored.values()]))
+        self.key = ("scan", id(self.node))
+        self.ys = [i for i in sorted(self.stored) if i >= self.body.carries]
+        program = self.body.program
+        needed = [*program.outputs[: self.body.carries], *(program.outputs[i] for i in self.ys)]
+        self.inner = Fusion(simplify(Program(program.inputs, needed, program.constants)))
+        made = [make(self.inner, part, machine) for part in self.inner.kernels]
+        self.is_native = all(writer is not None for writer in made) and not self._is_empty()
+        self.writers = [writer for writer in made if writer is not None]
+        if self.is_native:
+            self._place()
+
+    def _is_empty(self) -> bool:
+        return any(0 in node.shape for part in self.inner.kernels for node in part.stored)
+
+    # Where everything lies ----------------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        """Decide where the values of a step are written: into ys, into a buffer of the carry, or into scratch memory."""
+        carries, outputs = self.body.carries, self.inner.program.outputs
+        written = {node for part in self.inner.kernels for node in part.stored}
+        self.into_ys: dict[Node, int] = {}  # which of the ys
+        self.into_carry: dict[Node, int] = {}
+        for place, node in [
+            *enumerate(outputs[carries:]),
+            *((-1 - i, node) for i, node in enumerate(outputs[:carries])),
+        ]:
+            view = self.inner.views[node]
+            if not view.is_whole or view.source not in written or view.source in self.into_ys:
+                continue
+            if place >= 0:
+                self.into_ys[view.source] = place
+            elif view.source not in self.into_carry:
+                self.into_carry[view.source] = -1 - place
+        self.offsets: dict[Any, int] = {}
+        end = 0
+        for i in range(carries):  # two buffers that take turns
+            nbytes = aligned(self._spec(outputs[i]).nbytes)
+            self.offsets["carry", i] = end
+            end += 2 * nbytes
+        for i, view in enumerate(self.operands):
+            if self._needs_copy(i, view):
+                self.offsets["operand", i] = end
+                end += aligned(Spec(view.shape, view.source.dtype).nbytes)
+        end += self._place_inner(written, end)
+        self.inner_scratch = end
+        self.scratch_bytes = end + max((getattr(w, "scratch_bytes", 0) for w in self.writers), default=0)
+
+    def _place_inner(self, written: set[Node], start: int) -> int:
+        """Values that stay within a step; returns how many bytes they need."""
+        last: dict[Node, int] = {}
+        first: dict[Node, int] = {}
+        for number, part in enumerate(self.inner.kernels):
+            first.update((node, number) for node in part.stored)
+            for node in part.nodes:
+                last.update((view.source, number) for view in self.inner.reads(node))
+        steps = len(self.inner.kernels)
+        last.update((self.inner.views[node].source, steps) for node in self.inner.program.outputs)
+        inside = [n for n in written if n not in self.into_ys and n not in self.into_carry]
+        inside.sort(key=lambda node: node.number)
+        lives = [Lifetime(self._spec(n).nbytes, first[n], last.get(n, first[n])) for n in inside]
+        arena = plan(lives)
+        self.offsets.update(zip(inside, (start + offset for offset in arena.offsets), strict=True))
+        return arena.nbytes
+
+    def _needs_copy(self, i: int, view: View) -> bool:
+        """Whether an operand lies otherwise than in order of rows; of xs each step by itself."""
+        if i < self.body.first_x:
+            return not view.is_whole and not (view.strides == row_strides(view.shape))
+        return view.strides[1:] != row_strides(view.shape[1:])
+
+    def _spec(self, node: Node) -> Spec:
+        return Spec(node.shape, node.dtype)
+
+    # Writing it ---------------------------------------------------------------------------------------------------
+
+    def write(self, module: ir.Module, name: str) -> None:
+        """Write the function: it takes a pointer for each of the buffers, and one to scratch memory."""
+        self.names: list[str] = []
+        known: dict[Any, str] = {}
+        for writer in self.writers:
+            if writer.key not in known:
+                known[writer.key] = f"{name}_{len(known)}"
+                writer.write(module, known[writer.key])
+            self.names.append(known[writer.key])
+        self.module, self.prefix, self.copies = module, name, dict[Any, str]()
+        code = Code.function(module, name, [POINTER] * (len(self.buffers) + 1))
+        *buffers, self.scratch = code.builder.function.args
+        self.place_of = dict(zip(self.buffers, buffers, strict=True))
+        self.operand_at = [self._operand(code, i, view) for i, view in enumerate(self.operands)]
+        first = self.operand_at[self.body.constants : self.body.first_x]
+        ends = self._loop(code, first)
+        for i, pointer in enumerate(ends):
+            if i in self.stored:
+                self._move(code, pointer, self.place_of[self.stored[i]], self._spec(self.stored[i]).nbytes)
+        code.builder.ret_void()
+
+    def _operand(self, code: Code, i: int, view: View) -> Value:
+        """Where an operand begins; copied into order of rows if it lies otherwise."""
+        source = code.at(self.place_of[view.source], view.source.dtype, index(view.offset))
+        if ("operand", i) not in self.offsets:
+            return source
+        target = self._in_scratch(code, self.offsets["operand", i])
+        self._copy(code, view, self.place_of[view.source], target)
+        return target
+
+    def _in_scratch(self, code: Code, offset: int) -> Value:
+        return code.builder.gep(self.scratch, [index(offset)], source_etype=I8)
+
+    def _loop(self, code: Code, first: Sequence[Value]) -> list[Value]:
+        """All steps; returns where the last carry lies."""
+        b = code.builder
+
+        def step(t: Value, carried: list[Value]) -> list[Value]:
+            at = b.sub(index(self.length - 1), t) if self.node.attributes["reverse"] else t
+            return self._step(code, at, b.and_(t, index(1)), carried)
+
+        return code.loop(index(0), index(self.length), 1, step, first)
+
+    def _step(self, code: Code, t: Value, turn: Value, carry: Sequence[Value]) -> list[Value]:
+        """One step; returns where the next carry lies."""
+        b, inner = code.builder, self.inner
+        pointers = dict(zip(inner.program.inputs, self._inputs(code, t, carry), strict=True))
+        for node, array in inner.program.constants.items():
+            self.constants.append(np.ascontiguousarray(array))
+            pointers[node] = b.inttoptr(ir.Constant(I64, self.constants[-1].ctypes.data), POINTER)
+        for part in inner.kernels:
+            for node in part.stored:
+                pointers[node] = self._target(code, node, t, turn)
+        scratch = self._in_scratch(code, self.inner_scratch)
+        for writer, name in zip(self.writers, self.names, strict=True):
+            extra = [scratch] if getattr(writer, "scratch_bytes", 0) else []
+            b.call(self.module.globals[name], [*(pointers[node] for node in writer.buffers), *extra])
+        outputs = inner.program.outputs
+        for place, node in enumerate(outputs[self.body.carries :]):
+            view = inner.views[node]
+            if self.into_ys.get(view.source) != place or not view.is_whole:
+                self._copy(code, view, pointers[view.source], self._y(code, place, t))
+        return [self._handed_on(code, i, turn, inner.views[outputs[i]], pointers) for i in range(self.body.carries)]
+
+    def _inputs(self, code: Code, t: Value, carry: Sequence[Value]) -> list[Value]:
+        xs = []
+        for i in range(self.body.first_x, len(self.operands)):
+            view = self.operands[i]
+            copied = ("operand", i) in self.offsets
+            stride = row_strides(view.shape)[0] if copied else view.strides[0]
+            xs.append(code.at(self.operand_at[i], view.source.dtype, code.builder.mul(t, index(stride))))
+        return [*self.operand_at[: self.body.constants], *carry, *xs]
+
+    def _target(self, code: Code, node: Node, t: Value, turn: Value) -> Value:
+        """Where a value of a step is written."""
+        if node in self.into_ys:
+            return self._y(code, self.into_ys[node], t)
+        if node in self.into_carry:
+            return self._carry_buffer(code, self.into_carry[node], turn)
+        return self._in_scratch(code, self.offsets[node])
+
+    def _y(self, code: Code, place: int, t: Value) -> Value:
+        """Where the y of this step stands."""
+        item = self.stored[self.ys[place]]
+        size = Spec(item.shape[1:], item.dtype).size
+        return code.at(self.place_of[item], item.dtype, code.builder.mul(t, index(size)))
+
+    def _carry_buffer(self, code: Code, i: int, turn: Value) -> Value:
+        """The one of two buffers that is not read in this step."""
+        nbytes = aligned(self._spec(self.inner.program.outputs[i]).nbytes)
+        offset = code.builder.add(index(self.offsets["carry", i]), code.builder.mul(turn, index(nbytes)))
+        return code.builder.gep(self.scratch, [offset], source_etype=I8)
+
+    def _handed_on(self, code: Code, i: int, turn: Value, view: View, pointers: dict[Node, Value]) -> Value:
+        """Where part i of the next carry lies."""
+        lasts = view.source in self.into_ys or self.into_carry.get(view.source) == i
+        constants = self.inner.program.inputs[: self.body.constants]
+        if view.is_whole and (lasts or view.source in constants or view.source in self.inner.program.constants):
+            return pointers[view.source]
+        target = self._carry_buffer(code, i, turn)
+        self._copy(code, view, pointers[view.source], target)
+        return target
+
+    # Copies -------------------------------------------------------------------------------------------------------
+
+    def _copy(self, code: Code, view: View, source: Value, target: Value) -> None:
+        """Write what a view shows to a buffer, in order of rows."""
+        key = (view.shape, view.strides, view.offset, view.source.dtype)
+        if key not in self.copies:
+            self.copies[key] = f"{self.prefix}_copy_{len(self.copies)}"
+            _CopyNest(view, self.machine).write(self.module, self.copies[key])
+        code.builder.call(self.module.globals[self.copies[key]], [source, target])
+
+    def _move(self, code: Code, source: Value, target: Value, nbytes: int) -> None:
+        def body(i: Value, _: list[Value]) -> None:
+            code.store(code.load(code.at(source, np.uint8, i), np.uint8), code.at(target, np.uint8, i), np.uint8)
+
+        code.loop(index(0), index(nbytes), 1, body)
+
+    @property
+    def constants(self) -> list[Any]:
+        """Arrays that the code points into; they live as long as this object."""
+        return self.__dict__.setdefault("_constants", [])
+
+
+class _CopyNest(LoopNest):
+    """A loop nest of one identity, which reads any view and writes rows."""
+
+    def __init__(self, view: View, machine: Machine) -> None:
+        shown = Node(None, (), {}, view.shape, view.source.dtype, {}, None, "")
+        node = Node(identity, (shown,), {}, view.shape, view.source.dtype, {}, None, "")
+        kernel = Kernel(0, view.shape)
+        kernel.nodes, kernel.stored = [node], [node]
+        super().__init__(_Shown({shown: view}), kernel, machine)  # type: ignore[arg-type]
+
+
+class _Shown:
+    """What a loop nest asks of a fusion."""
+
+    def __init__(self, views: dict[Node, View]) -> None:
+        self.views = views
