@@ -65,6 +65,7 @@ class _Lowering:
         self.lengths = output_lengths(x.shape[2:], window, moves)
         self.overlaps = window[-1] > 1  # if not, all places together are one matrix of rows
         self.images = self.channels < _RUN or not self._wants_rows()
+        self.buffer = np.empty(0, x.dtype)  # for one block after the other
 
     def _wants_rows(self) -> bool:
         if self.overlaps:
@@ -115,7 +116,8 @@ class _Lowering:
         shape = (len(source), self.groups, self.window[-1], *self.window[:-1], self.channels, *lengths)
         by = (by_image, self.channels * by_channel, taps[-1], *taps[:-1], by_channel, *places)
         view = np.ndarray(shape, source.dtype, source, row * places[0], by)
-        matrices = view.reshape(len(source), self.groups, math.prod(self.window) * self.channels, math.prod(lengths))
+        columns = math.prod(self.window) * self.channels
+        matrices = self._in_one_piece(view).reshape(len(source), self.groups, columns, math.prod(lengths))
         return matrices.transpose(1, 0, 3, 2)
 
     def _lower_rows(self, source: Array, row: int, lengths: Lengths) -> Array:
@@ -130,11 +132,21 @@ class _Lowering:
         by = (self.channels * by_channel, by_image, *places[:-1], by_width, *taps[:-1], by_channel)
         view = np.ndarray(shape, source.dtype, source, row * places[0], by)
         rows, run = len(source) * math.prod(lengths[:-1]), math.prod(self.window[:-1]) * self.channels
+        lowered = self._in_one_piece(view)
         if not self.overlaps:
-            return view.reshape(self.groups, 1, rows * width, run)
-        lowered = np.ascontiguousarray(view)
+            return lowered.reshape(self.groups, 1, rows * width, run)
         by = (rows * width * run * size, stride * run * size, width * run * size, size)
         return np.ndarray((self.groups, lengths[-1], rows, last * run), lowered.dtype, lowered, 0, by)
+
+    def _in_one_piece(self, view: Array) -> Array:
+        """A copy in the buffer, unless it is in one piece already."""
+        if view.flags.c_contiguous:
+            return view
+        if self.buffer.size < view.size:
+            self.buffer = np.empty(view.size, view.dtype)
+        copy = self.buffer[: view.size].reshape(view.shape)
+        copy[...] = view
+        return copy
 
     def _steps(self, by_place: Sequence[int]) -> tuple[Lengths, Lengths]:
         """Bytes from place to place, and from one element of a window to the next, along each spatial axis."""

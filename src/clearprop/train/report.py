@@ -206,7 +206,6 @@ def _worst(evaluation: Evaluation | None) -> dict[str, Any] | None:
         "examples": shown,
         "mistakes": bool(mistakes),
         "pictures": all(one.picture for one in shown),
-        "classes": any(one.probability is not None for one in shown),
         "words": _about_worst(evaluation, len(mistakes), len(shown)),
     }
 

@@ -14,6 +14,7 @@ See Georganas et al., "Harnessing deep learning via a single building block" (IP
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -28,6 +29,9 @@ from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import part, parts_of, store_apart
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.product import Product, Walk
+
+UNROLLED = 2
+"""Steps along the depth in one turn of the innermost loop."""
 
 _plan = lru_cache(maxsize=1024)(plan)
 
@@ -76,9 +80,11 @@ class _Pass:
         block = integers.quotient(number, plan.chunks)
         last = plan.walks.depth.count - (plan.chunks - 1) * plan.chunk
         self.depth: Integer = last
+        self.unrolled = UNROLLED
         if plan.chunks > 1 and last != plan.chunk:
             is_tail = b.icmp_unsigned("==", integers.value(chunk), index(plan.chunks - 1))
             self.depth = b.select(is_tail, index(last), index(plan.chunk))
+            self.unrolled = math.gcd(UNROLLED, last, plan.chunk)
         self.number = number
         self.a, self.b = (
             integers.add(
@@ -317,7 +323,7 @@ class _Writer:
         a = self._source_a(item, row_run, i) if plan.pack_a is None else self._packed_a(i)
         b = self._source_b(column_run, j) if plan.pack_b is None else self._packed_b(j)
         blocks = tuple(walk.count for walk in plan.fast_blocks)
-        tile = Tile(row_run.size, column_run.size, self.now.depth, blocks, a, b)
+        tile = Tile(row_run.size, column_run.size, self.now.depth, self.now.unrolled, blocks, a, b)
         sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         end = _End(self, item, self._start(row_run, i), self._start(column_run, j), tile)
         end.write(sums)

@@ -9,10 +9,6 @@ from clearprop.compiler.native.code import Code, Value, constant, index
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import load_some, sums_of
 
-UNROLLED = 2
-"""Steps along the depth in one turn of the loop."""
-
-
 class Operand(NamedTuple):
     """The part of a, or of b, that a tile needs.
 
@@ -34,13 +30,15 @@ class Tile(NamedTuple):
 
     Attributes:
         rows, columns: how many.
-        depth: how many steps; known, or a multiple of `UNROLLED`.
+        depth: how many steps; known, or a multiple of ``unrolled``.
+        unrolled: steps in one turn of the loop.
         blocks: the lengths of the block axes.
     """
 
     rows: int
     columns: int
     depth: Integer
+    unrolled: int
     blocks: tuple[int, ...]
     a: Operand
     b: Operand
@@ -132,22 +130,22 @@ def _over_depth(
     code: Code, dtype: str, tile: Tile, a: Value, b: Value, sums: Sums, step: Callable[[Value, Value, int, Sums], Sums]
 ) -> Sums:
     """The loop along the depth."""
-    depth = tile.depth
-    rest = depth % UNROLLED if isinstance(depth, int) else 0
+    depth, unrolled = tile.depth, tile.unrolled
+    rest = depth % unrolled if isinstance(depth, int) else 0
 
     def turn(_: Value, carried: Sums) -> Sums:
         a, b, *sums = carried
-        for at in range(UNROLLED):
+        for at in range(unrolled):
             sums = step(a, b, at, sums)
         following = [
-            code.at(pointer, dtype, index(UNROLLED * operand.depth))
+            code.at(pointer, dtype, index(unrolled * operand.depth))
             for pointer, operand in ((a, tile.a), (b, tile.b))
         ]
         return [*following, *sums]
 
-    if not isinstance(depth, int) or depth > 2 * UNROLLED:
+    if not isinstance(depth, int) or depth > 2 * unrolled:
         whole = depth - rest if isinstance(depth, int) else depth
-        a, b, *sums = code.loop(index(0), Integers(code).value(whole), UNROLLED, turn, [a, b, *sums])
+        a, b, *sums = code.loop(index(0), Integers(code).value(whole), unrolled, turn, [a, b, *sums])
     else:
         rest = depth
     for at in range(rest):

@@ -1,9 +1,9 @@
 """The node of a traced ``scan`` as a real loop: the kernels of its body, called for one step after the other.
 
 Everything is decided before the first step: constants, xs and ys lie where the program has them, and a step reads and
-writes its own part of xs and ys; the carry is handed on as a pointer. A value that is both a y and the next carry, as the
-state of a recurrent network is, is written once, into ys, and the next step reads it there. What else is carried lies in
-two buffers that take turns.
+writes its own part of xs and ys; the carry is handed on as a pointer. A value that is both a y and the next carry, as
+the state of a recurrent network is, is written once, into ys, and the next step reads it there. What else is carried
+lies in two buffers that take turns.
 """
 
 from __future__ import annotations
@@ -74,22 +74,16 @@ class LoopWriter:
     # Where everything lies ----------------------------------------------------------------------------------------
 
     def _place(self) -> None:
-        """Decide where the values of a step are written: into ys, into a buffer of the carry, or into scratch memory."""
+        """Decide where the values of a step are written: into ys, a buffer of the carry, or scratch memory."""
         carries, outputs = self.body.carries, self.inner.program.outputs
         written = {node for part in self.inner.kernels for node in part.stored}
         self.into_ys: dict[Node, int] = {}  # which of the ys
         self.into_carry: dict[Node, int] = {}
-        for place, node in [
-            *enumerate(outputs[carries:]),
-            *((-1 - i, node) for i, node in enumerate(outputs[:carries])),
-        ]:
-            view = self.inner.views[node]
-            if not view.is_whole or view.source not in written or view.source in self.into_ys:
-                continue
-            if place >= 0:
-                self.into_ys[view.source] = place
-            elif view.source not in self.into_carry:
-                self.into_carry[view.source] = -1 - place
+        for places, nodes in ((self.into_ys, outputs[carries:]), (self.into_carry, outputs[:carries])):
+            for place, node in enumerate(nodes):
+                view = self.inner.views[node]
+                if view.is_whole and view.source in written and view.source not in self.into_ys:
+                    places.setdefault(view.source, place)
         self.offsets: dict[Any, int] = {}
         end = 0
         for i in range(carries):  # two buffers that take turns
@@ -124,7 +118,7 @@ class LoopWriter:
     def _needs_copy(self, i: int, view: View) -> bool:
         """Whether an operand lies otherwise than in order of rows; of xs each step by itself."""
         if i < self.body.first_x:
-            return not view.is_whole and not (view.strides == row_strides(view.shape))
+            return view.strides != row_strides(view.shape)
         return view.strides[1:] != row_strides(view.shape[1:])
 
     def _spec(self, node: Node) -> Spec:
