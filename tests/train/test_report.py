@@ -14,7 +14,8 @@ import pytest
 
 from clearprop.errors import FileError
 from clearprop.train.history import History
-from clearprop.train.records import Evaluation, Layer
+from clearprop.train.pictures import picture as train_picture
+from clearprop.train.records import Evaluation, Example, Layer
 from clearprop.train.report import network_tree, render, write_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -197,6 +198,57 @@ def test_screen_readers_find_their_way(document: Document) -> None:
         assert "aria-label" in region or "aria-labelledby" in region
 
 
+# The worst mistakes ---------------------------------------------------------------------------------------------------
+
+
+def with_worst(*examples: Example) -> Document:
+    history = digits()
+    assert history.evaluation is not None
+    history.evaluation.worst = list(examples)
+    return Document(render(history))
+
+
+def test_the_worst_mistakes_as_pictures() -> None:
+    picture = train_picture(np.zeros((1, 8, 8)))
+    document = with_worst(
+        Example(17, 6.5, True, "9", "8", 0.667, 0.001, picture=picture),
+        Example(3, 2.5, True, NASTY, "4", 0.5, 0.25, picture=picture),
+        Example(4, 0.6, False, "1", "1", 0.55, 0.55, picture=picture),
+    )
+    images = document.all("img")
+    assert [image["src"] for image in images] == [f"data:image/png;base64,{picture}"] * 2
+    assert images[0]["alt"] == (
+        "Example 17: a picture of 9, taken for 8 with a probability of 66.70\N{NO-BREAK SPACE}%"
+    )
+    assert images[1]["alt"].startswith(f"Example 3: a picture of {NASTY}, taken for 4")
+    assert "The worst mistakes" in document.words("h2")
+    assert "Of 103 test examples, the 2 with the largest loss among the 9 mistakes, the worst first." in document.words(
+        "p"
+    )
+    (policy,) = [meta["content"] for meta in document.all("meta") if "http-equiv" in meta]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_when_nothing_was_mistaken_the_hardest_are_shown() -> None:
+    picture = train_picture(np.zeros((1, 8, 8)))
+    document = with_worst(Example(4, 0.6, False, "1", "1", 0.55, 0.55, picture=picture))
+    assert "The hardest examples" in document.words("h2")
+    assert "Not one of the 103 test examples was mistaken. The 1 with the largest loss:" in document.words("p")
+    assert [image["alt"] for image in document.all("img")] == ["Example 4: a picture of 1"]
+
+
+def test_what_is_no_image_stands_in_a_table() -> None:
+    document = with_worst(
+        Example(17, 6.5, True, "good", "bad", 0.667, text="what a day"), Example(2, math.inf, True, "bad", "good", 0.9)
+    )
+    assert not document.all("img")
+    assert {"what a day", "an image"} <= set(document.words("th"))
+    assert {"example 17", "with 66.70\N{NO-BREAK SPACE}%"} <= set(document.words("span"))
+    assert {"good", "bad", "6.5000", "infinity"} <= set(document.words("td"))
+    numbers = with_worst(Example(0, 2.25, truth="1.5", answer="3", text="0.1, 0.2"))
+    assert "Of 103 test examples, the 1 with the largest loss:" in numbers.words("p")
+
+
 def luminance(colour: str) -> float:
     digits_of = "".join(2 * digit for digit in colour) if len(colour) == 3 else colour
     channels = [int(digits_of[start : start + 2], 16) / 255 for start in (0, 2, 4)]
@@ -209,8 +261,9 @@ def test_contrast_in_light_in_dark_and_on_paper(report: str) -> None:
     palettes = [dict(re.findall(r"--(\w+): #([0-9a-f]+)", rule)) for rule in re.findall(r":root \{([^}]*)\}", report)]
     assert len(palettes) == 3
     for palette in palettes:
+        curves = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
         for ground in ("paper", "raised"):
-            for name, least in (("ink", 7.0), ("quiet", 4.5), ("first", 4.5), ("second", 4.5), ("edge", 3.0)):
+            for name, least in (("ink", 7.0), ("quiet", 4.5), ("edge", 3.0), *((curve, 4.5) for curve in curves)):
                 pair = sorted((luminance(palette[name]), luminance(palette[ground])))
                 assert (pair[1] + 0.05) / (pair[0] + 0.05) >= least, (name, ground)
 

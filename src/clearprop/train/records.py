@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
 from typing import Any, SupportsFloat
 
@@ -92,10 +92,10 @@ class Example:
     def from_dict(cls, record: Mapping[str, Any]) -> Example:
         """What `to_dict` gave."""
         one = cls(**record)
-        decoded(one.loss)
         if not all(isinstance(text, str) for text in (one.truth, one.answer, one.picture, one.text)):
             raise ValueError("an example has no text where one belongs")
-        return cls(**{**record, "loss": decoded(one.loss)})
+        numbers = {name: record[name] for name in ("loss", "probability", "truth_probability")}
+        return replace(one, **{name: decoded(value) for name, value in numbers.items() if value is not None})
 
 
 @dataclass(eq=False)

@@ -19,6 +19,8 @@ from clearprop.train.records import Example
 
 Show = Callable[[Array], Any]
 
+_LONGEST_TEXT = 400  # characters of an input
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -74,7 +76,7 @@ class Worst:
 
     def _mistaken(self, outputs: Array, targets: Array) -> Array:
         if self._has_classes(outputs, targets):
-            return np.asarray(outputs.argmax(axis=1) != targets)
+            return np.asarray((outputs.argmax(axis=1) != targets) | np.isnan(outputs).any(axis=1))
         if self._binary and outputs.size == len(outputs):
             return np.asarray((outputs > 0) != (targets > 0.5)).reshape(-1)
         return np.zeros(len(targets), bool)
@@ -107,7 +109,7 @@ class Worst:
     def _appearance(self, given: Array) -> dict[str, str]:
         shown = given if self._show is None else self._show(given)
         if isinstance(shown, str):
-            return {"text": shown}
+            return {"text": shown if len(shown) <= _LONGEST_TEXT else shown[:_LONGEST_TEXT] + "…"}
         shown = array(shown)
         return {"picture": picture(shown)} if is_image(shown) else {"text": in_numbers(shown)}
 

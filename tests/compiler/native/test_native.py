@@ -192,3 +192,43 @@ def test_results_stay_what_they_were() -> None:
     first = compiled([np.zeros(4)])[0]
     compiled([np.full(4, 5.0)])
     assert first.tolist() == [1.0] * 4
+
+
+def test_memory_is_used_again_only_if_nobody_has_it() -> None:
+    """Every way of keeping a value keeps it: a tensor, an array, a view, a slice, a buffer, a graph."""
+    run = cp.compile(lambda x: x + 1.0, executor="native")
+    keep: list[Callable[[Any], Any]] = [
+        lambda t: t,
+        lambda t: t.numpy(),
+        lambda t: t.numpy()[3:],
+        lambda t: memoryview(t.numpy()),
+        lambda t: np.from_dlpack(t),
+        lambda t: t[1:].numpy(),
+        lambda t: cp.sin(t * cp.tensor(np.ones(2000), requires_grad=True)),
+    ]
+    for size in (10, 2000):
+        for how in keep:
+            if how is keep[-1] and size != 2000:
+                continue
+            kept = how(run(np.arange(float(size))))
+            before = np.array(kept)
+            for _ in range(5):
+                run(np.full(size, 7.0))
+            np.testing.assert_array_equal(np.array(kept), before)
+
+
+def test_a_training_loop_asks_for_no_new_memory() -> None:
+    w = cp.Parameter(np.ones(5000))
+    rule = cp.optim.SGD([w], lr=0.1)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        rule.zero_grad()
+        (w * w).sum().backward()
+        rule.step()
+
+    places = []
+    for _ in range(8):
+        step()
+        places.append(w.peek().array.ctypes.data)
+    assert len(set(places[2:])) == 2

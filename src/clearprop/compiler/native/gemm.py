@@ -20,8 +20,8 @@ from functools import lru_cache
 
 from llvmlite import ir
 
-from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
-from clearprop.compiler.native.gemm_packing import Packer
+from clearprop.compiler.native.code import I32, I64, POINTER, VOID, Code, Value, index
+from clearprop.compiler.native.gemm_packing import Body, EachTile, Packer
 from clearprop.compiler.native.gemm_place import Epilogue, Place
 from clearprop.compiler.native.gemm_plan import Packing, Plan, Run, count, plan, tiles
 from clearprop.compiler.native.gemm_tile import Operand, Sums, Tile, dot_sums, spread_sums
@@ -295,26 +295,32 @@ class _Writer:
         assert self.plan.pack_b is not None
         return self._packed(self.scratch_b, self.plan.pack_b, self.integers.sub(j, self.first_column))
 
-    def _packer(self) -> Packer:
-        blocks = tuple(walk.count for walk in self.plan.fast_blocks)
-        return Packer(self.code, self.dtype, self.lanes, blocks, self.now.depth)
-
     def _pack_b(self, columns: tuple[Integer, Integer]) -> None:
-        def panel(run: Run, j: Integer) -> None:
-            pack = self._packer().along_depth if self.plan.is_dot else self._packer().panel
-            pack(self._source_b(run, j), self._packed_b(j), run.size)
+        def each_tile(body: Body) -> None:
+            self._each_tile(
+                self.plan.columns,
+                columns,
+                lambda run, j: body(self._source_b(run, j), self._packed_b(j), run.size),
+            )
 
-        self._each_tile(self.plan.columns, columns, panel)
+        self._pack(each_tile, self._source_b(self.plan.columns[0], 0), along_depth=self.plan.is_dot, filled=True)
 
     def _pack_a(self, item: Integer, rows: tuple[Integer, Integer]) -> None:
-        packing = self.plan.pack_a
-        assert packing is not None
+        def each_tile(body: Body) -> None:
+            self._each_tile(
+                self.plan.rows, rows, lambda run, i: body(self._source_a(item, run, i), self._packed_a(i), run.size)
+            )
 
-        def tile(run: Run, i: Integer) -> None:
-            pack = self._packer().along_depth if packing.depth == 1 else self._packer().side_by_side
-            pack(self._source_a(item, run, i), self._packed_a(i), run.size)
+        source = self._source_a(item, self.plan.rows[0], 0)
+        self._pack(each_tile, source, along_depth=self.plan.is_dot, filled=False)
 
-        self._each_tile(self.plan.rows, rows, tile)
+    def _pack(self, each_tile: EachTile, source: Operand, *, along_depth: bool, filled: bool) -> None:
+        blocks = [walk.count for walk in self.plan.fast_blocks]
+        packer = Packer(self.code, self.dtype, self.lanes, blocks, self.now.depth, each_tile, filled=filled)
+        if along_depth:
+            packer.along_depth()
+        else:
+            packer.side_by_side(source)
 
     # One tile ---------------------------------------------------------------------------------------------------------
 
@@ -324,8 +330,10 @@ class _Writer:
         b = self._source_b(column_run, j) if plan.pack_b is None else self._packed_b(j)
         blocks = tuple(walk.count for walk in plan.fast_blocks)
         tile = Tile(row_run.size, column_run.size, self.now.depth, self.now.unrolled, blocks, a, b)
-        sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         end = _End(self, item, self._start(row_run, i), self._start(column_run, j), tile)
+        import os
+        if os.environ.get("PF"): end.prefetch()
+        sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         end.write(sums)
 
 
@@ -364,6 +372,18 @@ class _End:
         if epilogue is not None:
             with b.if_then(b.icmp_signed("==", now.number, index(plan.passes - 1))):
                 self._finish_in_place()
+
+    def prefetch(self) -> None:
+        """Have the tile's part of c ready when its sums are."""
+        code = self.writer.code
+        function = code.module.globals.get("llvm.prefetch.p0")
+        if function is None:
+            kinds = [POINTER, I32, I32, I32]
+            function = ir.Function(code.module, ir.FunctionType(VOID, kinds), "llvm.prefetch.p0")
+        for r in range(self.tile.rows):
+            for column in {0, self.tile.columns - 1}:
+                address = self.writer._at(self.writer.c, self._offset(r, column))
+                code.builder.call(function, [address, ir.Constant(I32, 1), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
     def _store(self, sums: Sums, *, add: bool, finish: bool) -> None:
         code = self.writer.code

@@ -22,9 +22,9 @@ from clearprop.compiler.native.product import Product, Walk, Walks, walks
 
 PANEL_BYTES = 24 << 10
 """Of a panel of b: less than a first-level data cache."""
-BLOCK_BYTES = 192 << 10
+BLOCK_BYTES = 384 << 10
 """Of a block of a: less than a second-level cache."""
-PACKED_BYTES = 1 << 20
+PACKED_BYTES = 4 << 20
 """Of the packed panels of b."""
 
 
@@ -115,8 +115,8 @@ class Plan:
 
     @property
     def packed_a(self) -> int:
-        """Elements of the packed block of a."""
-        return self.pack_a.tile * self.row_tiles if self.pack_a else 0
+        """Elements of the packed block of a, and room for the last vector that is stored."""
+        return self.pack_a.tile * self.row_tiles + self.lanes if self.pack_a else 0
 
     @property
     def scratch_bytes(self) -> int:
@@ -273,16 +273,15 @@ class _Planner:
         elements = axes.rows.count * axes.depth.count * count(axes.blocks)
         if not rows or not elements:
             return None, 0.0
-        by_row = Packing(rows[0].size * _padded(depth), _padded(depth), 1)
         if self.is_dot:
-            return (None, 0.0) if axes.depth.a == 1 else (by_row, 1.5 * elements)
+            stride = _padded(depth)
+            return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), 1.5 * elements)
         far = max(axes.rows.a, axes.depth.a) * self.itemsize >= 2048 and depth >= 64
         if not far or tiles(columns) < 8 or axes.rows.count < 32:
             return None, 0.0
-        if axes.depth.a == 1:
-            return by_row, 0.2 * elements
         size = rows[0].size
-        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.5)
+        step = 0.4 if axes.rows.a == 1 else 0.6 if axes.depth.a == 1 else 1.5
+        return Packing(size * depth, 1, size), elements * step
 
 
 def _padded(depth: int) -> int:

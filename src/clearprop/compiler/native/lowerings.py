@@ -21,6 +21,8 @@ class Writer(Protocol):
         buffers: the nodes whose buffers the function takes, in order; buffers lie in order of rows.
         key: kernels with equal keys are one function.
         scratch_bytes: memory that the function needs for itself; a writer that needs none need not say so.
+        may_fail: whether the function looks at indices and returns a bit, 1 if one of them is out of range; it has then
+            written nothing. The others return nothing, and need not say so.
     """
 
     buffers: list[Node]

@@ -9,23 +9,23 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, aligned, plan
-from clearprop.compiler.native.code import POINTER, Code, index
+from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
+from clearprop.compiler.native.code import I64, POINTER, Code, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
 from clearprop.compiler.native.lowerings import Writer, writer
 from clearprop.compiler.native.machine import Machine, host
+from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View
+from clearprop.errors import ComputationError, RangeError
 from clearprop.graph import Node
 from clearprop.primitive import Spec
 from clearprop.trace import Program
-
-_NOTHING = (None, 0)
 
 
 class Segment(NamedTuple):
@@ -50,13 +50,13 @@ class NativeProgram:
         self._writers: dict[Kernel, Writer] = {}
         self.steps = self._segments()
         self._lock = threading.Lock()
-        self._known: dict[int, tuple[Any, int]] = {}
+        self._known: dict[int, int] = {}  # addresses of the results of the last call, whose arrays `_fresh` keeps
         self._place_buffers()
         module = ir.Module("program")
         self._write(module)
         self.library = Library(module, self.machine)
         self._functions = [
-            self.library.function(step.name, [ctypes.c_void_p]) if isinstance(step, Segment) else None
+            self.library.function(step.name, [ctypes.c_void_p], ctypes.c_int64) if isinstance(step, Segment) else None
             for step in self.steps
         ]
 
@@ -89,12 +89,7 @@ class NativeProgram:
             for kernel in step.kernels
             for node in kernel.stored
         ]
-        self._fresh: dict[Node, int] = {}
-        self._fresh_bytes = 0
-        for node, _ in stored:
-            if node in leaving:
-                self._fresh[node] = self._fresh_bytes
-                self._fresh_bytes += aligned(Spec(node.shape, node.dtype).nbytes)
+        self._fresh = {node: Results(node) for node, _ in stored if node in leaving}
         inner = [(node, number) for node, number in stored if node not in leaving]
         last = self._last_uses()
         lifetimes = [
@@ -147,18 +142,22 @@ class NativeProgram:
         self.functions = len(names)
 
     def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, Writer]]) -> None:
-        code = Code.function(module, name, [POINTER])
+        """A function of the table, which returns the number of the kernel that failed, counted from 1, or 0."""
+        code = Code.function(module, name, [POINTER], I64)
         (table,) = code.builder.function.args
         b = code.builder
         known: dict[Node, Any] = {}
-        for kernel, made in calls:
+        for number, (kernel, made) in enumerate(calls, 1):
             for node in made.buffers:
                 if node not in known:
                     place = b.gep(table, [index(self._slots[node])], source_etype=POINTER)
                     known[node] = b.load(place, typ=POINTER)
             scratch = [b.load(table, typ=POINTER)] if getattr(made, "scratch_bytes", 0) else []
-            b.call(module.globals[kernel], [*(known[node] for node in made.buffers), *scratch])
-        b.ret_void()
+            failed = b.call(module.globals[kernel], [*(known[node] for node in made.buffers), *scratch])
+            if getattr(made, "may_fail", False):
+                with b.if_then(failed, likely=False):
+                    b.ret(index(number))
+        b.ret(index(0))
 
     # Running it ---------------------------------------------------------------------------------------------------
 
@@ -170,39 +169,51 @@ class NativeProgram:
             self._make_fresh(arrays)
             table = self._table
             for step, function in zip(self.steps, self._functions, strict=True):
-                if function is not None:
-                    function(table)
-                else:
+                if function is None:
                     assert isinstance(step, Kernel)
                     self._with_numpy(step, arrays)
+                elif failed := function(table):
+                    assert isinstance(step, Segment)
+                    self._explain(step.kernels[failed - 1], arrays)
             return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
 
     def _take(self, values: Sequence[Any], arrays: dict[Node, Any]) -> None:
         """Note where the inputs lie. Most of them are results of the call before, whose addresses are known."""
-        known, self._known = self._known, {}
+        known = self._known
         for node, value in zip(self.program.inputs, values, strict=True):
-            array, address = known.get(id(value), _NOTHING)
-            if array is not value:
-                array = _contiguous(value)
-                address = array.ctypes.data
-            self._known[id(array)] = array, address
-            arrays[node] = array
+            address = known.get(id(value))
+            if address is None:
+                value = _contiguous(value)
+                address = value.ctypes.data
+            arrays[node] = value
             self._table[self._slots[node]] = address
 
     def _make_fresh(self, arrays: dict[Node, Any]) -> None:
-        """Arrays for the results: parts of one new block of memory."""
-        block = np.empty(self._fresh_bytes, np.uint8)
-        start = block.ctypes.data
-        for node, offset in self._fresh.items():
-            array = arrays[node] = np.ndarray(node.shape, node.dtype, block, offset)
-            self._known[id(array)] = array, start + offset
-            self._table[self._slots[node]] = start + offset
+        """Arrays for the results; those of earlier calls that nobody has any more come first."""
+        self._known = {}
+        for node, results in self._fresh.items():
+            array, address = results.take()
+            arrays[node] = array
+            self._known[id(array)] = address
+            self._table[self._slots[node]] = address
 
-    def _with_numpy(self, kernel: Kernel, arrays: dict[Node, Any]) -> None:
-        node = kernel.node
+    def _computed(self, node: Node, arrays: dict[Node, Any]) -> Any:
+        """What NumPy makes of a node; errors name the line that made it."""
         assert node.primitive is not None
         operands = [_read(view, arrays) for view in self.fusion.reads(node)]
-        result = node.primitive(*operands, **node.attributes)
+        try:
+            return node.primitive(*operands, **node.attributes)
+        except ComputationError as error:
+            error.where = node.where or error.where
+            raise
+
+    def _explain(self, kernel: Kernel, arrays: dict[Node, Any]) -> NoReturn:
+        """Raise the error for which a kernel has stopped the program. Its operands are still there: NumPy says it."""
+        self._computed(kernel.node, arrays)
+        raise RangeError(f"{kernel.node.name}: an index is out of range", position=kernel.node.position)
+
+    def _with_numpy(self, kernel: Kernel, arrays: dict[Node, Any]) -> None:
+        result = self._computed(kernel.node, arrays)
         for stored in kernel.stored:
             value = result[stored.attributes["index"]] if isinstance(result, tuple) else result
             array = arrays[stored] = _contiguous(value)

@@ -1,0 +1,260 @@
+"""Values with operators, so that numerical code reads like its formula: ``x.fma(y, z) + 1.0``.
+
+A `Number` is a value of LLVM together with the builder that it comes from and its dtype; an operator writes an
+instruction. Like the kernels, it knows no difference between one number and a vector of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+
+from clearprop.compiler.native.code import Code, Value, constant, value_type
+
+DType = np.dtype[Any]
+BOOL = np.dtype(np.bool_)
+
+
+class Format(NamedTuple):
+    """How a floating-point type keeps its numbers.
+
+    Attributes:
+        unsigned: the integers of the same size.
+        digits: bits of the significand that are stored.
+        bias: what is added to the exponent.
+        top: the largest exponent + 1; from 2 ** top on numbers overflow.
+    """
+
+    dtype: DType
+    unsigned: DType
+    digits: int
+    bias: int
+
+    @property
+    def shifter(self) -> float:
+        """1.5 * 2 ** digits: what is added to it is rounded to an integer, which stands in the lowest bits."""
+        return 1.5 * 2.0**self.digits
+
+    @property
+    def sign(self) -> int:
+        """The bit of the sign."""
+        return 1 << (8 * self.dtype.itemsize - 1)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest number that is not denormal."""
+        return 2.0 ** (1 - self.bias)
+
+
+SINGLE = Format(np.dtype(np.float32), np.dtype(np.uint32), 23, 127)
+DOUBLE = Format(np.dtype(np.float64), np.dtype(np.uint64), 52, 1023)
+
+
+class Number:
+    """One number in a register, or a vector of them.
+
+    A Python number beside it is a constant of its dtype.
+
+    Attributes:
+        value: LLVM's.
+        lanes: how many numbers.
+    """
+
+    __slots__ = ("code", "dtype", "lanes", "value")
+
+    def __init__(self, code: Code, value: Value, dtype: DType, lanes: int) -> None:
+        self.code = code
+        self.value = value
+        self.dtype = dtype
+        self.lanes = lanes
+
+    def constant(self, value: Any, dtype: DType | None = None) -> Number:
+        """A number in all lanes."""
+        kind = dtype or self.dtype
+        return Number(self.code, constant(kind, value, self.lanes), kind, self.lanes)
+
+    @property
+    def format(self) -> Format:
+        """Of a floating-point number."""
+        return SINGLE if self.dtype == SINGLE.dtype else DOUBLE
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is a floating-point number."""
+        return self.dtype.kind == "f"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is an integer with a sign."""
+        return self.dtype.kind == "i"
+
+    def _made(self, value: Value, dtype: DType | None = None) -> Number:
+        return Number(self.code, value, dtype or self.dtype, self.lanes)
+
+    def _operand(self, other: Number | float) -> Value:
+        return other.value if isinstance(other, Number) else constant(self.dtype, other, self.lanes)
+
+    def _apply(self, of_floats: str, of_integers: str, x: Value, y: Value) -> Number:
+        return self._made(getattr(self.code.builder, of_floats if self.is_float else of_integers)(x, y))
+
+    # Arithmetic ---------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Number | float) -> Number:
+        return self._apply("fadd", "add", self.value, self._operand(other))
+
+    def __sub__(self, other: Number | float) -> Number:
+        return self._apply("fsub", "sub", self.value, self._operand(other))
+
+    def __mul__(self, other: Number | float) -> Number:
+        return self._apply("fmul", "mul", self.value, self._operand(other))
+
+    def __truediv__(self, other: Number | float) -> Number:
+        return self._made(self.code.builder.fdiv(self.value, self._operand(other)))
+
+    def __radd__(self, other: float) -> Number:
+        return self + other
+
+    def __rmul__(self, other: float) -> Number:
+        return self * other
+
+    def __rsub__(self, other: float) -> Number:
+        return self.constant(other) - self
+
+    def __rtruediv__(self, other: float) -> Number:
+        return self.constant(other) / self
+
+    def __neg__(self) -> Number:
+        b = self.code.builder
+        return self._made(b.fneg(self.value) if self.is_float else b.neg(self.value))
+
+    def fma(self, y: Number | float, z: Number | float) -> Number:
+        """self * y + z, rounded once."""
+        return self._made(self.code.fma(self.value, self._operand(y), self._operand(z)))
+
+    def __abs__(self) -> Number:
+        return self._made(self.code.intrinsic("fabs", self.value))
+
+    def sqrt(self) -> Number:
+        """The square root."""
+        return self._made(self.code.intrinsic("sqrt", self.value))
+
+    def rounded(self, how: str) -> Number:
+        """An integer nearby, as a floating-point number: ``floor``, ``ceil``, ``trunc`` or ``roundeven``."""
+        return self._made(self.code.intrinsic(how, self.value))
+
+    def with_sign_of(self, other: Number) -> Number:
+        """The same size, another sign."""
+        return self._made(self.code.intrinsic("copysign", self.value, other.value))
+
+    # Comparisons --------------------------------------------------------------------------------------------------
+
+    def _compare(self, how: str, other: Number | float) -> Number:
+        b, x, y = self.code.builder, self.value, self._operand(other)
+        if self.is_float:
+            return self._made(b.fcmp_unordered(how, x, y) if how == "!=" else b.fcmp_ordered(how, x, y), BOOL)
+        return self._made((b.icmp_signed if self.is_signed else b.icmp_unsigned)(how, x, y), BOOL)
+
+    def __lt__(self, other: Number | float) -> Number:
+        return self._compare("<", other)
+
+    def __le__(self, other: Number | float) -> Number:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Number | float) -> Number:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Number | float) -> Number:
+        return self._compare(">=", other)
+
+    def equals(self, other: Number | float) -> Number:
+        """Whether both are the same number; NaN is none."""
+        return self._compare("==", other)
+
+    def differs(self, other: Number | float) -> Number:
+        """The opposite of `equals`."""
+        return self._compare("!=", other)
+
+    def is_nan(self) -> Number:
+        """Whether it is no number."""
+        return self._made(self.code.builder.fcmp_unordered("uno", self.value, self.value), BOOL)
+
+    def choose(self, x: Number, y: Number | float) -> Number:
+        """For booleans: x where they are true, y elsewhere."""
+        return x._made(self.code.builder.select(self.value, x.value, x._operand(y)))
+
+    # Bits ---------------------------------------------------------------------------------------------------------
+
+    def __and__(self, other: Number | int) -> Number:
+        return self._made(self.code.builder.and_(self.value, self._operand(other)))
+
+    def __or__(self, other: Number | int) -> Number:
+        return self._made(self.code.builder.or_(self.value, self._operand(other)))
+
+    def __xor__(self, other: Number | int) -> Number:
+        return self._made(self.code.builder.xor(self.value, self._operand(other)))
+
+    def __invert__(self) -> Number:
+        return self._made(self.code.builder.not_(self.value))
+
+    def __lshift__(self, other: Number | int) -> Number:
+        return self._made(self.code.builder.shl(self.value, self._operand(other)))
+
+    def __rshift__(self, other: Number | int) -> Number:
+        b = self.code.builder
+        return self._made((b.ashr if self.is_signed else b.lshr)(self.value, self._operand(other)))
+
+    def bits(self) -> Number:
+        """The bits of a floating-point number, as an integer without sign."""
+        unsigned = self.format.unsigned
+        return self._made(self.code.builder.bitcast(self.value, value_type(unsigned, self.lanes)), unsigned)
+
+    def as_float(self) -> Number:
+        """The floating-point number that has these bits."""
+        kind = SINGLE.dtype if self.dtype.itemsize == 4 else DOUBLE.dtype
+        return self._made(self.code.builder.bitcast(self.value, value_type(kind, self.lanes)), kind)
+
+    # Types --------------------------------------------------------------------------------------------------------
+
+    def to(self, dtype: DType) -> Number:
+        """Converted, between numbers of one kind or from an integer to a floating-point number."""
+        b, kind = self.code.builder, value_type(dtype, self.lanes)
+        if dtype == self.dtype:
+            return self
+        if self.is_float:
+            return self._made((b.fpext if dtype.itemsize > self.dtype.itemsize else b.fptrunc)(self.value, kind), dtype)
+        if dtype.kind == "f":
+            return self._made((b.sitofp if self.is_signed else b.uitofp)(self.value, kind), dtype)
+        if dtype.itemsize == self.dtype.itemsize and self.dtype != BOOL:
+            return self._made(self.value, dtype)
+        if dtype.itemsize < self.dtype.itemsize:
+            return self._made(b.trunc(self.value, kind), dtype)
+        return self._made((b.sext if self.is_signed else b.zext)(self.value, kind), dtype)
+
+    def any(self) -> Value:
+        """For booleans: whether one of them is true; one bit."""
+        b = self.code.builder
+        if self.lanes == 1:
+            return self.value
+        together = ir.IntType(self.lanes)
+        return b.icmp_unsigned("!=", b.bitcast(self.value, together), ir.Constant(together, 0))
+
+
+def polynomial(x: Number, coefficients: Sequence[float]) -> Number:
+    """The value at x of a polynomial, lowest power first.
+
+    By Estrin's scheme: pairs of neighbours are joined, and then pairs of pairs, so that little waits for each other.
+    """
+    terms = [x.constant(coefficient) for coefficient in coefficients]
+    power = x
+    while len(terms) > 1:
+        pairs = [power.fma(high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs if len(terms) % 2 == 0 else [*pairs, terms[-1]]
+        power = power * power if len(terms) > 1 else power
+    return terms[0]
+
+
+Function = Callable[..., Number]
+"""Of numbers, which all have one dtype."""
