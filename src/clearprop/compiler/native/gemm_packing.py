@@ -137,7 +137,7 @@ class Packer:
         """Rows that are not neighbours, a vector of them at a time."""
         integers, lanes = self.integers, self.lanes
         whole = integers.times(integers.quotient(self.depth, lanes), lanes) if source.depth == 1 else 0
-        for first in range(0, size, lanes):
+        for first in reversed(range(0, size, lanes)):  # what the last vectors write too far, the first ones repair
             some = min(lanes, size - first)
             s = self._at(source.pointer, first, source.across)
             t = self._at(target.pointer, first, 1)

@@ -52,10 +52,6 @@ class Results:
         self._addresses[id(array)] = address
         return array, address
 
-    def address(self, array: Any) -> int | None:
-        """The address of an array, if it is one of these."""
-        return self._addresses.get(id(array))
-
     def _new(self) -> Any:
         """Memory of its own, at the beginning of a cache line if it is large."""
         nbytes = int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
