@@ -139,7 +139,7 @@ def test_what_cannot_be_taken_over(source: Any, what: str) -> None:
         (bytearray(b"\1\2"), cp.uint8),
         (range(1, 3), cp.int64),
     ],
-    ids=str,
+    ids=["doubles", "floats", "bytes", "memoryview", "bytearray", "range"],
 )
 def test_buffers_and_sequences(source: Any, dtype: cp.DType) -> None:
     x = cp.asarray(source)

@@ -289,3 +289,29 @@ def test_things_that_are_not_what_they_should_be(wrong: dict[str, Any], named: s
     with pytest.raises(UsageError, match=named) as caught:
         train.fit(**{**make(), **wrong})
     assert caught.value.hint
+
+
+class LanguageModel(nn.Module):
+    """Gives scores of shape (N, tokens, classes), with more classes than tokens."""
+
+    def __init__(self) -> None:
+        self.embedding = nn.Embedding(20, 20)
+
+    def forward(self, tokens: Any) -> Any:
+        return self.embedding(tokens)
+
+
+def test_classes_may_be_the_last_axis() -> None:
+    """The labels are not taken for positions in the sequence, which are fewer."""
+    tokens = np.arange(60).reshape(10, 6) % 20
+    model = LanguageModel()
+
+    def loss(output: Any, target: Any) -> Any:
+        return nn.functional.cross_entropy(output.reshape(-1, 20), target.reshape(-1))
+
+    perplexity = train.metrics.Perplexity(class_axis=-1)
+    history = train.fit(
+        model, DataLoader(ArrayDataset(tokens, (tokens + 1) % 20), batch_size=4), loss=loss,
+        optimizer=optim.AdamW(model.parameters(), lr=0.3), epochs=20, metrics=[perplexity], progress=False,
+    )  # fmt: skip
+    assert history.epochs[-1]["perplexity"] < 1.5

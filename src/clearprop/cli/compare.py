@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.records import check_page, noting
-from clearprop.lens.layout import DIM, HEADING, VALUE, Line, Span, cells, fits, in_columns
+from clearprop.lens.layout import DIM, HEADING, VALUE, Line, Span, cells, fits, in_columns, wrapped
 from clearprop.train.comparing import opening, write_comparison
 from clearprop.train.comparison import Comparison, Group, RowOfCells, gather
 
@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> None:
 def table(comparison: Comparison, width: int) -> list[Line]:
     """The comparison in styled lines: a column for each run, in as many parts as it takes to fit the width."""
     lines: list[Line] = [[Span(f"{run.key}  ", VALUE), Span(run.name)] for run in comparison.runs]
-    lines += [[], [Span(opening(comparison))]]
+    lines += [[], *wrapped([Span(opening(comparison))], width, hang=0)]
     groups = [*comparison.results, *([comparison.settings] if comparison.settings.rows else [])]
     start = 0
     while start < len(comparison.runs):

@@ -35,7 +35,7 @@ from clearprop.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dr
 from clearprop.nn.embedding import Embedding, EmbeddingBag
 from clearprop.nn.hooks import HookHandle
 from clearprop.nn.interpolation import CircularPad2d, ReflectionPad2d, ReplicationPad2d, Upsample, ZeroPad2d
-from clearprop.nn.linear import Flatten, Identity, Linear, Maxout
+from clearprop.nn.linear import Flatten, Identity, Linear, Maxout, Unflatten
 from clearprop.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -210,6 +210,7 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
+    "Unflatten",
     "Upsample",
     "ZeroPad2d",
     "functional",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop import functional
-from clearprop.array import flatten
+from clearprop.array import arange, reshape
+from clearprop.array.promotion import normalize_axis
 from clearprop.dtypes import to_numpy
-from clearprop.errors import UsageError
+from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
 from clearprop.nn.module import Module
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor
+from clearprop.tensor import Parameter, Tensor, as_tensor
 
 
 class Linear(Module):
@@ -118,23 +120,62 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """All axes from ``start_dim`` on as one: (N, C, H, W) -> (N, C H W).
+    """The axes from ``start_dim`` to ``end_dim`` as one: (N, C, H, W) -> (N, C H W).
 
     >>> import clearprop as cp
     >>> cp.nn.Flatten()(cp.ones((5, 1, 28, 28))).shape
     (5, 784)
     """
 
-    def __init__(self, start_dim: int = 1) -> None:
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim = start_dim
+        self.end_dim = end_dim
 
     def forward(self, x: Any) -> Tensor:
-        """The same elements in fewer axes."""
-        return flatten(x, self.start_dim)
+        """The same elements in fewer axes.
+
+        Raises:
+            ShapeError: if x has no such axes, or the first comes after the last.
+        """
+        tensor = as_tensor(x)
+        start, end = (normalize_axis(axis, tensor.ndim, "Flatten") for axis in (self.start_dim, self.end_dim))
+        if start > end:
+            raise ShapeError(f"Flatten: start_dim={start} comes after end_dim={end} (x has shape {tensor.shape})")
+        joined = math.prod(tensor.shape[start : end + 1])
+        return reshape(tensor, (*tensor.shape[:start], joined, *tensor.shape[end + 1 :]))
 
     def extra_repr(self) -> str:
-        """Its argument, if it is not the usual one."""
-        return "" if self.start_dim == 1 else f"start_dim={self.start_dim}"
+        """Its arguments, if they are not the usual ones."""
+        settings = {"start_dim": (self.start_dim, 1), "end_dim": (self.end_dim, -1)}
+        return ", ".join(f"{label}={value}" for label, (value, usual) in settings.items() if value != usual)
+
+
+class Unflatten(Module):
+    """One axis as several: the opposite of `Flatten`. One of the lengths may be -1 and follows from the others.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Unflatten(1, (8, 7, 7))(cp.ones((5, 392))).shape
+    (5, 8, 7, 7)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, x: Any) -> Tensor:
+        """The same elements in more axes.
+
+        Raises:
+            ShapeError: if they are not as many.
+        """
+        tensor = as_tensor(x)
+        axis = normalize_axis(self.dim, tensor.ndim, "Unflatten")
+        lengths = reshape(arange(tensor.shape[axis]), self.unflattened_size).shape
+        return reshape(tensor, (*tensor.shape[:axis], *lengths, *tensor.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 def check_sizes(name: str, **sizes: Any) -> None:

@@ -66,7 +66,7 @@ class MaxPool(_Pool):
     """
 
     formula = Formula(
-        r"z_t = \max_k x_{t + k}", (r"\bar x_i = \sum_t \bar z_t \odot [i \text{ is the first maximum of window } t]",)
+        r"z = \max_{\mathit{window}} x", (r"\bar x = \bar z \text{ at the first maximum of each window}",)
     )
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
@@ -98,7 +98,7 @@ class MaxPoolPositions(_Pool):
     Of several largest elements the first; of elements of which some are NaN, the first NaN.
     """
 
-    formula = Formula(r"z_t = \operatorname{arg\,max}_k x_{t + k}")
+    formula = Formula(r"z = \operatorname{arg\,max}_{\mathit{window}} x")
     differentiable = False
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
@@ -186,7 +186,7 @@ def _first_inside(count: int, axis: int, moves: Moves) -> Array:
 class SumPool(_Pool):
     """z = the sum of the elements of x in each place of the window."""
 
-    formula = Formula(r"z_t = \sum_k x_{t + k}", (r"\bar x_i = \sum_{t : i \in t} \bar z_t",))
+    formula = Formula(r"z = \sum_{\mathit{window}} x", (r"\bar x = \operatorname{spread} \bar z",))
     linear = True
 
     def compute(self, x: Value, *, window: Lengths, moves: Moves) -> Value:
@@ -206,7 +206,7 @@ class SpreadPool(_Pool):
     (N, C, *places) -> (N, C, *lengths).
     """
 
-    formula = Formula(r"z_i = \sum_{t : i \in t} x_t", (r"\bar x_t = \sum_k \bar z_{t + k}",))
+    formula = Formula(r"z = \operatorname{spread} x", (r"\bar x = \sum_{\mathit{window}} \bar z",))
     linear = True
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:

@@ -198,7 +198,7 @@ def on_paper(heights: Sequence[float]) -> list[float]:
     [22.0, 37.0, 60.0]
     """
     order = sorted(range(len(heights)), key=heights.__getitem__)
-    step = min(LABEL_HEIGHT, (HEIGHT - BOTTOM - TOP) / max(len(heights) - 1, 1))
+    step = min(float(LABEL_HEIGHT), (HEIGHT - BOTTOM - TOP) / max(len(heights) - 1, 1))
     placed = list(heights)
     for place, index in enumerate(order):
         placed[index] = max(placed[index], TOP + step * place)

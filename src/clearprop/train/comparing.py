@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.train.charts import Chart, line_chart
-from clearprop.train.comparison import Comparison, gather
+from clearprop.train.comparison import ComparedRun, Comparison, gather
 from clearprop.train.figures import VALIDATION, label
 from clearprop.train.history import History
 from clearprop.train.pages import date, ticks, unbroken, write_page
@@ -72,11 +72,17 @@ def opening(comparison: Comparison) -> str:
     for row in (row for group in comparison.results for row in group.rows):
         best = [place for place, cell in enumerate(row.cells) if cell.best]
         if best:
-            names = " and ".join(f"{comparison.runs[place].key} ({comparison.runs[place].name})" for place in best)
             cell = row.cells[best[0]]
             where = f", in {cell.detail}" if cell.detail and len(best) == 1 else ""
-            return f"{names} {'has' if len(best) == 1 else 'have'} {row.best_in}: {cell.text}{where}."
+            who = _listed([comparison.runs[place] for place in best])
+            return f"{who} {'has' if len(best) == 1 else 'have'} {row.best_in}: {cell.text}{where}."
     return "The runs do not differ in any figure that has a better and a worse."
+
+
+def _listed(runs: Sequence[ComparedRun]) -> str:
+    """Runs in a sentence, with their names if they are few."""
+    names = [f"{run.key} ({run.name})" if len(runs) < 3 else run.key for run in runs]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def overlays(comparison: Comparison) -> list[Overlay]:

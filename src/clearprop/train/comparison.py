@@ -171,8 +171,9 @@ def _names(runs: Sequence[str | os.PathLike[str] | History]) -> list[str]:
             short.append(one.name)
             long.append(one.name)
         else:
-            folder = _file(Path(one)).absolute().parent if _file(Path(one)).name == FILE_NAME else Path(one)
-            short.append(folder.name)
+            file = _file(Path(one)).absolute()
+            name = file.parent.name if file.name == FILE_NAME else file.stem
+            short.append(name)
             long.append(str(one))
     return [name if short.count(name) == 1 else whole for name, whole in zip(short, long, strict=True)]
 
@@ -252,9 +253,11 @@ def _row(
     text: str, figure_of: str, name: str, values: Sequence[float | None], details: Sequence[str] = ()
 ) -> RowOfCells:
     """A row of figures; the best are marked if there are different ones."""
-    finite = [value for value in values if value is not None and math.isfinite(value)]
+    given = [value for value in values if value is not None]
+    finite = [value for value in given if math.isfinite(value)]
+    differ = len(set(finite)) > 1 or 0 < len(finite) < len(given)
     mode = better(name)
-    best = {"min": min, "max": max}[mode](finite) if mode and len(set(finite)) > 1 else None
+    best = {"min": min, "max": max}[mode](finite) if mode and differ else None
     return RowOfCells(
         text,
         [

@@ -95,7 +95,8 @@ class Example:
         if not all(isinstance(text, str) for text in (one.truth, one.answer, one.picture, one.text)):
             raise ValueError("an example has no text where one belongs")
         numbers = {name: record[name] for name in ("loss", "probability", "truth_probability")}
-        return replace(one, **{name: decoded(value) for name, value in numbers.items() if value is not None})
+        read: dict[str, Any] = {name: decoded(value) for name, value in numbers.items() if value is not None}
+        return replace(one, **read)
 
 
 @dataclass(eq=False)

@@ -55,7 +55,14 @@ def constant(dtype: Any, value: Any, lanes: int = 1) -> ir.Constant:
     if kind.kind == "u":  # LLVM has no sign: the same bits
         plain = int(np.asarray(plain, kind).view(f"i{kind.itemsize}"))
     scalar = ir.Constant(scalar_type(kind), plain)
-    return scalar if lanes == 1 else ir.Constant(ir.VectorType(scalar.type, lanes), [scalar] * lanes)
+    return scalar if lanes == 1 else _Repeated(ir.VectorType(scalar.type, lanes), [scalar] * lanes)
+
+
+class _Repeated(ir.Constant):
+    """A vector of equal constants, which as text is as short as one of them: LLVM reads much text."""
+
+    def _get_reference(self) -> str:
+        return f"splat ({self.constant[0]})"
 
 
 def index(value: int) -> ir.Constant:

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.arena import Lifetime, aligned, plan
-from clearprop.compiler.native.code import I8, I64, POINTER, Code, Value, index
+from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Value, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
@@ -49,6 +49,7 @@ class LoopWriter:
         buffers: of the operands, then of the outputs that somebody needs.
         scratch_bytes: memory for the values of one step.
         is_native: whether all of the body has native code.
+        may_fail: whether a kernel of the body looks at indices; the first step that finds a bad one is the last.
     """
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine, make: MakeWriter) -> None:
@@ -65,6 +66,7 @@ class LoopWriter:
         made = [make(self.inner, part, machine) for part in self.inner.kernels]
         self.is_native = all(writer is not None for writer in made) and not self._is_empty()
         self.writers = [writer for writer in made if writer is not None]
+        self.may_fail = any(getattr(writer, "may_fail", False) for writer in self.writers)
         if self.is_native:
             self._place()
 
@@ -136,7 +138,7 @@ class LoopWriter:
                 writer.write(module, known[writer.key])
             self.names.append(known[writer.key])
         self.module, self.prefix, self.copies = module, name, dict[Any, str]()
-        code = Code.function(module, name, [POINTER] * (len(self.buffers) + 1))
+        code = Code.function(module, name, [POINTER] * (len(self.buffers) + 1), I1 if self.may_fail else VOID)
         *buffers, self.scratch = code.builder.function.args
         self.place_of = dict(zip(self.buffers, buffers, strict=True))
         self.operand_at = [self._operand(code, i, view) for i, view in enumerate(self.operands)]
@@ -145,7 +147,10 @@ class LoopWriter:
         for i, pointer in enumerate(ends):
             if i in self.stored:
                 self._move(code, pointer, self.place_of[self.stored[i]], self._spec(self.stored[i]).nbytes)
-        code.builder.ret_void()
+        if self.may_fail:
+            code.builder.ret(ir.Constant(I1, 0))
+        else:
+            code.builder.ret_void()
 
     def _operand(self, code: Code, i: int, view: View) -> Value:
         """Where an operand begins; copied into order of rows if it lies otherwise."""
@@ -182,7 +187,10 @@ class LoopWriter:
         scratch = self._in_scratch(code, self.inner_scratch)
         for writer, name in zip(self.writers, self.names, strict=True):
             extra = [scratch] if getattr(writer, "scratch_bytes", 0) else []
-            b.call(self.module.globals[name], [*(pointers[node] for node in writer.buffers), *extra])
+            failed = b.call(self.module.globals[name], [*(pointers[node] for node in writer.buffers), *extra])
+            if getattr(writer, "may_fail", False):
+                with b.if_then(failed, likely=False):
+                    b.ret(failed)
         outputs = inner.program.outputs
         for place, node in enumerate(outputs[self.body.carries :]):
             view = inner.views[node]

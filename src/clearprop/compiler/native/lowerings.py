@@ -11,6 +11,7 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.moving import Concat, Pad, Reshape
 from clearprop.graph import Node
 
 
@@ -32,7 +33,11 @@ class Writer(Protocol):
         """Write the function: it takes a pointer for each of the buffers, and, if it needs any, to scratch memory."""
 
 
-NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {}
+NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
+    "concat": Concat.of,
+    "pad": Pad.of,
+    "reshape": Reshape.of,
+}
 """By the name of a primitive that is a kernel of its own: makes its writer, or returns None for a case it has no code
 for (another dtype, an operand that lies in another order), which NumPy then computes."""
 

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from tests.reference.modules.cases import ModuleCase, numbers
+from tests.reference.modules.cases import ModuleCase, numbers, of_function
 
 X1, X2, X3 = numbers(2, 2, 7), numbers(2, 2, 6, 5), numbers(1, 2, 4, 3, 5)
 TIES = np.round(numbers(2, 2, 6, 5))  # -1, 0 and 1: several largest elements in most windows
-
-
-def function(name: str, *args: Any, **arguments: Any) -> Callable[[Any], Any]:
-    """A function of either side as a module."""
-
-    def make(nn: Any) -> Any:
-        class Called(nn.Module):  # type: ignore[misc]
-            def forward(self, x: Any) -> Any:
-                return getattr(nn.functional, name)(x, *args, **arguments)
-
-        return Called()
-
-    return make
-
-
-def called(name: str, x: Any, *args: Any, **arguments: Any) -> ModuleCase:
-    """A function of an image; its arguments are for the label alone."""
-    return ModuleCase(name, {"args": args, **arguments}, (x,), make=function(name, *args, **arguments))
 
 
 MAXIMUM = [
@@ -68,10 +47,10 @@ MEAN = [
 AROUND = [
     *[ModuleCase(name, {"padding": (1, 2, 3, 0)}, (X2,)) for name in ("ZeroPad2d", "ReflectionPad2d")],
     *[ModuleCase(name, {"padding": 2}, (X2,)) for name in ("ReplicationPad2d", "CircularPad2d")],
-    called("pad", X2, [1, -1, 0, 2], value=2.5),
-    called("pad", X3, [1, 0, 2, 1, 0, 3], mode="reflect"),
-    called("pad", X3, [1, 0, 2, 3, 0, 3], mode="replicate"),
-    called("pad", X1, [3, 7], mode="circular"),
+    of_function("pad", (X2,), pad=[1, -1, 0, 2], value=2.5),
+    of_function("pad", (X3,), pad=[1, 0, 2, 1, 0, 3], mode="reflect"),
+    of_function("pad", (X3,), pad=[1, 0, 2, 3, 0, 3], mode="replicate"),
+    of_function("pad", (X1,), pad=[3, 7], mode="circular"),
 ]
 
 RESAMPLED = [
@@ -85,12 +64,20 @@ RESAMPLED = [
         for size, aligned in (((9, 3), False), ((9, 3), True), ((1, 7), True))
     ],
     ModuleCase("Upsample", {"scale_factor": 1.5, "mode": "trilinear"}, (X3,)),
-    called("interpolate", X2, scale_factor=0.6, mode="area"),
+    of_function("interpolate", (X2,), scale_factor=0.6, mode="area"),
 ]
 
 COLUMNS = [
-    called("unfold", X2, (2, 3), dilation=(2, 1), padding=1, stride=(1, 2)),
-    called("fold", numbers(2, 12, 9), (5, 6), (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2)),
+    of_function("unfold", (X2,), kernel_size=(2, 3), dilation=(2, 1), padding=1, stride=(1, 2)),
+    of_function(
+        "fold",
+        (numbers(2, 12, 9),),
+        output_size=(5, 6),
+        kernel_size=(2, 3),
+        dilation=(2, 1),
+        padding=(0, 1),
+        stride=(1, 2),
+    ),
 ]
 
 CASES = [*MAXIMUM, *MEAN, *AROUND, *RESAMPLED, *COLUMNS]
