@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from clearprop.errors import TraceError
+from clearprop.errors import ComputationError, TraceError
 from clearprop.graph import Node, leaf, state, take_number
 from clearprop.primitive import Primitive, Spec, Value, spec_of, tracing
 from clearprop.primitives.control import item, stop_gradient
@@ -86,11 +86,19 @@ class Program:
         """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again)."""
         known: dict[Any, Value] = dict(self.constants)
         known.update(zip(self.inputs, values, strict=True))
-        for node in self.order:
-            assert node.primitive is not None
-            known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
-            for done in self._last_use.get(node, ()):
-                del known[done]
+        outer = state.position, state.module
+        try:
+            for node in self.order:
+                assert node.primitive is not None
+                state.position, state.module = node.position, node.module  # what is recorded is of the same line
+                known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
+                for done in self._last_use.get(node, ()):
+                    del known[done]
+        except ComputationError as error:
+            error.where = node.where or error.where
+            raise
+        finally:
+            state.position, state.module = outer
         outputs = [known[node] for node in self.outputs]
         if any(isinstance(value, Tensor) for value in values):  # a constant is a tensor among tensors, too
             return [value if isinstance(value, Tensor) else Tensor(value) for value in outputs]

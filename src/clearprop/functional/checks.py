@@ -1,7 +1,7 @@
 """What checks of arguments share: what to call an argument, and whether positions in a table are all inside.
 
 Positions are words of a vocabulary, or labels of classes. Under ``vmap`` the checks look at the whole batch. Where a
-function is traced there are no numbers yet to look at, and nothing is checked.
+function is traced there are no numbers yet to look at: the check becomes part of the program, and of every run of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from clearprop import primitives
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.autodiff.batching import innermost, levels_of
-from clearprop.errors import DTypeError, RangeError
+from clearprop.errors import DTypeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Cell, Tensor
 
@@ -54,25 +55,22 @@ def all_inside(positions: Tensor, count: int) -> bool:
     return array is not None and (not array.size or int(array.view(np.uint64).max()) < count)
 
 
-def outside(positions: Tensor, count: int) -> list[int]:
-    """The positions that are none of 0 to count - 1."""
-    array = known_values(positions)
-    return [] if array is None else [int(one) for one in array[(array < 0) | (array >= count)]]
+def check_inside(name: str, label: str, positions: Tensor, count: int, what: str, hint: str) -> Tensor:
+    """The same positions; a RangeError that names the first of them that is not one of 0 to count - 1.
 
-
-def check_inside(name: str, label: str, positions: Tensor, count: int, what: str, hint: str) -> None:
-    """Raise RangeError, naming the first that is outside, unless every position is one of 0 to count - 1.
+    Where a function is traced, what is returned is checked in every run.
 
     Args:
         name: of the operation.
         label: of its argument.
         what: what there are ``count`` of, such as ``"num_embeddings"``.
     """
+    says = f"{name}: {label} has {{wrong}}, which is not one of 0 to {count - 1}: {what} is {count}{{more}}"
+    return checked_inside(positions, count, says, hint)
+
+
+def checked_inside(positions: Tensor, count: int, message: str, hint: str) -> Tensor:
+    """The same with a message of its own, see `clearprop.primitives.indexing.InRange`."""
     if all_inside(positions, count):
-        return
-    wrong = outside(positions, count)
-    if wrong:
-        more = f" (and {len(wrong) - 1} more such)" if len(wrong) > 1 else ""
-        raise RangeError(
-            f"{name}: {label} has {wrong[0]}, which is not one of 0 to {count - 1}: {what} is {count}{more}", hint=hint
-        )
+        return positions
+    return primitives.in_range(positions, count=count, message=message, hint=hint)

@@ -26,9 +26,9 @@ from clearprop.array import (
     where,
 )
 from clearprop.array.promotion import ArrayLike, as_float, cast_to
-from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
+from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.functional.activations import log_softmax
-from clearprop.functional.checks import all_inside, outside
+from clearprop.functional.checks import all_inside, checked_inside
 from clearprop.functional.losses import check_reduction, reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
@@ -118,8 +118,7 @@ def _pick(name: str, rows: Tensor, labels: Tensor, factors: Tensor | None, ignor
     kept = None
     if 0 <= ignore_index < classes or not all_inside(labels, classes):
         kept = not_equal(labels, ignore_index)
-        labels = where(kept, labels, 0)
-        _check_labels(name, labels, classes)
+        labels = _checked_labels(name, where(kept, labels, 0), classes)
     numbers = Tensor(np.arange(rows.shape[0]))
     values: Tensor = primitives.gather(rows, numbers, labels)
     weights: Tensor | None = None if factors is None else primitives.gather(factors, labels)
@@ -130,14 +129,10 @@ def _pick(name: str, rows: Tensor, labels: Tensor, factors: Tensor | None, ignor
     return _Picked(values, weights, kept)
 
 
-def _check_labels(name: str, labels: Tensor, classes: int) -> None:
-    wrong = outside(labels, classes)
-    if wrong:
-        count = f" (and {len(wrong) - 1} more such labels)" if len(wrong) > 1 else ""
-        raise RangeError(
-            f"{name}: in target, label {wrong[0]} is not one of {classes} classes, which are 0 to {classes - 1}{count}",
-            hint="labels count from 0; give the last layer as many outputs as there are classes",
-        )
+def _checked_labels(name: str, labels: Tensor, classes: int) -> Tensor:
+    says = f"{name}: in target, label {{wrong}} is not one of {classes} classes, which are 0 to {classes - 1}{{more}}"
+    hint = "labels count from 0; give the last layer as many outputs as there are classes"
+    return checked_inside(labels, classes, says, hint)
 
 
 def _spread_loss(rows: Tensor, totals: Tensor, factors: Tensor | None) -> Tensor:

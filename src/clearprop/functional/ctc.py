@@ -40,7 +40,7 @@ from clearprop.array import (
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, expand
 from clearprop.autodiff import scan
 from clearprop.errors import RangeError, ShapeError, TraceError
-from clearprop.functional.checks import as_positions, check_inside, known_values, outside, single_values
+from clearprop.functional.checks import as_positions, check_inside, checked_inside, known_values, single_values
 from clearprop.functional.losses import reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
@@ -109,7 +109,7 @@ def _finish(losses: Tensor, lengths: Tensor, reduction: str, zero_infinity: bool
 def _losses(logs: Tensor, targets: Tensor, steps: Tensor, lengths: Tensor, blank: int) -> Tensor:
     """(T, N, C), (N, L), (N,), (N,) -> (N,)."""
     times, sequences, classes = logs.shape
-    _check_lengths("input_lengths", steps, sequences, times, "the number of times T")
+    steps = _checked_lengths("input_lengths", steps, sequences, times, "the number of times T")
     if not 0 <= blank < classes:
         raise RangeError(f"ctc_loss: blank={blank} is not one of {classes} classes, which are 0 to {classes - 1}")
     labels = _padded(targets, lengths, sequences, classes, blank)  # (N, L)
@@ -168,11 +168,11 @@ def _padded(targets: Tensor, lengths: Tensor, sequences: int, classes: int, blan
             "one after the other"
         )
     width = targets.shape[1]
-    _check_lengths("target_lengths", lengths, sequences, width, "the number of labels L")
+    lengths = _checked_lengths("target_lengths", lengths, sequences, width, "the number of labels L")
     is_label = less(Tensor(np.arange(width)), reshape(lengths, (sequences, 1)))
     other = 0 if blank else min(1, classes - 1)
-    checked = where(is_label, targets, other)
-    check_inside("ctc_loss", "targets", checked, classes, "C", "log_probs needs an axis 2 as long as there are classes")
+    hint = "log_probs needs an axis 2 as long as there are classes"
+    targets = check_inside("ctc_loss", "targets", where(is_label, targets, other), classes, "C", hint)
     blanks = known_values(logical_and(is_label, equal(targets, blank)))
     if blanks is not None and blanks.any():
         raise RangeError(
@@ -199,9 +199,8 @@ def _in_rows(targets: Tensor, lengths: Tensor, sequences: int) -> Tensor:
     return primitives.gather(targets, Tensor(np.minimum(places, targets.size - 1)))
 
 
-def _check_lengths(name: str, lengths: Tensor, sequences: int, most: int, what: str) -> None:
+def _checked_lengths(name: str, lengths: Tensor, sequences: int, most: int, what: str) -> Tensor:
     if lengths.shape != (sequences,):
         raise ShapeError(f"ctc_loss: {name} has shape {lengths.shape}; log_probs has {sequences} sequences (axis 1)")
-    wrong = outside(lengths, most + 1)
-    if wrong:
-        raise RangeError(f"ctc_loss: {name} has {wrong[0]}; {what} is {most}", hint=f"lengths from 0 to {most}")
+    says = f"ctc_loss: {name} has {{wrong}}; {what} is {most}{{more}}"
+    return checked_inside(lengths, most + 1, says, f"lengths from 0 to {most}")

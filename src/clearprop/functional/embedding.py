@@ -32,7 +32,7 @@ from clearprop.array import (
 )
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.errors import RangeError, ShapeError, TraceError, UsageError
-from clearprop.functional.checks import as_positions, check_inside, single_values
+from clearprop.functional.checks import as_positions, check_inside, checked_inside, single_values
 from clearprop.functional.distances import vector_norm
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Cell, Tensor, as_tensor
@@ -207,6 +207,8 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
         raise ShapeError(f"embedding_bag: offsets have shape {starts.shape}; they must be a vector")
     given, count = single_values(starts), positions.shape[0]
     if given is None:
+        says = f"embedding_bag: an offset is {{wrong}}; x has {count} positions{{more}}"
+        starts = checked_inside(starts, count + 1, says, f"offsets from 0 to {count}")
         return starts[:-1] if include_last_offset else starts
     if given.size and (given[0] != 0 or given[-1] > count or (np.diff(given) < 0).any()):
         raise RangeError(
@@ -250,10 +252,8 @@ def _checked_positions(name: str, x: ArrayLike, count: int) -> Tensor:
     positions = as_positions(name, "x", as_tensor(x))
     if name == "embedding_bag" and positions.ndim not in (1, 2):
         raise ShapeError(f"{name}: x has shape {positions.shape}; it must be (B, L), or (N,) with offsets")
-    check_inside(
-        name, "x", positions, count, "num_embeddings", "as many rows as there are words: nn.Embedding(vocabulary, …)"
-    )
-    return positions
+    hint = "as many rows as there are words: nn.Embedding(vocabulary, …)"
+    return check_inside(name, "x", positions, count, "num_embeddings", hint)
 
 
 def padding_row(name: str, padding_idx: int | None, count: int) -> int | None:

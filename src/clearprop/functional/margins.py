@@ -159,7 +159,7 @@ def multi_margin_loss(
             f"multi_margin_loss: x has shape {x.shape}, target has shape {t.shape}; they must be (N, C) and (N,)"
         )
     classes = x.shape[-1]
-    check_inside("multi_margin_loss", "target", t, classes, "C", "labels count from 0")
+    t = check_inside("multi_margin_loss", "target", t, classes, "C", "labels count from 0")
     rows, labels = reshape(x, (-1, classes)) if x.ndim == 1 else x, reshape(t, (t.size,))
     right: Tensor = primitives.gather(rows, Tensor(np.arange(rows.shape[0])), labels)  # (N,)
     hinges = relu(add(subtract(rows, reshape(right, (-1, 1))), margin))

@@ -53,7 +53,7 @@ from clearprop.primitives.exponential import (
     sigmoid,
     sqrt,
 )
-from clearprop.primitives.indexing import add_along_axis, gather, scatter_add, scatter_set, take_along_axis
+from clearprop.primitives.indexing import add_along_axis, gather, in_range, scatter_add, scatter_set, take_along_axis
 from clearprop.primitives.logic import (
     cast,
     ceil,
@@ -158,6 +158,7 @@ __all__ = [
     "greater_equal",
     "hypot",
     "identity",
+    "in_range",
     "isfinite",
     "isinf",
     "isnan",

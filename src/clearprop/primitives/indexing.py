@@ -18,7 +18,7 @@ from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Primitive, Spec, Value, numpy_dtype, register
 from clearprop.primitives.arithmetic import add, where
-from clearprop.primitives.families import INTEGERS, check_kind, spread
+from clearprop.primitives.families import INTEGERS, OneInput, check_kind, spread
 from clearprop.primitives.logic import equal
 from clearprop.primitives.shaping import inverse_permutation, reshape
 
@@ -36,6 +36,34 @@ def batch_positions(shape: tuple[int, ...]) -> Any:
     """For index arrays of that shape, whose first axis is the batch: which example each entry belongs to."""
     positions = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
     return np.broadcast_to(positions, shape)
+
+
+class InRange(OneInput):
+    """z = x, positions from 0 to ``count`` - 1; an error if one of them is not, a negative one either.
+
+    Where a function is traced the positions are not known yet: this looks at them in every run.
+
+    Attributes of the operation:
+        message: what the error says; ``{wrong}`` is the first such position, ``{more}`` how many others there are.
+        hint: what to try.
+    """
+
+    formula = Formula(r"z = x,\ 0 \le x < \mathit{count}")
+    differentiable = False
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        check_kind(self.name, INTEGERS, x=inputs[0])
+        return inputs[0]
+
+    def compute(self, x: Value, *, count: int, message: str, hint: str) -> Value:
+        wrong = x[(x < 0) | (x >= count)]
+        if wrong.size:
+            more = f" (and {wrong.size - 1} more such)" if wrong.size > 1 else ""
+            raise RangeError(message.format(wrong=int(wrong.flat[0]), more=more), hint=hint)
+        return x
+
+    def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
+        return attributes
 
 
 class Gather(Primitive):
@@ -276,6 +304,7 @@ class AddAlongAxis(Primitive):
         return inputs[0].size
 
 
+in_range = register(InRange())
 gather = register(Gather())
 scatter_add = register(ScatterAdd())
 scatter_set = register(ScatterSet())

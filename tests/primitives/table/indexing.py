@@ -19,6 +19,20 @@ def gather_case(label: str, x: tuple[int, ...], index: tuple[int, ...], count: i
     )
 
 
+FIVE = {"count": 5, "message": "{wrong} of 5{more}", "hint": ""}
+
+
+declare(
+    "in_range",
+    [
+        Case(str(list(shape)), lambda random, shape=shape: [positions(random, 5, shape)], FIVE)
+        for shape in ((), (6,), (2, 3), (2, 0))
+    ],
+    lambda x, **_: x,
+    takes="iu",
+    wrong=(Wrong(DTypeError, (f64(4),), FIVE),),
+)
+
 declare(
     "gather",
     [

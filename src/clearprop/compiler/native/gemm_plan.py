@@ -161,12 +161,14 @@ class _Planner:
         axes = self.axes
         kernel, rows, vectors = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
         columns = _whole_runs(axes.columns.count, vectors * self.lanes)
-        slow, fast, chunk = self._passes(vectors, tiles(rows))
+        is_packed = self._packs_b()
+        slow, fast, chunk = self._passes(vectors, tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
-        pack_b, cost_b = self._pack_b(vectors, depth)
+        pack_b, cost_b = self._pack_b(vectors, depth) if is_packed else (None, 0.0)
         pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
         row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
-        width = max(1, PACKED_BYTES // self.itemsize // max(1, depth * vectors * self.lanes))
+        block = PACKED_BYTES if self.total_rows > 256 else PACKED_BYTES // 8
+        width = max(1, block // self.itemsize // max(1, depth * vectors * self.lanes))
         outer = count(axes.outer)
         return Plan(
             self.product,
@@ -222,14 +224,23 @@ class _Planner:
 
     # Blocks -----------------------------------------------------------------------------------------------------------
 
-    def _passes(self, vectors: int, row_tiles: int) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
-        """Which blocks come one after the other, which are summed within a tile, and what depth at a time."""
+    def _passes(
+        self, vectors: int, column_tiles: int, *, is_packed: bool
+    ) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
+        """Which blocks come one after the other, which are summed within a tile, and what depth at a time.
+
+        A panel of b should stay in the cache while it meets all rows. If b is not packed and meets few rows, it is
+        better read in the order of memory: all columns of a few rows of it.
+        """
         blocks, depth = self.axes.blocks, self.axes.depth.count
         limit = PANEL_BYTES // self.itemsize // (vectors * self.lanes)
-        if self.is_dot or row_tiles * count(self.axes.inner) <= 4 or depth * count(blocks) <= limit * 3 // 2:
+        if not is_packed:
+            limit = 256 if self.total_rows > 32 else 8 if self._is_aliased() else 16
+            if column_tiles < 4 or self._size_of_b() <= 4 * PANEL_BYTES:
+                limit = max(1, depth * count(blocks))
+        if self.is_dot or depth * count(blocks) <= limit * 3 // 2:
             return (), blocks, depth
-        fast = len(blocks)
-        inside = depth
+        fast, inside = len(blocks), depth
         while fast and inside * blocks[fast - 1].count <= limit * 3 // 2:
             fast -= 1
             inside *= blocks[fast].count
@@ -237,6 +248,15 @@ class _Planner:
             return blocks[:fast], blocks[fast:], depth
         parts = -(-depth // limit)
         return blocks, (), -(-depth // parts // 4) * 4
+
+    def _size_of_b(self) -> int:
+        """Bytes of what is multiplied for one item of the outer batch."""
+        return self.axes.columns.count * self.axes.depth.count * count(self.axes.blocks) * self.itemsize
+
+    def _is_aliased(self) -> bool:
+        """Whether the rows of b compete for the same few places in the cache."""
+        stride = abs(self.axes.depth.b) * self.itemsize
+        return stride >= 2048 and min(stride % 4096, -stride % 4096) < 64
 
     def _block_of_a(self, rows: tuple[Run, ...], depth: int, *, packed: bool) -> tuple[int, int]:
         """How many tiles of rows, and how many items of the inner batch."""
@@ -250,21 +270,28 @@ class _Planner:
 
     # Packing ----------------------------------------------------------------------------------------------------------
 
-    def _pack_b(self, vectors: int, depth: int) -> tuple[Packing | None, float]:
-        axes, width = self.axes, vectors * self.lanes
-        elements = axes.columns.count * axes.depth.count * count(axes.blocks)
+    def _packs_b(self) -> bool:
+        """Whether b is packed: it has to if it does not lie right, it had better if its rows meet many rows of a."""
+        axes = self.axes
+        if axes.depth.count == 0 or axes.columns.count == 0:
+            return False
         if self.is_dot:
-            if axes.depth.b == 1 or elements == 0:
-                return None, 0.0
+            return axes.depth.b != 1
+        if axes.columns.b != 1:
+            return True
+        if self._size_of_b() <= PANEL_BYTES // 2:
+            return False
+        is_whole = axes.depth.b % self.lanes == 0 and axes.columns.count % self.lanes == 0
+        return self.total_rows > (8 if self._is_aliased() else 256 if is_whole else 96)
+
+    def _pack_b(self, vectors: int, depth: int) -> tuple[Packing, float]:
+        axes, width = self.axes, vectors * self.lanes
+        elements = self._size_of_b() // self.itemsize
+        if self.is_dot:
             stride = _padded(depth)
             return Packing(self.lanes * stride, stride, 1), 2.0 * elements
-        packing = Packing(width * depth, 1, width)
-        if axes.columns.b != 1:
-            return packing, elements * (0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.5)
-        far = axes.depth.b * self.itemsize >= 512 or axes.columns.count % self.lanes
-        if far and self.total_rows >= 48 and axes.depth.count >= 32:
-            return packing, elements * 0.2
-        return None, 0.0
+        step = 0.2 if axes.columns.b == 1 else 0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.5
+        return Packing(width * depth, 1, width), step * elements
 
     def _pack_a(
         self, rows: tuple[Run, ...], columns: tuple[Run, ...], fast: tuple[Walk, ...], chunk: int

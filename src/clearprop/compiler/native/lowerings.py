@@ -7,6 +7,14 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
+from clearprop.compiler.native.indexing import (
+    AddAlongAxis,
+    Gather,
+    InRange,
+    ScatterAdd,
+    ScatterSet,
+    TakeAlongAxis,
+)
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
@@ -34,9 +42,15 @@ class Writer(Protocol):
 
 
 NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
+    "add_along_axis": AddAlongAxis.of,
     "concat": Concat.of,
+    "gather": Gather.of,
+    "in_range": InRange.of,
     "pad": Pad.of,
     "reshape": Reshape.of,
+    "scatter_add": ScatterAdd.of,
+    "scatter_set": ScatterSet.of,
+    "take_along_axis": TakeAlongAxis.of,
 }
 """By the name of a primitive that is a kernel of its own: makes its writer, or returns None for a case it has no code
 for (another dtype, an operand that lies in another order), which NumPy then computes."""

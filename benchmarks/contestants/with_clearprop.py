@@ -1,0 +1,28 @@
+"""clearprop, eager or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import clearprop as cp
+from clearprop import nn, optim
+from contestants.modules import check_names, fed, training_step
+from workloads.base import Workload
+
+
+def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
+    """One step of training, and the loss before it."""
+    training = workload.training
+    network = workload.network(cp)
+    check_names(workload, network)
+    network.load_state_dict(workload.weights(), strict=False, layout="torch")
+    optimizer = getattr(optim, training.optimizer)(network.parameters(), **training.settings)
+    step = training_step(cp, workload, network, optimizer, partial(workload.module_loss, cp, network))
+    if variant == "compile":
+        step = cp.compile(step, executor="native")
+    return fed(workload, step, cp.asarray)
+
+
+assert nn  # clearprop.nn, which the networks are made of

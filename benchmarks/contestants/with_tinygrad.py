@@ -1,0 +1,127 @@
+"""tinygrad on the CPU: the whole step is captured by its compiler. It needs clang."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from contestants import CLANGS
+from contestants.functional import Weights, clipped, starting_values, updated
+from contestants.modules import fed
+from workloads.base import Array, Workload
+
+os.environ.setdefault("DEV", "CPU")
+os.environ.setdefault("CC", next(filter(None, map(shutil.which, CLANGS))))
+
+from tinygrad import Tensor, TinyJit  # noqa: E402
+
+
+class Ops:
+    """Operations. Images are N, C, H, W and weights [out, in], as in PyTorch."""
+
+    channels_last = False
+    scans = False
+    relu = staticmethod(Tensor.relu)
+    softplus = staticmethod(Tensor.softplus)
+    split = staticmethod(partial(Tensor.chunk, dim=-1))
+    cross_entropy = staticmethod(Tensor.cross_entropy)
+
+    @staticmethod
+    def gelu(x: Tensor) -> Tensor:
+        return 0.5 * x * (1 + (x * 0.5**0.5).erf())
+
+    @staticmethod
+    def linear(w: Weights, name: str, x: Tensor) -> Tensor:
+        return x.linear(w[f"{name}.weight"].T, w.get(f"{name}.bias"))
+
+    @staticmethod
+    def conv(w: Weights, name: str, x: Tensor, stride: int = 1) -> Tensor:
+        return x.conv2d(w[f"{name}.weight"], w.get(f"{name}.bias"), stride=stride, padding=1)
+
+    @staticmethod
+    def max_pool(x: Tensor) -> Tensor:
+        return x.max_pool2d(2)
+
+    @staticmethod
+    def mean_of_image(x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+    @staticmethod
+    def more_channels(x: Tensor, stride: int, more: int) -> Tensor:
+        return x[:, :, ::stride, ::stride].pad(((0, 0), (0, more), (0, 0), (0, 0)))
+
+    @staticmethod
+    def batch_norm(w: Weights, name: str, x: Tensor) -> Tensor:
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        w.keep_statistics(name, mean, variance, x.numel() // x.shape[1])
+        return x.batchnorm(w[f"{name}.weight"], w[f"{name}.bias"], mean, (variance + 1e-5).rsqrt())
+
+    @staticmethod
+    def layer_norm(w: Weights, name: str, x: Tensor) -> Tensor:
+        return x.layernorm(eps=1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    @staticmethod
+    def embedding(w: Weights, name: str, ids: Tensor) -> Tensor:
+        return w[f"{name}.weight"][ids]
+
+    @staticmethod
+    def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        return q.scaled_dot_product_attention(k, v, is_causal=True).transpose(1, 2)
+
+    @staticmethod
+    def lstm(w: Weights, name: str, x: Tensor) -> Tensor:
+        into, hidden = w[f"{name}.weight_ih_l0"].T, w[f"{name}.weight_hh_l0"].T
+        shares = x.linear(into, w[f"{name}.bias_ih_l0"] + w[f"{name}.bias_hh_l0"])
+        h = c = Tensor.zeros(x.shape[1], hidden.shape[0])
+        outputs = []
+        for t in range(x.shape[0]):
+            i, f, g, o = (shares[t] + h @ hidden).chunk(4, dim=-1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            outputs.append(h)
+        return Tensor.stack(*outputs)
+
+
+def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
+    """One step of training, and the loss before it."""
+    training = workload.training
+
+    def convert(name: str, array: Array) -> Tensor:
+        return Tensor(array).contiguous().realize()
+
+    weights, buffers, moments = starting_values(workload, Ops, convert)
+    count = Tensor.ones(()).contiguous().realize()
+    names = list(weights)
+
+    @TinyJit
+    def train(*batch: Tensor) -> Tensor:
+        w = Weights(weights, buffers)
+        loss = workload.loss(Ops, w, *batch)
+        grads = dict(zip(names, loss.gradient(*weights.values()), strict=True))
+        grads = clipped(training, grads, Tensor.sqrt, lambda x: x.minimum(1.0))
+        new_weights, new_moments = updated(training, weights, grads, moments, count, Tensor.sqrt)
+        changed = [
+            old[name].assign(new[name])
+            for old, new in ((weights, new_weights), (moments, new_moments), (buffers, w.updated))
+            for name in new
+        ]
+        return loss.realize(*changed, count.assign(count + 1))
+
+    def step(*batch: Tensor) -> Any:
+        return _Loss(train(*batch))
+
+    return fed(workload, step, partial(convert, ""))
+
+
+class _Loss:
+    """A loss that is a number when somebody asks for one."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self._loss = loss
+
+    def __float__(self) -> float:
+        return float(self._loss.item())

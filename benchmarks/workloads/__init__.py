@@ -1,0 +1,54 @@
+"""What is trained, by name, in the order of the table; and the same in small, to see whether everything works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from workloads.base import Workload
+from workloads.cnn import CNN_
+from workloads.gpt import GPT_
+from workloads.lstm import LSTM_
+from workloads.mlp import MLP_, TINY_MLP, WIDE_MLP, deep_chain, eagerly
+from workloads.resnet import RESNET
+from workloads.word2vec import WORD2VEC
+
+_LONG_COMPILATION = "compiling takes minutes"
+_FROM_1000 = dict.fromkeys(("torch-compile", "mlx", "tinygrad"), _LONG_COMPILATION)
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        TINY_MLP,
+        MLP_,
+        WIDE_MLP,
+        CNN_,
+        RESNET,
+        LSTM_,
+        GPT_,
+        WORD2VEC,
+        deep_chain(10, {}),
+        deep_chain(100, {}),
+        deep_chain(1_000, _FROM_1000),
+        deep_chain(10_000, _FROM_1000),
+        *map(eagerly, (TINY_MLP, MLP_, WIDE_MLP)),
+    )
+}
+
+_SMALL: dict[str, dict[str, Any]] = {
+    "mlp": {"sizes": (20, 16, 16, 10), "batch": 8},
+    "wide-mlp": {"sizes": (20, 32, 32, 10), "batch": 16},
+    "cnn": {"side": 8, "batch": 4},
+    "resnet": {"side": 8, "batch": 4, "blocks": 2},
+    "lstm": {"steps": 5, "width": 16, "batch": 3},
+    "gpt": {"steps": 8, "width": 16, "layers": 2, "heads": 2, "vocabulary": 32, "batch": 3},
+    "word2vec": {"vocabulary": 100, "width": 16, "batch": 50, "text_length": 2_000, "units": (50, "word")},
+    "chain-100": {"sizes": (8,) * 101},
+    "chain-1000": {"sizes": (8,) * 201},
+    "chain-10000": {"sizes": (8,) * 301},
+}
+
+
+def small(workload: Workload) -> Workload:
+    """The same with so little to do that it only shows whether everything works."""
+    return replace(workload, **_SMALL.get(workload.name.removesuffix("-eager"), {}))

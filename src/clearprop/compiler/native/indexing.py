@@ -1,0 +1,329 @@
+"""Kernels that read or write at positions that are themselves data.
+
+All positions are looked at before anything is written: if one of them is out of range the kernel says so, and the
+program stops. What cannot be out of range (`bound`) is not looked at again. A negative position counts from the end.
+What is added to one place is added in the order of the positions, always.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from clearprop.compiler.native.code import I1, I64, Code, Value, constant, index
+from clearprop.compiler.native.copying import copy, fill, load
+from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.single import Array, NodeWriter, at, fail_if, joined, moved, nest, spans
+from clearprop.graph import Node
+
+_BOUNDED_BY_AXES = frozenset({"argmax", "argmin", "argsort", "argtopk"})
+
+
+def bound(node: Node) -> int | None:
+    """What the positions that a node computes are smaller than, without being negative; None if that is not known."""
+    operand = node.parents[0] if node.parents else None
+    if node.name == "in_range":
+        return int(node.attributes["count"])
+    if operand is None:
+        return None
+    if node.name in _BOUNDED_BY_AXES:
+        axis = node.attributes["axes"][0] if "axes" in node.attributes else node.attributes["axis"]
+        return operand.shape[axis]
+    return math.prod(operand.shape[2:]) if node.name == "max_pool_positions" else None
+
+
+class _AtPositions(NodeWriter):
+    """Operands from `first_index` on are positions along axes of these `lengths`.
+
+    Attributes:
+        known: for each of them, whether it is known to be from 0 to length - 1.
+    """
+
+    first_index = 1
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.known = [
+            self._is_known(fusion, view.source, length)
+            for view, length in zip(self.views[self.first_index :], self.lengths(), strict=True)
+        ]
+        self.may_fail = not all(self.known)
+        self.key = (*self.key, *self.known)
+
+    def lengths(self) -> Sequence[int]:
+        """Of the axes that the positions point into."""
+        raise NotImplementedError
+
+    def _is_known(self, fusion: Fusion, source: Node, length: int) -> bool:
+        array = fusion.program.constants.get(source)
+        if array is not None:
+            return not array.size or bool(0 <= array.min() and array.max() < length)
+        most = bound(source)
+        return most is not None and most <= length
+
+    def is_native(self) -> bool:
+        """Sums of booleans are left to NumPy."""
+        return super().is_native() and self.node.dtype.kind != "b"
+
+    def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        """Look at the positions, then move the numbers."""
+        for positions, length, known in zip(operands[self.first_index :], self.lengths(), self.known, strict=True):
+            if not known:
+                fail_if(code, self.any_outside(code, positions, length))
+        self.move(code, operands, output)
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        """Write the code that reads and writes, all positions being in range."""
+        raise NotImplementedError
+
+    def any_outside(self, code: Code, positions: Array, length: int, *, may_be_negative: bool = True) -> Value:
+        """A bit: whether a position is not one of -length (or 0) to length - 1. Each element is looked at once."""
+        once = tuple(1 if step == 0 else n for n, step in zip(positions.shape, positions.strides, strict=True))
+        shape, (steps,) = joined(once, positions.strides)
+        dtype, is_signed = positions.dtype, positions.dtype.kind == "i"
+        b, found = code.builder, code.builder.alloca(I1)
+        b.store(ir.Constant(I1, 0), found)
+        step = steps[-1] if steps else 1
+        low = length if is_signed and may_be_negative else 0
+
+        def row(place: list[Integer]) -> None:
+            start = moved(code, positions.pointer, dtype, at(code, place, steps))
+
+            def body(i: Integer, lanes: int) -> None:
+                values = load(code, moved(code, start, dtype, at(code, [i], [step])), dtype, step, lanes)
+                wide = _widened(code, values, dtype, lanes)
+                above = b.icmp_unsigned(
+                    ">=", b.add(wide, constant(np.int64, low, lanes)), constant(np.int64, low + length, lanes)
+                )
+                b.store(b.or_(b.load(found, typ=I1), _any_lane(code, above)), found)
+
+            lanes = self.machine.lanes(np.int64) if step == 1 else 1
+            spans(code, shape[-1] if shape else 1, lanes, body, may_repeat=True)
+
+        nest(code, shape[:-1], row)
+        return b.load(found, typ=I1)
+
+    def position(self, code: Code, positions: Array, offset: Integer, which: int) -> Value:
+        """One position, counted from 0."""
+        b, dtype = code.builder, positions.dtype
+        value = _widened(code, code.load(moved(code, positions.pointer, dtype, offset), dtype), dtype, 1)
+        if self.known[which] or dtype.kind == "u":
+            return value
+        from_the_end = b.add(value, index(self.lengths()[which]))
+        return b.select(b.icmp_signed("<", value, index(0)), from_the_end, value)
+
+
+def _widened(code: Code, value: Value, dtype: np.dtype[Any], lanes: int) -> Value:
+    """As integers of 64 bits."""
+    if dtype.itemsize == 8:
+        return value
+    kind = I64 if lanes == 1 else ir.VectorType(I64, lanes)
+    return code.builder.sext(value, kind) if dtype.kind == "i" else code.builder.zext(value, kind)
+
+
+def _any_lane(code: Code, bits: Value) -> Value:
+    """Whether a bit is set in any lane."""
+    if not isinstance(bits.type, ir.VectorType):
+        return bits
+    together = ir.IntType(bits.type.count)
+    return code.builder.icmp_unsigned("!=", code.builder.bitcast(bits, together), ir.Constant(together, 0))
+
+
+class InRange(_AtPositions):
+    """The positions themselves, none of them negative."""
+
+    first_index = 0
+
+    def lengths(self) -> Sequence[int]:
+        return [self.attributes["count"]]
+
+    def settings(self) -> tuple[Any, ...]:
+        return (self.attributes["count"],)
+
+    def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        (x,) = operands
+        if not self.known[0]:
+            fail_if(code, self.any_outside(code, x, self.attributes["count"], may_be_negative=False))
+        copy(code, self.machine, x, output)
+
+
+# Whole rows -----------------------------------------------------------------------------------------------------------
+
+
+class _Rows(_AtPositions):
+    """Positions for the first axes of an array whose other axes are taken whole: a row for each."""
+
+    def each_row(
+        self, code: Code, indices: Sequence[Array], table: Array, rows: Array, count: int, body: Any
+    ) -> None:
+        """Call the body with a row of the table and the row that belongs to it, one position after the other.
+
+        Args:
+            table: the array that the positions point into.
+            rows: those that stand one after the other.
+            count: how many of its axes are those of the positions.
+        """
+        shape, steps = joined(indices[0].shape, rows.strides[:count], *(one.strides for one in indices))
+        integers = Integers(code)
+
+        def row(place: list[Integer]) -> None:
+            offset: Integer = 0
+            for which, (positions, strides) in enumerate(zip(indices, steps[1:], strict=True)):
+                value = self.position(code, positions, at(code, place, strides), which)
+                offset = integers.add(offset, integers.times(value, table.strides[which]))
+            body(
+                table.part(len(indices)).moved(code, offset),
+                rows.part(count).moved(code, at(code, place, steps[0])),
+            )
+
+        def several(place: list[Integer]) -> None:
+            spans(code, shape[-1], 1, lambda i, _: row([*place, i]))
+
+        if shape and math.prod(rows.shape[count:]) == 1:
+            nest(code, shape[:-1], several)
+        else:
+            nest(code, shape, row)
+
+
+class Gather(_Rows):
+    """Rows of x, copied one after the other."""
+
+    def lengths(self) -> Sequence[int]:
+        return self.views[0].shape[: len(self.views) - 1]
+
+    def is_native(self) -> bool:
+        return NodeWriter.is_native(self)
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        x, *indices = operands
+        axes = len(indices[0].shape)
+        self.each_row(code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write))
+
+
+class ScatterAdd(_Rows):
+    """Zeros, to which rows are added one after the other."""
+
+    def lengths(self) -> Sequence[int]:
+        return self.attributes["shape"][: len(self.views) - 1]
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        x, *indices = operands
+        fill(code, self.machine, output)
+        if x.size:
+            axes = len(indices[0].shape)
+            self.each_row(code, indices, output, x, axes, lambda total, row: add(code, self.machine, row, total))
+
+
+def add(code: Code, machine: Machine, x: Array, total: Array) -> None:
+    """Add an array to another one, element by element."""
+    dtype, b = x.dtype, code.builder
+    shape, (steps, total_steps) = joined(x.shape, x.strides, total.strides)
+    step, total_step = (steps[-1], total_steps[-1]) if shape else (1, 1)
+    width = machine.lanes(dtype) if total_step == 1 and step in (0, 1) else 1
+
+    def row(place: list[Integer]) -> None:
+        read = moved(code, x.pointer, dtype, at(code, place, steps))
+        written = moved(code, total.pointer, dtype, at(code, place, total_steps))
+
+        def body(i: Integer, lanes: int) -> None:
+            value = load(code, moved(code, read, dtype, at(code, [i], [step])), dtype, step, lanes)
+            target = moved(code, written, dtype, at(code, [i], [total_step]))
+            before = code.load(target, dtype, lanes)
+            code.store(b.fadd(before, value) if dtype.kind == "f" else b.add(before, value), target, dtype)
+
+        spans(code, shape[-1] if shape else 1, width, body)
+
+    nest(code, shape[:-1], row)
+
+
+class ScatterSet(_AtPositions):
+    """A copy of x, in which y is put in place, one number after the other."""
+
+    first_index = 2
+
+    def lengths(self) -> Sequence[int]:
+        return self.views[0].shape
+
+    def is_native(self) -> bool:
+        return NodeWriter.is_native(self)
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        x, y, positions = (operands[0], operands[1].as_bits(), operands[2])
+        output = output.as_bits()
+        copy(code, self.machine, x, output)
+
+        def one(i: Integer, _: int) -> None:
+            place = self.position(code, positions, at(code, [i], positions.strides), 0)
+            value = code.load(moved(code, y.pointer, y.dtype, at(code, [i], y.strides)), y.dtype)
+            code.store(value, moved(code, output.pointer, output.dtype, place), output.dtype)
+
+        spans(code, y.size, 1, one)
+
+
+# Along an axis --------------------------------------------------------------------------------------------------------
+
+
+class _AlongAxis(_AtPositions):
+    """A position for each element, along one axis."""
+
+    def each(self, code: Code, positions: Array, table: Array, other: Array, body: Any) -> None:
+        """Call the body with a part of the table and the part of the other array that belongs to it.
+
+        They are single elements, or, where neighbours share their position, all of these.
+        """
+        axis = self.attributes["axis"]
+        along = table.strides[axis] if table.shape[axis] != 1 else 0
+        rest = tuple(0 if i == axis else step for i, step in enumerate(table.strides))
+        shape, steps = joined(positions.shape, positions.strides, rest, other.strides)
+        shared = 1 if shape and steps[0][-1] == 0 and steps[1][-1] != 0 else 0
+        integers, outer = Integers(code), len(shape) - shared
+
+        def one(place: list[Integer]) -> None:
+            value = self.position(code, positions, at(code, place, steps[0]), 0)
+            offset = integers.add(integers.times(value, along), at(code, place, steps[1]))
+            parts = [
+                Array(array.pointer, array.dtype, shape[outer:], stride[outer:]).moved(code, start)
+                for array, stride, start in (
+                    (table, steps[1], offset),
+                    (other, steps[2], at(code, place, steps[2])),
+                )
+            ]
+            body(*parts)
+
+        if shared or not shape:
+            nest(code, shape[:outer], one)
+        else:
+            nest(code, shape[:-1], lambda place: spans(code, shape[-1], 1, lambda i, _: one([*place, i])))
+
+
+class TakeAlongAxis(_AlongAxis):
+    """Elements of x, each from its own position."""
+
+    def lengths(self) -> Sequence[int]:
+        return [self.views[0].shape[self.attributes["axis"]]]
+
+    def is_native(self) -> bool:
+        return NodeWriter.is_native(self)
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        x, positions = operands
+        self.each(code, positions, x, output, lambda read, write: copy(code, self.machine, read, write))
+
+
+class AddAlongAxis(_AlongAxis):
+    """Zeros, to which each element is added at its own position."""
+
+    def lengths(self) -> Sequence[int]:
+        return [self.attributes["length"]]
+
+    def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        x, positions = operands
+        fill(code, self.machine, output)
+        if x.size:
+            self.each(code, positions, output, x, lambda total, part: add(code, self.machine, part, total))
