@@ -3,102 +3,214 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from select import select
 from statistics import median
+from typing import Any
+
+from contestants import CONTESTANTS
+from limit import Limit
 
 _FOLDER = Path(__file__).parent
-_SHORTEST_ROUND = 0.05  # seconds; shorter ones are not timed well
 _LOSS_TOLERANCE = 2e-3  # relative; float32 in another order of summation
+_FAR_BEHIND = 4.0  # times as slow as the fastest: then a few rounds are enough
+_FEW_ROUNDS = 3
+_PAUSE = 0.01  # seconds, in which threads of the last one that still spin come to rest
 
 
 class ContestError(Exception):
     """A contestant failed, or did other work than the rest."""
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How long to measure.
+
+    Attributes:
+        rounds: turns of each contestant.
+        seconds: at least, for a round.
+        patience: seconds in which a contestant must be ready.
+        threads: of each contestant.
+        small: whether to shrink the workloads, to see only whether everything works.
+    """
+
+    rounds: int = 15
+    seconds: float = 0.05
+    patience: float = 120.0
+    threads: int = 1
+    small: bool = False
+
+
 class Worker:
     """A contestant at work on one workload, in its own process."""
 
-    def __init__(self, contestant: str, workload: str) -> None:
+    def __init__(self, contestant: str, workload: str, rules: Rules) -> None:
         self.contestant = contestant
-        command = [sys.executable, str(_FOLDER / "worker.py"), contestant, workload]
+        self._folder = tempfile.TemporaryDirectory(prefix="clearprop-bench-")
+        self._errors = Path(self._folder.name, "errors").open("w+", errors="replace")
+        arguments = [contestant, workload, str(rules.threads), *(["--small"] if rules.small else [])]
         self._process = subprocess.Popen(
-            command, cwd=_FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(_FOLDER / "worker.py"), *arguments],
+            cwd=_FOLDER,
+            env=_environment(contestant, rules.threads, self._folder.name),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
         )
-        ready = json.loads(self._answer())
-        self.first_step: float = ready["first_step"]
-        self.losses: list[float] = ready["losses"]
+        assert self._process.stdout is not None
+        if not select([self._process.stdout], [], [], rules.patience)[0]:
+            self.kill()
+            raise ContestError(f"not ready after {rules.patience:g} s")
+        self.ready: dict[str, Any] = json.loads(self._answer())
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
-        assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            raise ContestError(f"{self.contestant} stopped:\n{self._process.stderr.read()[-2000:]}")
+            self._errors.seek(0)
+            reason = self._errors.read().strip()[-1500:]
+            self.kill()
+            raise ContestError(f"stopped:\n{reason}")
         return line
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
     def run(self, steps: int) -> float:
         """Seconds for so many steps."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
+        self._tell(str(steps))
         return float(self._answer())
 
     def stop(self) -> int:
         """End the process; its peak memory in bytes."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._tell("")
         peak = int(self._answer())
-        self._process.wait()
+        self.kill()
         return peak
+
+    def kill(self) -> None:
+        """End the process if it has not ended, and take its files away."""
+        self._process.kill()
+        self._process.wait()
+        self._errors.close()
+        self._folder.cleanup()
 
 
 @dataclass
 class Result:
-    """What one contestant reached on one workload."""
+    """What one contestant reached on one workload.
+
+    Attributes:
+        failure: why there are no figures.
+        rounds: seconds for a unit of work, such as a step.
+        first_step: seconds until the first step was done, from the start of the process on.
+        compile: those of them that went into compiling: the first step's beyond a usual one's.
+        losses: of the first steps.
+    """
 
     contestant: str
-    rounds: list[float] = field(default_factory=list)  # seconds per step
-    first_step: float = 0.0
+    failure: str = ""
+    rounds: list[float] = field(default_factory=list)
+    first_step: float = math.nan
+    compile: float = math.nan
     peak_bytes: int = 0
+    losses: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """Seconds per step: the median of the rounds."""
-        return median(self.rounds)
+        """Seconds for a unit: the median of the rounds."""
+        return median(self.rounds) if self.rounds else math.inf
 
 
-def contest(workload: str, contestants: list[str], rounds: int) -> list[Result]:
-    """Let contestants take turns on a workload.
-
-    Raises:
-        ContestError: if one fails, or their losses part.
-    """
-    workers = [Worker(contestant, workload) for contestant in contestants]
-    _compare_losses(workers)
-    steps = [_steps_for_a_round(worker) for worker in workers]
-    results = [Result(worker.contestant, first_step=worker.first_step) for worker in workers]
-    for _ in range(rounds):
-        for worker, count, result in zip(workers, steps, results, strict=True):
-            result.rounds.append(worker.run(count) / count)
-    for worker, result in zip(workers, results, strict=True):
-        result.peak_bytes = worker.stop()
+def contest(workload: str, names: Sequence[str], rules: Rules, limit: Limit | None) -> list[Result]:
+    """Let contestants take turns on a workload; who fails has a `Result` that says why."""
+    results = [Result(name) for name in names]
+    workers: dict[str, Worker] = {}
+    try:
+        for result in results:
+            _start(result, workload, rules, workers)
+        _compare_losses(results)
+        steps = {name: _steps_for_a_round(worker, rules.seconds) for name, worker in workers.items()}
+        for turn in range(rules.rounds):
+            for result in _still_in(results, turn):
+                time.sleep(_PAUSE)
+                count = steps[result.contestant]
+                worker = workers[result.contestant]
+                result.rounds.append(worker.run(count) / (count * worker.ready["units"]))
+            if limit is not None:
+                limit.measure()
+        for result in results:
+            if result.contestant in workers:
+                result.peak_bytes = workers.pop(result.contestant).stop()
+    finally:
+        for worker in workers.values():
+            worker.kill()
     return results
 
 
-def _compare_losses(workers: list[Worker]) -> None:
-    first = workers[0]
-    for other in workers[1:]:
-        for step, (a, b) in enumerate(zip(first.losses, other.losses, strict=True)):
-            if abs(a - b) > _LOSS_TOLERANCE * max(abs(a), abs(b)):
-                raise ContestError(f"step {step}: {first.contestant} has loss {a}, {other.contestant} {b}")
+def _start(result: Result, workload: str, rules: Rules, workers: dict[str, Worker]) -> None:
+    try:
+        worker = workers[result.contestant] = Worker(result.contestant, workload, rules)
+    except ContestError as error:
+        result.failure = str(error)
+        return
+    ready = worker.ready
+    result.first_step = ready["import"] + ready["build"] + ready["first"]
+    result.compile = max(ready["first"] - ready["usual"], 0.0)
+    result.losses = ready["losses"]
 
 
-def _steps_for_a_round(worker: Worker) -> int:
-    steps = 1
-    while (taken := worker.run(steps)) < _SHORTEST_ROUND:
-        steps = max(2 * steps, int(1.2 * steps * _SHORTEST_ROUND / max(taken, 1e-9)))
+def _compare_losses(results: list[Result]) -> None:
+    """Name in each result whose losses are not those of most; a NaN is a loss that cannot be compared."""
+    known = [result for result in results if result.losses and not math.isnan(result.losses[0])]
+    if not known:
+        return
+    usual = [median(losses) for losses in zip(*(result.losses for result in known), strict=True)]
+    for result in known:
+        for step, (own, expected) in enumerate(zip(result.losses, usual, strict=True)):
+            if not abs(own - expected) <= _LOSS_TOLERANCE * abs(expected):
+                result.failure = f"other work: in step {step} its loss is {own:.6g}, and {expected:.6g} is usual"
+                break
+
+
+def _still_in(results: list[Result], turn: int) -> list[Result]:
+    """Who has another turn: all without a failure, and after a few rounds all who are not far behind."""
+    running = [result for result in results if not result.failure]
+    if turn < _FEW_ROUNDS:
+        return running
+    fastest = min((result.seconds for result in running), default=0.0)
+    return [result for result in running if result.seconds <= _FAR_BEHIND * fastest]
+
+
+def _steps_for_a_round(worker: Worker, seconds: float) -> int:
+    """So many that a round is long enough; this warms up too."""
+    steps = max(1, int(seconds / worker.ready["usual"]))
+    while (taken := worker.run(steps)) < seconds:
+        steps = max(steps + 1, int(1.2 * steps * min(seconds / max(taken, 1e-9), 100.0)))
     return steps
+
+
+def _environment(contestant: str, threads: int, folder: str) -> dict[str, str]:
+    """As many threads for all, and caches that are empty."""
+    threaded = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CLEARPROP_THREADS")
+    return {
+        **os.environ,
+        **dict.fromkeys(threaded, str(threads)),
+        "XDG_CACHE_HOME": folder,
+        "TORCHINDUCTOR_CACHE_DIR": folder,
+        "TMPDIR": folder,
+        **CONTESTANTS[contestant].environment(),
+    }
+
+

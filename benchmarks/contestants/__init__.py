@@ -13,7 +13,7 @@ from workloads.base import Workload
 
 OURS = "clearprop"
 OURS_EAGER = "clearprop-eager"
-CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
+_CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,17 @@ class Contestant:
         """What is not on this machine and must be, or nothing."""
         if not importlib.util.find_spec(self.package):
             return f"{self.package} is not installed"
-        if self.package == "tinygrad" and not any(map(shutil.which, CLANGS)):
+        if self.package == "tinygrad" and not _clang():
             return "tinygrad needs clang"
         return ""
+
+    def environment(self) -> dict[str, str]:
+        """Variables that the library goes by."""
+        return {"DEV": "CPU", "CC": _clang()} if self.package == "tinygrad" else {}
+
+
+def _clang() -> str:
+    return next(filter(None, map(shutil.which, _CLANGS)), "")
 
 
 CONTESTANTS = {

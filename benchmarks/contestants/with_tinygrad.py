@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from contestants import CLANGS
 from contestants.functional import Weights, clipped, starting_values, updated
 from contestants.modules import fed
+from tinygrad import Tensor, TinyJit
 from workloads.base import Array, Workload
-
-os.environ.setdefault("DEV", "CPU")
-os.environ.setdefault("CC", next(filter(None, map(shutil.which, CLANGS))))
-
-from tinygrad import Tensor, TinyJit  # noqa: E402
 
 
 class Ops:

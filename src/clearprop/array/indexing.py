@@ -95,7 +95,7 @@ def _expand_entry(entry: Any, lengths: tuple[int, ...]) -> list[Any]:
             f"an index must be integers, a range, booleans, None or '...'; this one is {entry!r}"[:200],
             hint="x[index.astype(cp.int64)]",
         )
-    if array.ndim == 0 and type(array) in (np.ndarray, Tensor):
+    if array.ndim == 0 and isinstance(array.array if type(array) is Tensor else array, (np.ndarray, np.generic)):
         return [int(np.asarray(array))]
     return [array]
 

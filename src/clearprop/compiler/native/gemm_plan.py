@@ -167,9 +167,10 @@ class _Planner:
         pack_b, cost_b = self._pack_b(vectors, depth) if is_packed else (None, 0.0)
         pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
         row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
-        block = PACKED_BYTES if self.total_rows > 256 else PACKED_BYTES // 8
+        block = PACKED_BYTES if self.total_rows > 128 else PACKED_BYTES // 8
         width = max(1, block // self.itemsize // max(1, depth * vectors * self.lanes))
-        outer = count(axes.outer)
+        passes = count(slow) * -(-axes.depth.count // max(1, chunk))
+        cost_c = 0.0 if axes.columns.c == 1 else 4.0 * axes.rows.count * axes.columns.count * passes
         return Plan(
             self.product,
             axes,
@@ -186,7 +187,7 @@ class _Planner:
             items,
             pack_a,
             pack_b,
-            outer * (count(axes.inner) * kernel + cost_b + count(axes.inner) * cost_a),
+            count(axes.outer) * (cost_b + count(axes.inner) * (kernel + cost_a + cost_c)),
         )
 
     # Tiles: the estimate is in cycles of a processor that does two multiplications of vectors and two loads in each ----
@@ -194,7 +195,6 @@ class _Planner:
     def _spread_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         depth = self.axes.depth.count * count(self.axes.blocks)
         most = -(-self.axes.columns.count // self.lanes)
-        store = 1.0 if self.axes.columns.c == 1 else 1.5 * self.lanes
         for vectors in range(1, min(most, self.machine.registers - 3) + 1):
             most_rows = (self.machine.registers - 1 - vectors) // vectors
             if most_rows < 1 and vectors > self.machine.registers - 4:
@@ -206,19 +206,18 @@ class _Planner:
                     for c in columns:
                         wide = -(-c.size // self.lanes)
                         step = max(r.size * wide / 2, (r.size + wide) / 2, 4.0)
-                        once = 8 + r.size * wide * store
+                        once = 8 + r.size * wide
                         cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
                 yield cost, rows, vectors
 
     def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         depth = count(self.axes.blocks) * -(-self.axes.depth.count // self.lanes)
-        store = 1.0 if self.axes.columns.c == 1 else 1.5 * self.lanes
         most_rows = max(1, min(4, (self.machine.registers - 3) // self.lanes))
         for size in range(1, min(most_rows, max(1, self.axes.rows.count)) + 1):
             rows, cost = _even_runs(self.axes.rows.count, size), 0.0
             for r in rows:
                 step = max(r.size * self.lanes / 2, (r.size + self.lanes) / 2, 4.0)
-                once = 8 + r.size * (2.5 * self.lanes + store)
+                once = 8 + 2.5 * r.size * self.lanes
                 cost += (r.last - r.first) * (depth * step + once)
             yield cost * -(-self.axes.columns.count // self.lanes), rows, 1
 
@@ -282,7 +281,7 @@ class _Planner:
         if self._size_of_b() <= PANEL_BYTES // 2:
             return False
         is_whole = axes.depth.b % self.lanes == 0 and axes.columns.count % self.lanes == 0
-        return self.total_rows > (8 if self._is_aliased() else 256 if is_whole else 96)
+        return self.total_rows > (8 if self._is_aliased() else 256 if is_whole and axes.depth.a == 1 else 96)
 
     def _pack_b(self, vectors: int, depth: int) -> tuple[Packing, float]:
         axes, width = self.axes, vectors * self.lanes

@@ -7,12 +7,13 @@ instruction. Like the kernels, it knows no difference between one number and a v
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.code import Code, Value, constant, value_type
+from clearprop.compiler.native.code import I32, Code, Value, constant, scalar_type, value_type
 
 DType = np.dtype[Any]
 BOOL = np.dtype(np.bool_)
@@ -242,19 +243,70 @@ class Number:
         return b.icmp_unsigned("!=", b.bitcast(self.value, together), ir.Constant(together, 0))
 
 
-def polynomial(x: Number, coefficients: Sequence[float]) -> Number:
-    """The value at x of a polynomial, lowest power first.
+class ByType(NamedTuple):
+    """Coefficients of a polynomial, lowest power first, for either floating-point type."""
 
-    By Estrin's scheme: pairs of neighbours are joined, and then pairs of pairs, so that little waits for each other.
+    single: Sequence[float]
+    double: Sequence[float]
+
+    def at(self, x: Number) -> Number:
+        """The value of the polynomial.
+
+        By Estrin's scheme: neighbours are joined, and then neighbours of these, so that little waits for each other.
+        """
+        terms = [x.constant(value) for value in (self.single if x.dtype == SINGLE.dtype else self.double)]
+        power = x
+        while True:
+            pairs = [power.fma(high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+            terms = pairs if len(terms) % 2 == 0 else [*pairs, terms[-1]]
+            if len(terms) == 1:
+                return terms[0]
+            power = power * power
+
+
+def parts(x: Number, value: Fraction, count: int) -> list[float]:
+    """A constant as a sum of so many numbers of the type of x, each the nearest to what is left."""
+    found = []
+    for _ in range(count):
+        found.append(float(np.asarray(float(value), x.dtype)))
+        value -= Fraction(found[-1])
+    return found
+
+
+def exactly(*doubles: float) -> Fraction:
+    """A constant that one number is not enough for."""
+    return sum(map(Fraction, doubles), Fraction(0))
+
+
+def where_rare(
+    condition: Number, value: Number, otherwise: Callable[[], Number]
+) -> Number:
+    """``value`` where the condition is false, else what ``otherwise`` gives, which is computed only if it is needed.
+
+    A jump, unlike `Number.choose`.
     """
-    terms = [x.constant(coefficient) for coefficient in coefficients]
-    power = x
-    while len(terms) > 1:
-        pairs = [power.fma(high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
-        terms = pairs if len(terms) % 2 == 0 else [*pairs, terms[-1]]
-        power = power * power if len(terms) > 1 else power
-    return terms[0]
+    b = condition.code.builder
+    before, rare, after = b.block, b.append_basic_block("rare"), b.append_basic_block("after")
+    b.cbranch(condition.any(), rare, after).set_weights([1, 10_000])
+    b.position_at_end(rare)
+    chosen = condition.choose(otherwise(), value)
+    b.branch(after)
+    rare = b.block
+    b.position_at_end(after)
+    joined = b.phi(value.value.type)
+    joined.add_incoming(value.value, before)
+    joined.add_incoming(chosen.value, rare)
+    return Number(value.code, joined, value.dtype, value.lanes)
 
 
-Function = Callable[..., Number]
-"""Of numbers, which all have one dtype."""
+def lane_by_lane(intrinsic: str, *operands: Number) -> Number:
+    """A function of the C library, called for each lane: ``sin`` and the like, or ``frem``, which is ``fmod``."""
+    first = operands[0]
+    b, scalar = first.code.builder, scalar_type(first.dtype)
+    result = first.value
+    for lane in range(first.lanes):
+        at = ir.Constant(I32, lane)
+        numbers = [x.value if first.lanes == 1 else b.extract_element(x.value, at) for x in operands]
+        number = b.frem(*numbers) if intrinsic == "frem" else first.code.intrinsic(intrinsic, *numbers)
+        result = number if first.lanes == 1 else b.insert_element(result, number, at)
+    return first._made(result)
