@@ -115,7 +115,7 @@ class Result:
         failure: why there are no figures.
         rounds: seconds for a unit of work, such as a step.
         first_step: seconds until the first step was done, from the start of the process on.
-        compile: those of them that went into compiling: the first step's beyond a usual one's.
+        compile: seconds that the first steps took beyond what the last of them took: some compile in the second too.
         losses: of the first steps.
     """
 
@@ -166,8 +166,9 @@ def _start(result: Result, workload: str, rules: Rules, workers: dict[str, Worke
         result.failure = str(error)
         return
     ready = worker.ready
-    result.first_step = ready["import"] + ready["build"] + ready["first"]
-    result.compile = max(ready["first"] - ready["usual"], 0.0)
+    steps = ready["steps"]
+    result.first_step = ready["import"] + ready["build"] + steps[0]
+    result.compile = max(sum(steps) - len(steps) * steps[-1], 0.0)
     result.losses = ready["losses"]
 
 
@@ -195,7 +196,7 @@ def _still_in(results: list[Result], turn: int) -> list[Result]:
 
 def _steps_for_a_round(worker: Worker, seconds: float) -> int:
     """So many that a round is long enough; this warms up too."""
-    steps = max(1, int(seconds / worker.ready["usual"]))
+    steps = max(1, int(seconds / worker.ready["steps"][-1]))
     while (taken := worker.run(steps)) < seconds:
         steps = max(steps + 1, int(1.2 * steps * min(seconds / max(taken, 1e-9), 100.0)))
     return steps

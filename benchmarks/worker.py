@@ -38,15 +38,15 @@ def main() -> None:
     imported = time.perf_counter()
     step = import_module(f"contestants.{entry.library}").make_step(task, entry.variant)
     built = time.perf_counter()
-    losses = [float(step())]
-    first = time.perf_counter()
-    losses += [float(step()) for _ in range(_LOSSES_COMPARED - 1)]
-    usual = (time.perf_counter() - first) / (_LOSSES_COMPARED - 1)
+    losses, seconds = [], []
+    for _ in range(_LOSSES_COMPARED):
+        begun = time.perf_counter()
+        losses.append(float(step()))
+        seconds.append(time.perf_counter() - begun)
     ready = {
         "import": imported - started,
         "build": built - imported,
-        "first": first - built,
-        "usual": usual,
+        "steps": seconds,
         "losses": losses,
         "units": getattr(step, "units", task.units[0]),
     }

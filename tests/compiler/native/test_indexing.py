@@ -134,21 +134,21 @@ FUNCTIONS: dict[str, Function] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("at", [0, 1, 13, 63, 66, 69])
-@pytest.mark.parametrize("dtype", ["int64", "int32", "int8"])
-def test_an_index_out_of_range(name: str, at: int, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["int64", "int8"])
+def test_an_index_out_of_range(name: str, dtype: str) -> None:
     """Wherever it stands, it is found; and the next run, with good indices, is right."""
     x, good = np.arange(70.0), (np.arange(70) % 50).astype(dtype)
-    compiled = native(FUNCTIONS[name], x, good)
+    good[7] = -70
+    compiled = same(FUNCTIONS[name], x, good)
     assert compiled.by_numpy() == []
-    for wrong in (70, -71, 100):
-        index = good.copy()
-        index[at] = wrong
-        with pytest.raises(cp.RangeError, match=f"{wrong} is out of bounds"):
-            compiled([x, index])
-    same(FUNCTIONS[name], x, good)
-    good[at] = -70
-    same(FUNCTIONS[name], x, good)
+    expected = compiled([x, good])[0]
+    for at in (0, 1, 13, 63, 66, 69):
+        for wrong in (70, -71, 100):
+            index = good.copy()
+            index[at] = wrong
+            with pytest.raises(cp.RangeError, match=f"{wrong} is out of bounds"):
+                compiled([x, index])
+        np.testing.assert_array_equal(compiled([x, good])[0], expected)
 
 
 def test_what_cannot_be_out_of_range_is_not_looked_at() -> None:
@@ -188,7 +188,11 @@ def test_one_position_that_is_not_known_yet() -> None:
 
 
 def state_of(model: Any, optimizer: Any) -> list[Any]:
-    return [*(value.numpy() for value in model.state_dict().values()), str(optimizer.state_dict()), cp.random.uniform(2)]
+    return [
+        *(value.numpy() for value in model.state_dict().values()),
+        str(optimizer.state_dict()),
+        cp.random.uniform(2),
+    ]
 
 
 @pytest.mark.parametrize("executor", ["native", "reference"])
@@ -212,7 +216,9 @@ def test_a_label_out_of_range(executor: str, wrong: int) -> None:
     counter = cp.random.default_generator.state_dict()
     before = [value.numpy() for value in model.state_dict().values()], str(optimizer.state_dict())
     y[4] = wrong
-    says = rf"cross_entropy: in target, label {wrong} is not one of 3 classes, which are 0 to 2\n.*this line\nTry: labels"
+    says = (
+        rf"cross_entropy: in target, label {wrong} is not one of 3 classes, which are 0 to 2\n.*this line\nTry: labels"
+    )
     with pytest.raises(cp.RangeError, match=says):
         step(x, y)
     assert cp.random.default_generator.state_dict() == counter
@@ -228,7 +234,9 @@ def test_a_word_out_of_range(wrong: int) -> None:
     model = nn.Embedding(7, 3)
     run = cp.compile(lambda x: model(x), executor="native")
     np.testing.assert_array_equal(run([[0, 6]]).numpy(), model([[0, 6]]).numpy())
-    with pytest.raises(cp.RangeError, match=f"embedding: x has {wrong}, which is not one of 0 to 6: num_embeddings is 7"):
+    with pytest.raises(
+        cp.RangeError, match=f"embedding: x has {wrong}, which is not one of 0 to 6: num_embeddings is 7"
+    ):
         run([[0, wrong]])
     assert run.traces == 1
 

@@ -14,24 +14,20 @@ See Georganas et al., "Harnessing deep learning via a single building block" (IP
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from functools import lru_cache
 
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I32, I64, POINTER, VOID, Code, Value, index
-from clearprop.compiler.native.gemm_packing import Body, EachTile, Packer
+from clearprop.compiler.native.gemm_packing import Packer
 from clearprop.compiler.native.gemm_place import Epilogue, Place
-from clearprop.compiler.native.gemm_plan import Packing, Plan, Run, count, plan, tiles
+from clearprop.compiler.native.gemm_plan import Packing, Plan, Run, count, plan, tiles, whole_runs
 from clearprop.compiler.native.gemm_tile import Operand, Sums, Tile, dot_sums, spread_sums
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import part, parts_of, store_apart
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.product import Product, Walk
-
-UNROLLED = 2
-"""Steps along the depth in one turn of the innermost loop."""
 
 _plan = lru_cache(maxsize=1024)(plan)
 
@@ -80,11 +76,9 @@ class _Pass:
         block = integers.quotient(number, plan.chunks)
         last = plan.walks.depth.count - (plan.chunks - 1) * plan.chunk
         self.depth: Integer = last
-        self.unrolled = UNROLLED
         if plan.chunks > 1 and last != plan.chunk:
             is_tail = b.icmp_unsigned("==", integers.value(chunk), index(plan.chunks - 1))
             self.depth = b.select(is_tail, index(last), index(plan.chunk))
-            self.unrolled = math.gcd(UNROLLED, last, plan.chunk)
         self.number = number
         self.a, self.b = (
             integers.add(
@@ -296,31 +290,48 @@ class _Writer:
         return self._packed(self.scratch_b, self.plan.pack_b, self.integers.sub(j, self.first_column))
 
     def _pack_b(self, columns: tuple[Integer, Integer]) -> None:
-        def each_tile(body: Body) -> None:
+        packer, walks = self._packer(filled=True), self.plan.walks
+
+        def each_tile(body: Callable[[Operand, Operand, int], None]) -> None:
             self._each_tile(
-                self.plan.columns,
-                columns,
-                lambda run, j: body(self._source_b(run, j), self._packed_b(j), run.size),
+                self.plan.columns, columns, lambda run, j: body(self._source_b(run, j), self._packed_b(j), run.size)
             )
 
-        self._pack(each_tile, self._source_b(self.plan.columns[0], 0), along_depth=self.plan.is_dot, filled=True)
+        if self.plan.is_dot:
+            packer.along_depth(each_tile)
+        elif walks.columns.b == 1:
+            packer.copy(each_tile)
+        else:
+            packer.turn(lambda body: self._each_strip(columns, body))
 
     def _pack_a(self, item: Integer, rows: tuple[Integer, Integer]) -> None:
-        def each_tile(body: Body) -> None:
-            self._each_tile(
+        packer, walks = self._packer(filled=False), self.plan.walks
+        pack = packer.along_depth if self.plan.is_dot else packer.copy if walks.rows.a == 1 else packer.turn
+        pack(
+            lambda body: self._each_tile(
                 self.plan.rows, rows, lambda run, i: body(self._source_a(item, run, i), self._packed_a(i), run.size)
             )
+        )
 
-        source = self._source_a(item, self.plan.rows[0], 0)
-        self._pack(each_tile, source, along_depth=self.plan.is_dot, filled=False)
-
-    def _pack(self, each_tile: EachTile, source: Operand, *, along_depth: bool, filled: bool) -> None:
+    def _packer(self, *, filled: bool) -> Packer:
         blocks = [walk.count for walk in self.plan.fast_blocks]
-        packer = Packer(self.code, self.dtype, self.lanes, blocks, self.now.depth, each_tile, filled=filled)
-        if along_depth:
-            packer.along_depth()
-        else:
-            packer.side_by_side(source)
+        return Packer(self.code, self.dtype, self.lanes, blocks, self.now.depth, filled=filled)
+
+    def _each_strip(
+        self, columns: tuple[Integer, Integer], body: Callable[[Operand, Operand, int], None]
+    ) -> None:
+        """The vectors of columns that some tiles have, and where each goes."""
+        plan, integers = self.plan, self.integers
+        whole, rest = divmod(plan.walks.columns.count, self.lanes)
+        runs = whole_runs(plan.walks.columns.count, self.lanes)
+
+        def strip(run: Run, number: Integer) -> None:
+            target = self._packed_b(integers.quotient(number, plan.vectors))
+            within = integers.times(integers.remainder(number, plan.vectors), self.lanes)
+            body(self._source_b(run, number), target._replace(pointer=self._at(target.pointer, within)), run.size)
+
+        low, high = (integers.times(end, plan.vectors) for end in columns)
+        self._each_tile(runs, (low, integers.smaller(high, whole + (rest > 0))), strip)
 
     # One tile ---------------------------------------------------------------------------------------------------------
 
@@ -329,7 +340,7 @@ class _Writer:
         a = self._source_a(item, row_run, i) if plan.pack_a is None else self._packed_a(i)
         b = self._source_b(column_run, j) if plan.pack_b is None else self._packed_b(j)
         blocks = tuple(walk.count for walk in plan.fast_blocks)
-        tile = Tile(row_run.size, column_run.size, self.now.depth, self.now.unrolled, blocks, a, b)
+        tile = Tile(row_run.size, column_run.size, self.now.depth, blocks, a, b)
         end = _End(self, item, self._start(row_run, i), self._start(column_run, j), tile)
         import os
         if os.environ.get("PF"): end.prefetch()

@@ -18,9 +18,8 @@ from clearprop.compiler.native.lanes import load_some, parts_of, transposed
 GROUP = 8
 """Steps that are copied for one tile before it is the next one's turn."""
 
-Body = Callable[[Operand, Operand, int], None]
-EachTile = Callable[[Body], None]
-"""Writes the loops over all tiles: the body gets where a tile is, where it goes, and how many rows or columns it has."""
+EachTile = Callable[[Callable[[Operand, Operand, int], None]], None]
+"""Writes loops over tiles: the body gets where a tile is, where it goes, and how many rows or columns it has."""
 
 
 class Packer:
@@ -30,50 +29,88 @@ class Packer:
         lanes: of a vector.
         blocks: the lengths of the block axes.
         depth: how many steps.
-        each_tile: see `EachTile`.
-        filled: whether rows or columns that a last vector does not have are 0 in the copy; otherwise it has no room
-            for them, but may be written one vector further than it is long.
+        filled: whether rows or columns that the last vector of a tile does not have are 0 in the copy; otherwise it
+            has no room for them.
     """
 
     def __init__(
-        self,
-        code: Code,
-        dtype: str,
-        lanes: int,
-        blocks: Sequence[int],
-        depth: Integer,
-        each_tile: EachTile,
-        *,
-        filled: bool,
+        self, code: Code, dtype: str, lanes: int, blocks: Sequence[int], depth: Integer, *, filled: bool
     ) -> None:
         self.code, self.dtype, self.lanes, self.blocks, self.depth = code, dtype, lanes, blocks, depth
-        self.each_tile, self.filled = each_tile, filled
+        self.filled = filled
         self.integers = Integers(code)
 
-    def side_by_side(self, source: Operand) -> None:
-        """Rows, or columns, next to one another; the source tells how they lie."""
-        if source.across == 1:
-            self._each_block([], self._copy_steps)
-        else:
-            self.each_tile(lambda s, t, size: self._each_block([], lambda at: self._turn(*self._moved(s, t, at), size)))
+    def copy(self, each_tile: EachTile) -> None:
+        """Rows, or columns, that are neighbours in memory, next to one another: some steps at a time, for all tiles."""
+        integers = self.integers
 
-    def along_depth(self) -> None:
-        """Rows, or columns, that are contiguous along the depth."""
+        def block(at: Sequence[Integer]) -> None:
+            def group(first: Integer) -> None:
+                last = integers.smaller(integers.add(first, GROUP), self.depth)
+
+                def tile(source: Operand, target: Operand, size: int) -> None:
+                    s, t = self._moved(source, at), self._moved(target, at)
+
+                    def step(k: Integer) -> None:
+                        self._neighbours(self._at(s, k, source.depth), self._at(t, k, target.depth), size)
+
+                    integers.each(first, last, 1, step)
+
+                each_tile(tile)
+
+            integers.each(0, self.depth, GROUP, group)
+
+        self._each_block([], block)
+
+    def turn(self, each_strip: EachTile) -> None:
+        """Rows, or columns, that stand apart in memory, next to one another: at most a vector of them at a time."""
+        integers, lanes = self.integers, self.lanes
+
+        def strip(source: Operand, target: Operand, size: int) -> None:
+            def block(at: Sequence[Integer]) -> None:
+                s, t = self._moved(source, at), self._moved(target, at)
+                whole: Integer = 0
+                if source.depth == 1 and self.filled:
+                    whole = integers.times(integers.quotient(self.depth, lanes), lanes)
+
+                def square(k: Integer) -> None:
+                    begin = self._at(s, k, 1)
+                    rows = [self._load(self._at(begin, r, source.across), lanes) for r in range(size)]
+                    rows += [constant(self.dtype, 0, lanes)] * (lanes - size)
+                    for i, vector in enumerate(transposed(self.code, rows)):
+                        self._store(vector, self._at(t, integers.add(k, i), target.depth))
+
+                def gather(k: Integer) -> None:
+                    begin, goal = self._at(s, k, source.depth), self._at(t, k, target.depth)
+                    for r in range(lanes if self.filled else size):
+                        there = r < size
+                        value = self._load(self._at(begin, r, source.across), 1) if there else constant(self.dtype, 0)
+                        self._store(value, self._at(goal, r, 1))
+
+                integers.each(0, whole, lanes, square)
+                integers.each(whole, self.depth, 1, gather)
+
+            self._each_block([], block)
+
+        each_strip(strip)
+
+    def along_depth(self, each_tile: EachTile) -> None:
+        """Each row, or column, contiguous along the depth."""
 
         def tile(source: Operand, target: Operand, size: int) -> None:
             def block(at: Sequence[Integer]) -> None:
-                s, t = self._moved(source, target, at)
+                s, t = self._moved(source, at), self._moved(target, at)
 
                 def row(r: Integer) -> None:
-                    self._copy_row(self._at(s.pointer, r, s.across), self._at(t.pointer, r, t.across), s.depth)
+                    self._row(self._at(s, r, source.across), self._at(t, r, target.across), source.depth)
 
                 self.integers.each(0, size, 1, row)
 
             self._each_block([], block)
 
-        self.each_tile(tile)
+        each_tile(tile)
 
-    # Loops ------------------------------------------------------------------------------------------------------------
+    # Parts ------------------------------------------------------------------------------------------------------------
 
     def _each_block(self, at: list[Integer], body: Callable[[Sequence[Integer]], None]) -> None:
         if len(at) == len(self.blocks):
@@ -81,37 +118,12 @@ class Packer:
         else:
             self.integers.each(0, self.blocks[len(at)], 1, lambda i: self._each_block([*at, i], body))
 
-    def _moved(self, source: Operand, target: Operand, at: Sequence[Integer]) -> tuple[Operand, Operand]:
-        """Both at a block."""
-        moved = []
-        for operand in (source, target):
-            steps = (self.integers.times(i, step) for i, step in zip(at, operand.blocks, strict=True))
-            moved.append(operand._replace(pointer=self._at(operand.pointer, self.integers.add(*steps), 1)))
-        return moved[0], moved[1]
+    def _moved(self, operand: Operand, at: Sequence[Integer]) -> Value:
+        """Where an operand has a block."""
+        steps = (self.integers.times(i, step) for i, step in zip(at, operand.blocks, strict=True))
+        return self._at(operand.pointer, self.integers.add(*steps), 1)
 
-    def _copy_steps(self, at: Sequence[Integer]) -> None:
-        """Some steps at a time, for all tiles."""
-        integers = self.integers
-
-        def group(first: Integer) -> None:
-            last = integers.smaller(integers.add(first, GROUP), self.depth)
-
-            def tile(source: Operand, target: Operand, size: int) -> None:
-                s, t = self._moved(source, target, at)
-
-                def step(k: Integer) -> None:
-                    self._copy(self._at(s.pointer, k, s.depth), self._at(t.pointer, k, t.depth), size)
-
-                integers.each(first, last, 1, step)
-
-            self.each_tile(tile)
-
-        integers.each(0, self.depth, GROUP, group)
-
-    # Copies -----------------------------------------------------------------------------------------------------------
-
-    def _copy(self, source: Value, target: Value, size: int) -> None:
-        """So many neighbours."""
+    def _neighbours(self, source: Value, target: Value, size: int) -> None:
         for first in range(0, size, self.lanes):
             some = min(self.lanes, size - first)
             if self.filled:
@@ -122,8 +134,7 @@ class Packer:
                 value = self._load(self._at(source, first + at, 1), length)
                 self._store(value, self._at(target, first + at, 1))
 
-    def _copy_row(self, source: Value, target: Value, stride: int) -> None:
-        """All steps of a row."""
+    def _row(self, source: Value, target: Value, stride: int) -> None:
         integers = self.integers
         whole = integers.times(integers.quotient(self.depth, self.lanes), self.lanes) if stride == 1 else 0
 
@@ -133,34 +144,11 @@ class Packer:
         integers.each(0, whole, self.lanes, move(self.lanes))
         integers.each(whole, self.depth, 1, move(1))
 
-    def _turn(self, source: Operand, target: Operand, size: int) -> None:
-        """Rows that are not neighbours, a vector of them at a time."""
-        integers, lanes = self.integers, self.lanes
-        whole = integers.times(integers.quotient(self.depth, lanes), lanes) if source.depth == 1 else 0
-        for first in reversed(range(0, size, lanes)):  # what the last vectors write too far, the first ones repair
-            some = min(lanes, size - first)
-            s = self._at(source.pointer, first, source.across)
-            t = self._at(target.pointer, first, 1)
-
-            def square(k: Integer, s: Value = s, t: Value = t, some: int = some) -> None:
-                begin = self._at(s, k, 1)
-                rows = [self._load(self._at(begin, r, source.across), lanes) for r in range(some)]
-                rows += [constant(self.dtype, 0, lanes)] * (lanes - some)
-                for i, vector in enumerate(transposed(self.code, rows)):
-                    self._store(vector, self._at(t, integers.add(k, i), target.depth))
-
-            def gather(k: Integer, s: Value = s, t: Value = t, some: int = some) -> None:
-                begin, goal = self._at(s, k, source.depth), self._at(t, k, target.depth)
-                for r in range(lanes if self.filled else some):
-                    value = self._load(self._at(begin, r, source.across), 1) if r < some else constant(self.dtype, 0)
-                    self._store(value, self._at(goal, r, 1))
-
-            integers.each(0, whole, lanes, square)
-            integers.each(whole, self.depth, 1, gather)
-
     def _at(self, pointer: Value, steps: Integer, stride: int) -> Value:
         steps = self.integers.times(steps, stride)
-        return pointer if isinstance(steps, int) and steps == 0 else self.code.at(pointer, self.dtype, self.integers.value(steps))
+        if isinstance(steps, int) and steps == 0:
+            return pointer
+        return self.code.at(pointer, self.dtype, self.integers.value(steps))
 
     def _load(self, pointer: Value, lanes: int) -> Value:
         return self.code.load(pointer, self.dtype, lanes)

@@ -24,6 +24,8 @@ PANEL_BYTES = 24 << 10
 """Of a panel of b: less than a first-level data cache."""
 BLOCK_BYTES = 384 << 10
 """Of a block of a: less than a second-level cache."""
+CACHE_BYTES = 1 << 20
+"""Of b, if it is read again and again as it is: a second-level cache."""
 PACKED_BYTES = 4 << 20
 """Of the packed panels of b."""
 
@@ -43,7 +45,7 @@ class Run(NamedTuple):
     size: int
 
 
-def _even_runs(count: int, size: int) -> tuple[Run, ...]:
+def even_runs(count: int, size: int) -> tuple[Run, ...]:
     """Tiles that differ by one element at most, none larger than ``size``."""
     tiles = -(-count // size)
     small, larger = divmod(count, tiles) if tiles else (0, 0)
@@ -51,7 +53,7 @@ def _even_runs(count: int, size: int) -> tuple[Run, ...]:
     return tuple(run for run in runs if run.first < run.last)
 
 
-def _whole_runs(count: int, size: int) -> tuple[Run, ...]:
+def whole_runs(count: int, size: int) -> tuple[Run, ...]:
     """Tiles of that size, and what remains."""
     tiles, rest = divmod(count, size)
     runs = (Run(0, tiles, 0, size), Run(tiles, tiles + (rest > 0), tiles * size, rest))
@@ -115,8 +117,8 @@ class Plan:
 
     @property
     def packed_a(self) -> int:
-        """Elements of the packed block of a, and room for the last vector that is stored."""
-        return self.pack_a.tile * self.row_tiles + self.lanes if self.pack_a else 0
+        """Elements of the packed block of a."""
+        return self.pack_a.tile * self.row_tiles if self.pack_a else 0
 
     @property
     def scratch_bytes(self) -> int:
@@ -160,7 +162,7 @@ class _Planner:
         """See `Plan`."""
         axes = self.axes
         kernel, rows, vectors = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
-        columns = _whole_runs(axes.columns.count, vectors * self.lanes)
+        columns = whole_runs(axes.columns.count, vectors * self.lanes)
         is_packed = self._packs_b()
         slow, fast, chunk = self._passes(vectors, tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
@@ -199,24 +201,25 @@ class _Planner:
             most_rows = (self.machine.registers - 1 - vectors) // vectors
             if most_rows < 1 and vectors > self.machine.registers - 4:
                 continue
-            columns = _whole_runs(self.axes.columns.count, vectors * self.lanes)
+            columns = whole_runs(self.axes.columns.count, vectors * self.lanes)
             for size in range(1, max(1, min(most_rows, self.axes.rows.count)) + 1):
-                rows, cost = _even_runs(self.axes.rows.count, size), 0.0
+                rows, cost = even_runs(self.axes.rows.count, size), 0.0
                 for r in rows:
                     for c in columns:
                         wide = -(-c.size // self.lanes)
-                        step = max(r.size * wide / 2, (r.size + wide) / 2, 4.0)
+                        step = max(r.size * wide / 2, 0.6 * (r.size + wide), 4.3)
                         once = 8 + r.size * wide
                         cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
-                yield cost, rows, vectors
+                variants = len(rows) * len(columns)
+                yield cost * (1 + 0.01 * variants), rows, vectors
 
     def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         depth = count(self.axes.blocks) * -(-self.axes.depth.count // self.lanes)
         most_rows = max(1, min(4, (self.machine.registers - 3) // self.lanes))
         for size in range(1, min(most_rows, max(1, self.axes.rows.count)) + 1):
-            rows, cost = _even_runs(self.axes.rows.count, size), 0.0
+            rows, cost = even_runs(self.axes.rows.count, size), 0.0
             for r in rows:
-                step = max(r.size * self.lanes / 2, (r.size + self.lanes) / 2, 4.0)
+                step = max(r.size * self.lanes / 2, 0.6 * (r.size + self.lanes), 4.3)
                 once = 8 + 2.5 * r.size * self.lanes
                 cost += (r.last - r.first) * (depth * step + once)
             yield cost * -(-self.axes.columns.count // self.lanes), rows, 1
@@ -235,7 +238,8 @@ class _Planner:
         limit = PANEL_BYTES // self.itemsize // (vectors * self.lanes)
         if not is_packed:
             limit = 256 if self.total_rows > 32 else 8 if self._is_aliased() else 16
-            if column_tiles < 4 or self._size_of_b() <= 4 * PANEL_BYTES:
+            fits = 4 * PANEL_BYTES if self._is_aliased() else CACHE_BYTES // 2 if self.total_rows <= 32 else CACHE_BYTES
+            if column_tiles < 4 or self._size_of_b() <= fits:
                 limit = max(1, depth * count(blocks))
         if self.is_dot or depth * count(blocks) <= limit * 3 // 2:
             return (), blocks, depth
@@ -302,12 +306,11 @@ class _Planner:
         if self.is_dot:
             stride = _padded(depth)
             return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), 1.5 * elements)
-        far = max(axes.rows.a, axes.depth.a) * self.itemsize >= 2048 and depth >= 64
-        if not far or tiles(columns) < 8 or axes.rows.count < 32:
+        is_far = axes.depth.a != 1 and abs(axes.depth.a) * self.itemsize >= 2048 and depth >= 64
+        if not is_far or tiles(columns) < 8 or axes.rows.count < 32:
             return None, 0.0
         size = rows[0].size
-        step = 0.4 if axes.rows.a == 1 else 0.6 if axes.depth.a == 1 else 1.5
-        return Packing(size * depth, 1, size), elements * step
+        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.5)
 
 
 def _padded(depth: int) -> int:

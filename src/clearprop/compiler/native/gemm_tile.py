@@ -30,15 +30,13 @@ class Tile(NamedTuple):
 
     Attributes:
         rows, columns: how many.
-        depth: how many steps; known, or a multiple of ``unrolled``.
-        unrolled: steps in one turn of the loop.
+        depth: how many steps.
         blocks: the lengths of the block axes.
     """
 
     rows: int
     columns: int
     depth: Integer
-    unrolled: int
     blocks: tuple[int, ...]
     a: Operand
     b: Operand
@@ -53,22 +51,29 @@ def spread_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
     vectors = -(-tile.columns // lanes)
     widths = [min(lanes, tile.columns - v * lanes) for v in range(vectors)]
 
-    def step(a: Value, b: Value, at: int, sums: Sums) -> Sums:
-        row = code.at(b, dtype, index(at * tile.b.depth))
+    def step(a: Value, b: Value, sums: Sums) -> Sums:
         columns = [
-            load_some(code, code.at(row, dtype, index(v * lanes)), dtype, lanes, width)
-            for v, width in enumerate(widths)
+            load_some(code, code.at(b, dtype, index(v * lanes)), dtype, lanes, width) for v, width in enumerate(widths)
         ]
         following = []
         for r in range(tile.rows):
-            element = code.load(code.at(a, dtype, index(r * tile.a.across + at * tile.a.depth)), dtype)
+            element = code.load(code.at(a, dtype, index(r * tile.a.across)), dtype)
             everywhere = code.splat(element, lanes)
             for v, column in enumerate(columns):
                 following.append(code.intrinsic("fmuladd", everywhere, column, sums[r * vectors + v]))
         return following
 
     def block(a: Value, b: Value, sums: Sums) -> Sums:
-        return _over_depth(code, dtype, tile, a, b, sums, step)
+        def turn(_: Value, carried: Sums) -> Sums:
+            a, b, *sums = carried
+            there = [code.at(a, dtype, index(tile.a.depth)), code.at(b, dtype, index(tile.b.depth))]
+            return [*there, *step(a, b, sums)]
+
+        if isinstance(tile.depth, int) and tile.depth <= 2:
+            for k in range(tile.depth):
+                sums = step(code.at(a, dtype, index(k * tile.a.depth)), code.at(b, dtype, index(k * tile.b.depth)), sums)
+            return sums
+        return code.loop(index(0), Integers(code).value(tile.depth), 1, turn, [a, b, *sums])[2:]
 
     return _over_blocks(code, dtype, tile, [constant(dtype, 0, lanes)] * (tile.rows * vectors), block)
 
@@ -124,30 +129,3 @@ def _over_blocks(
         return code.loop(index(0), index(tile.blocks[axis]), 1, turn, carried)
 
     return along(0, tile.a.pointer, tile.b.pointer, sums)
-
-
-def _over_depth(
-    code: Code, dtype: str, tile: Tile, a: Value, b: Value, sums: Sums, step: Callable[[Value, Value, int, Sums], Sums]
-) -> Sums:
-    """The loop along the depth."""
-    depth, unrolled = tile.depth, tile.unrolled
-    rest = depth % unrolled if isinstance(depth, int) else 0
-
-    def turn(_: Value, carried: Sums) -> Sums:
-        a, b, *sums = carried
-        for at in range(unrolled):
-            sums = step(a, b, at, sums)
-        following = [
-            code.at(pointer, dtype, index(unrolled * operand.depth))
-            for pointer, operand in ((a, tile.a), (b, tile.b))
-        ]
-        return [*following, *sums]
-
-    if not isinstance(depth, int) or depth > 2 * unrolled:
-        whole = depth - rest if isinstance(depth, int) else depth
-        a, b, *sums = code.loop(index(0), Integers(code).value(whole), unrolled, turn, [a, b, *sums])
-    else:
-        rest = depth
-    for at in range(rest):
-        sums = step(a, b, at, sums)
-    return sums

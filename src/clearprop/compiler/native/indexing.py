@@ -63,7 +63,7 @@ class _AtPositions(NodeWriter):
     def _is_known(self, fusion: Fusion, source: Node, length: int) -> bool:
         array = fusion.program.constants.get(source)
         if array is not None:
-            return not array.size or bool(0 <= array.min() and array.max() < length)
+            return not array.size or bool(array.min() >= 0 and array.max() < length)
         most = bound(source)
         return most is not None and most <= length
 
@@ -159,9 +159,7 @@ class InRange(_AtPositions):
 class _Rows(_AtPositions):
     """Positions for the first axes of an array whose other axes are taken whole: a row for each."""
 
-    def each_row(
-        self, code: Code, indices: Sequence[Array], table: Array, rows: Array, count: int, body: Any
-    ) -> None:
+    def each_row(self, code: Code, indices: Sequence[Array], table: Array, rows: Array, count: int, body: Any) -> None:
         """Call the body with a row of the table and the row that belongs to it, one position after the other.
 
         Args:

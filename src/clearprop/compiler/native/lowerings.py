@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
+from clearprop.compiler.native.counting import ArgExtreme
 from clearprop.compiler.native.indexing import (
     AddAlongAxis,
     Gather,
@@ -19,7 +20,9 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.matmul import matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
+from clearprop.compiler.native.running import Running
 from clearprop.graph import Node
 
 
@@ -43,9 +46,15 @@ class Writer(Protocol):
 
 NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "add_along_axis": AddAlongAxis.of,
+    "argmax": ArgExtreme.of,
+    "argmin": ArgExtreme.of,
     "concat": Concat.of,
+    "cumulative_prod": Running.of,
+    "cumulative_sum": Running.of,
     "gather": Gather.of,
     "in_range": InRange.of,
+    "linear_recurrence": Running.of,
+    "matmul": matmul_writer,
     "pad": Pad.of,
     "reshape": Reshape.of,
     "scatter_add": ScatterAdd.of,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,6 @@ class Format(NamedTuple):
         unsigned: the integers of the same size.
         digits: bits of the significand that are stored.
         bias: what is added to the exponent.
-        top: the largest exponent + 1; from 2 ** top on numbers overflow.
     """
 
     dtype: DType
@@ -40,9 +40,18 @@ class Format(NamedTuple):
         return 1.5 * 2.0**self.digits
 
     @property
+    def epsilon(self) -> float:
+        """From 1 to the next number."""
+        return 2.0**-self.digits
+
+    @property
     def sign(self) -> int:
         """The bit of the sign."""
         return 1 << (8 * self.dtype.itemsize - 1)
+
+    def bits_of(self, value: float) -> int:
+        """A number as an integer."""
+        return int(np.asarray(value, self.dtype).view(self.unsigned))
 
     @property
     def smallest(self) -> float:
@@ -250,18 +259,38 @@ class ByType(NamedTuple):
     double: Sequence[float]
 
     def at(self, x: Number) -> Number:
-        """The value of the polynomial.
+        """The value of the polynomial."""
+        return polynomial(x, self.single if x.format is SINGLE else self.double)
 
-        By Estrin's scheme: neighbours are joined, and then neighbours of these, so that little waits for each other.
-        """
-        terms = [x.constant(value) for value in (self.single if x.dtype == SINGLE.dtype else self.double)]
-        power = x
-        while True:
-            pairs = [power.fma(high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
-            terms = pairs if len(terms) % 2 == 0 else [*pairs, terms[-1]]
-            if len(terms) == 1:
-                return terms[0]
-            power = power * power
+
+def polynomial(x: Number, coefficients: Sequence[float]) -> Number:
+    """The value of a polynomial, lowest power first.
+
+    By Estrin's scheme: neighbours are joined, and then neighbours of these, so that little waits for each other.
+    """
+    terms = [x.constant(coefficient) for coefficient in coefficients]
+    power = x
+    while True:
+        pairs = [power.fma(high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs if len(terms) % 2 == 0 else [*pairs, terms[-1]]
+        if len(terms) == 1:
+            return terms[0]
+        power = power * power
+
+
+def format_of_bits(bits: Number) -> Format:
+    """The floating-point format that has these bits."""
+    return SINGLE if bits.dtype == SINGLE.unsigned else DOUBLE
+
+
+def in_double(function: Callable[[Number], Number]) -> Callable[[Number], Number]:
+    """A function of float32 computed in float64."""
+
+    @wraps(function)
+    def widened(x: Number) -> Number:
+        return function(x.to(DOUBLE.dtype)).to(x.dtype)
+
+    return widened
 
 
 def parts(x: Number, value: Fraction, count: int) -> list[float]:

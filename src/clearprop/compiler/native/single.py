@@ -174,21 +174,28 @@ UNROLLED = 4
 
 
 def spans(
-    code: Code, count: int, lanes: int, body: Callable[[Integer, int], None], *, may_repeat: bool = False
+    code: Code,
+    count: int,
+    lanes: int,
+    body: Callable[[Integer, int], None],
+    *,
+    may_repeat: bool = False,
+    unrolled: int = UNROLLED,
 ) -> None:
     """Walk along ``count`` neighbours, as many at once as there are lanes.
 
     Args:
         body: called with the place of the first and with their number, to write what is to be done with them.
         may_repeat: whether it does no harm to do it twice: then there is no shorter vector at the end.
+        unrolled: so many times the body is written in one turn of the loop.
     """
-    turn = lanes * UNROLLED
+    turn = lanes * unrolled
     place = count - count % turn if count >= 2 * turn else 0
     if place:
         integers = Integers(code)
 
         def several(i: Value, _: list[Value]) -> None:
-            for j in range(UNROLLED):
+            for j in range(unrolled):
                 body(integers.add(i, j * lanes), lanes)
 
         code.loop(index(0), index(place), turn, several)
