@@ -13,8 +13,7 @@ from tests.compiler.native.layouts import dtypes, layouts, lengths, numbers, sha
 from tests.compiler.native.test_native import native, same
 
 import clearprop as cp
-import clearprop.functional as F
-from clearprop import nn, optim, primitives
+from clearprop import functional, nn, optim, primitives
 
 kinds = st.sampled_from(["int64", "int32", "uint8", "int8"])
 
@@ -187,14 +186,6 @@ def test_one_position_that_is_not_known_yet() -> None:
 # In a training step ---------------------------------------------------------------------------------------------------
 
 
-def state_of(model: Any, optimizer: Any) -> list[Any]:
-    return [
-        *(value.numpy() for value in model.state_dict().values()),
-        str(optimizer.state_dict()),
-        cp.random.uniform(2),
-    ]
-
-
 @pytest.mark.parametrize("executor", ["native", "reference"])
 @pytest.mark.parametrize("wrong", [3, -1, 1000])
 def test_a_label_out_of_range(executor: str, wrong: int) -> None:
@@ -205,7 +196,7 @@ def test_a_label_out_of_range(executor: str, wrong: int) -> None:
 
     @cp.compile(executor=executor)
     def step(x: Any, y: Any) -> Any:
-        loss = F.cross_entropy(model(x), y)  # this line
+        loss = functional.cross_entropy(model(x), y)  # this line
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -242,11 +233,11 @@ def test_a_word_out_of_range(wrong: int) -> None:
 
 
 LOSSES: dict[str, Function] = {
-    "nll_loss": lambda x, y: F.nll_loss(F.log_softmax(x), y),
-    "multi_margin_loss": lambda x, y: F.multi_margin_loss(x, y),
-    "weights": lambda x, y: F.cross_entropy(x, y, weight=np.ones(3), label_smoothing=0.1),
-    "images": lambda x, y: F.cross_entropy(x.mT[None], y[None]),
-    "per example": lambda x, y: cp.vmap(F.cross_entropy)(x, y),
+    "nll_loss": lambda x, y: functional.nll_loss(functional.log_softmax(x), y),
+    "multi_margin_loss": lambda x, y: functional.multi_margin_loss(x, y),
+    "weights": lambda x, y: functional.cross_entropy(x, y, weight=np.ones(3), label_smoothing=0.1),
+    "images": lambda x, y: functional.cross_entropy(x.mT[None], y[None]),
+    "per example": lambda x, y: cp.vmap(functional.cross_entropy)(x, y),
 }
 
 

@@ -31,8 +31,6 @@ class ArgExtreme(NodeWriter):
 
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         (x,), (axis,) = operands, self.attributes["axes"]
-        if x.dtype.kind == "b":
-            x = x.as_bits()
         self.how = ">" if self.node.name == "argmax" else "<"
         self.dtype, self.length, self.step = x.dtype, x.shape[axis], x.strides[axis]
         self.kind = np.dtype(np.int32 if self.length < 2**31 and x.dtype.itemsize < 8 else np.int64)

@@ -87,10 +87,10 @@ def _exp(x: Number, halvings: int, more: Number | None = None) -> Number:
     return scaled * ((twice_biased - half) << form.digits).as_float()
 
 
-def _exp_inside(x: Number) -> Number:
-    """e^x where it is neither denormal nor overflows."""
+def _near_exp(x: Number) -> tuple[Number, Number]:
+    """2^k and p, where e^x = 2^k (1 + p), if 2^k is neither denormal nor overflows."""
     bits, r = _reduced(x)
-    return (1.0 + (r * r).fma(_EXP.at(r), r)) * _power_of_two(bits)
+    return _power_of_two(bits), (r * r).fma(_EXP.at(r), r)
 
 
 def within(x: Number, low: float, high: float) -> Number:
@@ -123,9 +123,18 @@ def _sum(x: Number, y: Number) -> tuple[Number, Number]:
 
 
 def sigmoid(x: Number) -> Number:
-    """1 / (1 + e^-x); for a negative x, e^x / (1 + e^x)."""
-    small = exp(-abs(x))
-    return (x < 0.0).choose(small, 1.0) / (1.0 + small)
+    """1 / (1 + e^-x), where e^-x = 2^k (1 + p), and so 1 + e^-x = (1 + 2^k p) + 2^k.
+
+    Far below 0 this is multiplied by a small number, since it may overflow where the result is but denormal.
+    """
+    form = x.format
+    low, high, far, factor = (-104.0, 80.0, -60.0, 2.0**-64) if form is SINGLE else (-746.0, 700.0, -600.0, 2.0**-512)
+    bits, r = _reduced(-within(x, low, high))
+    is_far = x < far
+    one = is_far.choose(x.constant(factor), 1.0)
+    biased = bits + is_far.choose(bits.constant(form.bias + round(math.log2(factor))), form.bias)
+    power = (biased << form.digits).as_float()
+    return one / (power.fma((r * r).fma(_EXP.at(r), r), one) + power)
 
 
 # Logarithms -----------------------------------------------------------------------------------------------------------
@@ -262,7 +271,8 @@ def tanh(x: Number) -> Number:
     size = abs(x)
     end = 9.1 if x.format is SINGLE else 19.1  # here it is 1
     limited = (size > end).choose(x.constant(end), size)
-    far = 1.0 - 2.0 / (_exp_inside(limited + limited) + 1.0)
+    power, p = _near_exp(limited + limited)
+    far = 1.0 - 2.0 / power.fma(p, power + 1.0)
     return (size < 0.55).choose(_odd(size, _TANH), far).with_sign_of(x)
 
 
@@ -297,7 +307,7 @@ def asinh(x: Number) -> Number:
 def acosh(x: Number) -> Number:
     """The inverse of cosh: log(x + sqrt(x^2 - 1)), written for log1p; float64 within 4 ulp."""
     beyond = x - 1.0
-    near = beyond + (beyond * (beyond + 2.0)).sqrt()
+    near = beyond + beyond.fma(beyond, beyond + beyond).sqrt()
     return (x >= 1.0).choose(_log_of_sum(x, near), math.nan)
 
 
@@ -329,17 +339,17 @@ _ERF_NEAR = ByType(
         -1.6218815153259437e-07, 1.3766596887031402e-08, -7.884799097155072e-10,
     ),
 )  # fmt: skip
-# log(1 - erf(x)) in x - 2.5 (float64: x - 2), beyond that and up to where erf is 1. (The form is N. Juffa's.)
+# log(1 - erf(x)) beyond that, up to where erf is 1. (N. Juffa's form.)
 _ERF_FAR = ByType(
     (
-        -7.806818962097168, -5.352694988250732, -0.9438631534576416, -0.010647302493453026, 0.0025427823420614004,
-        -0.00011003462714143097, 0.00019489825353957713,
+        -0.00020342129573691636, -1.1276437044143677, -0.6372358798980713, -0.10388460755348206, 0.022204289212822914,
+        -0.0030375386122614145, 0.00019535742467269301,
     ),
     (
-        -5.364941264616636, -4.418160805994415, -0.92375084182395, -0.016465118137359562, 0.003570756347981411,
-        -0.0007323993781066432, 0.00013530932968857908, -2.0706470641718978e-05, 1.9521899582543025e-06,
-        2.0372812826497906e-07, -1.731760739872811e-07, 5.769478250384441e-08, -1.3986521158343874e-08,
-        2.6102945647926867e-09, -2.5842061880660745e-10, -7.155148188278691e-11, 3.6927258448128285e-11,
+        -5.027096378104568e-07, -1.1283740908018214, -0.6366436222636381, -0.10270345529648124, 0.01899020835400245,
+        0.00041058754583950604, -0.001915901552640566, 0.000770609781668355, -0.00013502944889783662,
+        -2.027696973756997e-05, 2.2826506139692032e-05, -8.668382680767973e-06, 2.1359643439959273e-06,
+        -3.733539893127087e-07, 4.6429539459307316e-08, -3.934856908875766e-09, 2.045293307389329e-10,
         -4.92947271443543e-12,
     ),
 )  # fmt: skip
@@ -348,9 +358,10 @@ _ERF_FAR = ByType(
 def erf(x: Number) -> Number:
     """The error function: 1 - e^p(|x|), and a polynomial near 0."""
     size = abs(x)
-    middle, centre, end = (0.925, 2.5, 3.93) if x.format is SINGLE else (1.0, 2.0, 5.95)
+    middle, end = (0.925, 3.93) if x.format is SINGLE else (1.0, 5.95)
     limited = (size > end).choose(x.constant(end), size)
-    far = 1.0 - _exp_inside(_ERF_FAR.at(limited - centre))
+    power, p = _near_exp(_ERF_FAR.at(limited))
+    far = (1.0 - power) - power * p
     near = size.fma(_ERF_NEAR.at(x * x), size)
     return (size < middle).choose(near, far).with_sign_of(x)
 

@@ -342,8 +342,8 @@ class _Writer:
         blocks = tuple(walk.count for walk in plan.fast_blocks)
         tile = Tile(row_run.size, column_run.size, self.now.depth, blocks, a, b)
         end = _End(self, item, self._start(row_run, i), self._start(column_run, j), tile)
-        import os
-        if os.environ.get("PF"): end.prefetch()
+        if plan.passes > 1 and plan.chunk >= 64:
+            end.prefetch()
         sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         end.write(sums)
 

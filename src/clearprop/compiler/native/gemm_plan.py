@@ -24,8 +24,10 @@ PANEL_BYTES = 24 << 10
 """Of a panel of b: less than a first-level data cache."""
 BLOCK_BYTES = 384 << 10
 """Of a block of a: less than a second-level cache."""
-CACHE_BYTES = 1 << 20
-"""Of b, if it is read again and again as it is: a second-level cache."""
+CACHE_BYTES = 512 << 10
+"""Of b, if it is read again and again as it is: part of a second-level cache."""
+FEW_ROWS = 32
+"""So few that a large b is better read only once than packed."""
 PACKED_BYTES = 4 << 20
 """Of the packed panels of b."""
 
@@ -145,7 +147,8 @@ def plan(product: Product, machine: Machine) -> Plan:
 def _candidates(product: Product, machine: Machine) -> Iterator[Plan]:
     for flip in (False, True):
         axes = walks(product, flip=flip)
-        for is_dot in (False, True):
+        few = axes.rows.count * count(axes.inner) <= FEW_ROWS // 2
+        for is_dot in (False, True) if few else (False,):
             yield _Planner(product, axes, machine, is_dot=is_dot).plan()
 
 
@@ -195,21 +198,21 @@ class _Planner:
     # Tiles: the estimate is in cycles of a processor that does two multiplications of vectors and two loads in each ----
 
     def _spread_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
-        depth = self.axes.depth.count * count(self.axes.blocks)
-        most = -(-self.axes.columns.count // self.lanes)
-        for vectors in range(1, min(most, self.machine.registers - 3) + 1):
-            most_rows = (self.machine.registers - 1 - vectors) // vectors
-            if most_rows < 1 and vectors > self.machine.registers - 4:
-                continue
-            columns = whole_runs(self.axes.columns.count, vectors * self.lanes)
-            for size in range(1, max(1, min(most_rows, self.axes.rows.count)) + 1):
-                rows, cost = even_runs(self.axes.rows.count, size), 0.0
+        axes, lanes, registers = self.axes, self.lanes, self.machine.registers
+        depth = axes.depth.count * count(axes.blocks)
+        load_b = 0.6 if self._packs_b() or self._is_aligned() else 1.0
+        for vectors in range(1, min(-(-axes.columns.count // lanes), registers - 4) + 1):
+            columns = whole_runs(axes.columns.count, vectors * lanes)
+            most = max(1, (registers - 1 - vectors) // vectors)  # besides the tile, a row of b and an element of a
+            for size in range(1, min(most, max(1, axes.rows.count)) + 1):
+                rows, cost = even_runs(axes.rows.count, size), 0.0
                 for r in rows:
                     for c in columns:
-                        wide = -(-c.size // self.lanes)
-                        step = max(r.size * wide / 2, 0.6 * (r.size + wide), 4.3)
-                        once = 8 + r.size * wide
-                        cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
+                        wide = -(-c.size // lanes)
+                        step = max(r.size * wide / 2, 0.6 * r.size + load_b * wide, 4.3)
+                        if r.size > 7 and self._is_aliased(axes.rows.a):
+                            step *= 2
+                        cost += (r.last - r.first) * (c.last - c.first) * (depth * step + 8 + r.size * wide)
                 variants = len(rows) * len(columns)
                 yield cost * (1 + 0.01 * variants), rows, vectors
 
@@ -237,10 +240,10 @@ class _Planner:
         blocks, depth = self.axes.blocks, self.axes.depth.count
         limit = PANEL_BYTES // self.itemsize // (vectors * self.lanes)
         if not is_packed:
-            limit = 256 if self.total_rows > 32 else 8 if self._is_aliased() else 16
-            fits = 4 * PANEL_BYTES if self._is_aliased() else CACHE_BYTES // 2 if self.total_rows <= 32 else CACHE_BYTES
-            if column_tiles < 4 or self._size_of_b() <= fits:
-                limit = max(1, depth * count(blocks))
+            aliased = self._is_aliased(self.axes.depth.b)
+            fits = self._size_of_b() <= (4 * PANEL_BYTES if aliased else CACHE_BYTES)
+            whole = fits or self.total_rows > FEW_ROWS or column_tiles < 4
+            limit = max(1, depth * count(blocks)) if whole else 8 if aliased else 16
         if self.is_dot or depth * count(blocks) <= limit * 3 // 2:
             return (), blocks, depth
         fast, inside = len(blocks), depth
@@ -256,10 +259,10 @@ class _Planner:
         """Bytes of what is multiplied for one item of the outer batch."""
         return self.axes.columns.count * self.axes.depth.count * count(self.axes.blocks) * self.itemsize
 
-    def _is_aliased(self) -> bool:
-        """Whether the rows of b compete for the same few places in the cache."""
-        stride = abs(self.axes.depth.b) * self.itemsize
-        return stride >= 2048 and min(stride % 4096, -stride % 4096) < 64
+    def _is_aliased(self, stride: int) -> bool:
+        """Whether rows so far apart compete for the same few places in the first-level cache."""
+        nbytes = abs(stride) * self.itemsize
+        return nbytes >= 2048 and min(nbytes % 4096, -nbytes % 4096) < 64
 
     def _block_of_a(self, rows: tuple[Run, ...], depth: int, *, packed: bool) -> tuple[int, int]:
         """How many tiles of rows, and how many items of the inner batch."""
@@ -284,8 +287,15 @@ class _Planner:
             return True
         if self._size_of_b() <= PANEL_BYTES // 2:
             return False
-        is_whole = axes.depth.b % self.lanes == 0 and axes.columns.count % self.lanes == 0
-        return self.total_rows > (8 if self._is_aliased() else 256 if is_whole and axes.depth.a == 1 else 96)
+        if self._is_aliased(axes.depth.b):
+            return self.total_rows > 8
+        if self._size_of_b() > CACHE_BYTES:
+            return self.total_rows > FEW_ROWS
+        return self.total_rows > (256 if self._is_aligned() and axes.depth.a == 1 else 96)
+
+    def _is_aligned(self) -> bool:
+        """Whether vectors of b, as it lies, are whole and do not cross the ends of vectors in memory."""
+        return self.axes.depth.b % self.lanes == 0 and self.axes.columns.count % self.lanes == 0
 
     def _pack_b(self, vectors: int, depth: int) -> tuple[Packing, float]:
         axes, width = self.axes, vectors * self.lanes

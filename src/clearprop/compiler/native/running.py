@@ -31,8 +31,8 @@ class Running(NodeWriter):
         shape, steps = joined(output.shape[:axis] + output.shape[axis + 1 :], *others)
         self.arrays = [array._replace(shape=shape, strides=s) for array, s in zip(arrays, steps, strict=True)]
         rows = shape[-1] if shape else 1
-        width = 1 << (min(rows, _WIDEST_TILE, self.machine.lanes(self.dtype)).bit_length() - 1)
-        if all(step == 1 for step in self.along) and min(width, self.axis_length) >= _NARROWEST_TILE:
+        width = 1 << (min(rows, self.axis_length, _WIDEST_TILE, self.machine.lanes(self.dtype)).bit_length() - 1)
+        if all(step == 1 for step in self.along) and width >= _NARROWEST_TILE:
             nest(code, shape[:-1], lambda place: self._tiles(code, place, width))
         elif shape and all(array.strides[-1] == 1 for array in self.arrays):
             nest(code, shape[:-1], lambda place: self._columns(code, place, rows))
