@@ -96,14 +96,18 @@ def total(grads: Iterable[Any]) -> Any:
     return result
 
 
-def starting_values(workload: Workload, ops: Any, convert: Callable[[str, Array], Any]) -> tuple[Arrays, ...]:
-    """Weights, buffers and moments of a library, each by name; ``convert`` may turn an array into another layout."""
-    weights = workload.arranged(ops, workload.weights())
-    converted = {name: convert(name, array) for name, array in weights.items()}
-    shapes = {name: np.zeros(array.shape, np.float32) for name, array in converted.items()}
-    moments = first_moments(workload.training, shapes)
-    plain = [{name: convert("", array) for name, array in part.items()} for part in (workload.buffers(), moments)]
-    return converted, *plain
+def starting_values(
+    workload: Workload, ops: Any, turn: Callable[[str, Array], Array], put: Callable[[Array], Any]
+) -> tuple[Arrays, ...]:
+    """Weights, buffers and moments of a library, each by name.
+
+    Args:
+        turn: brings a weight into the layout of the library.
+        put: makes an array of the library.
+    """
+    weights = {name: turn(name, array) for name, array in workload.arranged(ops, workload.weights()).items()}
+    parts = weights, workload.buffers(), first_moments(workload.training, weights)
+    return tuple({name: put(array) for name, array in part.items()} for part in parts)
 
 
 def is_of_linear(name: str, array: Array) -> bool:

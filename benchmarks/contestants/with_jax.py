@@ -95,10 +95,10 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     """One step of training, and the loss before it."""
     training = workload.training
 
-    def convert(name: str, array: Array) -> Any:
+    def turn(name: str, array: Array) -> Array:
         if array.ndim == 4:
-            return jnp.array(array.transpose(2, 3, 1, 0))
-        return jnp.array(array.T if is_of_linear(name, array) else array)
+            return array.transpose(2, 3, 1, 0)
+        return array.T if is_of_linear(name, array) else array
 
     def loss_of(weights: Any, buffers: Any, *batch: Any) -> Any:
         w = Weights(weights, buffers)
@@ -112,15 +112,12 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
         weights, moments = updated(training, weights, grads, moments, count, jnp.sqrt)
         return loss, (weights, buffers, moments, count + 1)
 
-    state = (*starting_values(workload, Ops, convert), jnp.ones(()))
+    state = (*starting_values(workload, Ops, turn, jnp.array), jnp.ones(()))
 
     def step(*batch: Any) -> Any:
         nonlocal state
         loss, state = train(state, *batch)
         return loss
 
-    def put(array: Array) -> Any:
-        return jnp.asarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
-
-    return fed(workload, step, put)
+    return fed(workload, step, lambda array: jnp.asarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array))
 

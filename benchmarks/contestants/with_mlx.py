@@ -88,10 +88,10 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     """One step of training, and the loss before it."""
     training = workload.training
 
-    def convert(name: str, array: Array) -> Any:
-        return mx.array(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array)
+    def turn(name: str, array: Array) -> Array:
+        return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
-    weights, buffers, moments = starting_values(workload, Ops, convert)
+    weights, buffers, moments = starting_values(workload, Ops, turn, mx.array)
     state = {"weights": weights, "buffers": buffers, "moments": moments, "count": mx.ones(())}
 
     def loss_of(weights: Any, *batch: Any) -> Any:
@@ -114,4 +114,4 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
         mx.eval(loss, state)
         return loss
 
-    return fed(workload, step, partial(convert, ""))
+    return fed(workload, step, lambda array: mx.array(turn("", array)))

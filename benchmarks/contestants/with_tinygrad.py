@@ -83,10 +83,10 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     """One step of training, and the loss before it."""
     training = workload.training
 
-    def convert(name: str, array: Array) -> Tensor:
+    def put(array: Array) -> Tensor:
         return Tensor(array).contiguous().realize()
 
-    weights, buffers, moments = starting_values(workload, Ops, convert)
+    weights, buffers, moments = starting_values(workload, Ops, lambda name, array: array, put)
     count = Tensor.ones(()).contiguous().realize()
     names = list(weights)
 
@@ -107,7 +107,7 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     def step(*batch: Tensor) -> Any:
         return _Loss(train(*batch))
 
-    return fed(workload, step, partial(convert, ""))
+    return fed(workload, step, put)
 
 
 class _Loss:

@@ -330,19 +330,20 @@ class Cell(Operators):
     1
     """
 
-    __slots__ = ("__weakref__", "_value", "name")
+    __slots__ = ("__weakref__", "_array", "_value", "name")
     _how_to_set = "cell.assign(cell.value.at[index].set(value))"
 
     def __init__(self, value: Any, *, name: str = "") -> None:
         self.name = name
-        self._value = self._make(to_array(value))
+        self._array: Any = to_array(value)
+        self._value: Tensor | None = self._make(self._array)  # None: to be made of the array, when somebody asks
 
     @property
     def value(self) -> Tensor:
         """The current value. Operators read it by themselves: ``x @ weight``."""
         if state.cell_watcher is not None:
             state.cell_watcher.read(self)
-        return self._value
+        return self.peek() if self._value is None else self._value
 
     def assign(self, value: Any) -> None:
         """Put another value of the same shape and dtype in the cell; its history is not taken over.
@@ -352,7 +353,7 @@ class Cell(Operators):
         Raises:
             ShapeError, DTypeError: if shape or dtype differ; the cell keeps its value.
         """
-        held = self._value.array
+        held = self.peek().array if self._array is None else self._array
         array = value.array if type(value) is Tensor else _fit(value, held.dtype)
         if array.shape != held.shape:
             raise ShapeError(f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}")
@@ -363,14 +364,25 @@ class Cell(Operators):
             )
         if state.cell_watcher is not None:
             state.cell_watcher.assigned(self)
-        self._value = self._make(array)
+        self._array, self._value = array, self._make(array)
+
+    def put(self, array: Any) -> None:
+        """Assign an array that is known to fit; nobody watches. The tensor is made when somebody asks for it."""
+        self._array, self._value = array, None
+
+    def peek_array(self) -> Any:
+        """The array of the current value, without this counting as a read."""
+        return self._array
 
     def peek(self) -> Tensor:
         """The current value, without this counting as a read (for `checkpoint` and the compiler)."""
+        if self._value is None:
+            self._value = self._make(self._array)
         return self._value
 
     def restore(self, value: Tensor) -> None:
         """Put back a value that `peek` gave, together with its node."""
+        self._array = value.array if type(value) is Tensor else None  # inside vmap there is no single array
         self._value = value
 
     def _make(self, array: Any) -> Tensor:
@@ -379,11 +391,11 @@ class Cell(Operators):
     def _label(self) -> str:
         return f"{type(self).__name__} {self.name}".rstrip()
 
-    shape = property(lambda self: self._value.shape, doc="Lengths of the axes.")
-    ndim = property(lambda self: self._value.ndim, doc="Number of axes.")
-    size = property(lambda self: self._value.size, doc="Number of elements.")
-    dtype = property(lambda self: self._value.dtype, doc="Data type of the elements.")
-    device = property(lambda self: self._value.device, doc="Where the values are.")
+    shape = property(lambda self: self.peek().shape, doc="Lengths of the axes.")
+    ndim = property(lambda self: self.peek().ndim, doc="Number of axes.")
+    size = property(lambda self: self.peek().size, doc="Number of elements.")
+    dtype = property(lambda self: self.peek().dtype, doc="Data type of the elements.")
+    device = property(lambda self: self.peek().device, doc="Where the values are.")
     requires_grad = property(lambda self: False, doc="Cells that are not parameters get no gradients.")
 
     def numpy(self) -> np.ndarray[Any, Any]:
@@ -402,7 +414,7 @@ class Cell(Operators):
 
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
-        return f"{type(self).__name__}({name}{self._value!r})"
+        return f"{type(self).__name__}({name}{self.peek()!r})"
 
 
 class Buffer(Cell):
@@ -479,7 +491,7 @@ class Parameter(Cell):
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
         self._requires_grad = flag
-        self._value = self._make(self._value.array)
+        self._value = self._make(self._array)
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -163,6 +163,8 @@ class Tracer:
         self._merged: dict[Any, Node] | None = {} if merge else None
         self.since = take_number()
         self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
+        if outer is not None:
+            self.levels |= outer.levels
         self.inputs: list[Node] = []
         self.captured: dict[Tensor, Tensor] = {}
         self.visited: dict[Any, None] = {} if outer is None else outer.visited
@@ -179,8 +181,11 @@ class Tracer:
     def tensor(self, spec: Spec, *, trained: bool = True) -> Tensor:
         """A new input as a tensor; where cuts matter, one that gradients flow to."""
         symbol = self.input(spec)
-        is_leaf = self.cut and trained and spec.dtype.kind == "f"
-        return Tensor(symbol, leaf(spec.shape, spec.dtype, None) if is_leaf else None)
+        if not (self.cut and trained and spec.dtype.kind == "f"):
+            return Tensor(symbol)
+        node = leaf(spec.shape, spec.dtype, None)
+        node.number = self.since  # from outside, and so older than all that is recorded here, whenever it is captured
+        return Tensor(symbol, node)
 
     def lifted(self, x: Tensor) -> Tensor:
         """What stands for a tensor in this trace: itself, or a new input if it is a value from outside."""

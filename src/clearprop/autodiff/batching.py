@@ -171,6 +171,8 @@ def fresh(x: Tensor) -> Tensor:
     If a gradient flows to x already, the new node is an identity on top of it; otherwise it is a leaf. Inside vmap,
     values that are the same for the whole batch become batched, so that each example gets a gradient of its own.
     """
+    if state.tracer is not None:  # what comes from outside a trace has its node in there
+        x = state.tracer.lifted(x)
     present = levels_of(x)
     for level, size in active_levels():
         if level not in present:

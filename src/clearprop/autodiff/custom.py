@@ -210,16 +210,35 @@ def _checked(name: str, i: int, gradient: Tensor, parent: Node, recorded: bool) 
     return gradient if recorded or type(gradient) is not Tensor else gradient.array
 
 
-def apply_custom(name: str, forward: Callable[..., Any], backward: Callable[..., Any], args: Sequence[Any]) -> Any:
-    """Run ``forward(ctx, *args)`` without recording, and leave one node with ``backward`` as its rule."""
+def apply_custom(
+    name: str,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    is_derivative: bool = False,
+) -> Any:
+    """Run ``forward(ctx, *args)`` without recording, and leave one node with ``backward`` as its rule.
+
+    Args:
+        is_derivative: ``backward`` gives what differentiating ``forward`` would give; so a trace, which notes down what
+            ``forward`` applies, need not know of it.
+    """
     args = [arg.value if isinstance(arg, Cell) else arg for arg in args]
+    if state.tracer is not None:
+        args = [state.tracer.lifted(arg) if isinstance(arg, Tensor) else arg for arg in args]
+        if not is_derivative:
+            state.tracer.has_own_rules = True
     batched = [arg for arg in args if isinstance(arg, Batched)]
     if batched:
-        return _apply_batched(name, forward, backward, args, max(batched, key=lambda arg: arg.level))
+        return _apply_batched(name, forward, backward, args, max(batched, key=_level))
     context = Context()
     with no_grad():
         result = forward(context, *args)
     outputs = [as_tensor(output) for output in flatten(result)]
+    batched = [output for output in outputs if isinstance(output, Batched)]
+    if batched:  # through a closure, and not through an argument
+        return _apply_batched(name, forward, backward, args, max(batched, key=_level))
     parents = tuple(arg.node if isinstance(arg, Tensor) else None for arg in args)
     if not state.grad_enabled or all(parent is None for parent in parents):
         return rebuild(result, [output.detach() for output in outputs])
@@ -240,6 +259,10 @@ def apply_custom(name: str, forward: Callable[..., Any], backward: Callable[...,
     if state.observer is not None:
         state.observer.forward(node, [getattr(arg, "array", arg) for arg in args], arrays[0] if single else arrays)
     return rebuild(result, [_output(node, arrays, i) for i in range(len(arrays))])
+
+
+def _level(x: Batched) -> int:
+    return x.level
 
 
 def _apply_batched(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.backward import grad_mode
-from clearprop.autodiff.batching import Batched
+from clearprop.autodiff.batching import Batched, swap_first_two
 from clearprop.autodiff.custom import item_of
 from clearprop.autodiff.loop_body import Backward, Body, Term, backward_of, batched, keeping, tangent_of
 from clearprop.errors import ShapeError
@@ -156,21 +156,26 @@ class Scan(Primitive):
         return Parts(dict(zip([*carries, *ys], found, strict=True)))
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
+        """The outputs, and which of them have the batch as their first axis."""
         body: Body = attributes["body"]
-        _, carry, _ = body.roles()
-        inputs = []
-        for i, (value, is_mapped) in enumerate(zip(values, mapped, strict=True)):
-            if i in carry and not is_mapped:
-                value = with_batch(value, size)
-            inputs.append(_first_two_swapped(value) if i >= body.first_x and is_mapped else value)
-        outputs = self(*inputs, **{**attributes, "body": body.derived(batched, tuple(mapped), size)})
-        return tuple(y if i < body.carries else _first_two_swapped(y) for i, y in enumerate(outputs))
+        of_batch, has_batch = body.derived(batched, tuple(mapped), size)
+        inputs = [
+            swap_first_two(value) if i >= body.first_x and is_mapped else value
+            for i, (value, is_mapped) in enumerate(zip(values, mapped, strict=True))
+        ]
+        for i in range(body.carries):
+            if has_batch[i] and not mapped[body.constants + i]:
+                inputs[body.constants + i] = with_batch(inputs[body.constants + i], size)
+        outputs = self(*inputs, **{**attributes, "body": of_batch})
+        stacked = [i >= body.carries and flag for i, flag in enumerate(has_batch)]
+        return [swap_first_two(y) if flag else y for y, flag in zip(outputs, stacked, strict=True)], has_batch
 
     def _of_batch(self, tensors: Sequence[Tensor], level: int, attributes: dict[str, Any]) -> tuple[Tensor, ...]:
         mapped = [isinstance(x, Batched) and x.level == level for x in tensors]
         values = [x.value if isinstance(x, Batched) and x.level == level else x for x in tensors]
         size = values[mapped.index(True)].shape[0]
-        return tuple(Batched(y, level) for y in self.batch(values, mapped, size, **attributes))
+        outputs, has_batch = self.batch(values, mapped, size, **attributes)
+        return tuple(Batched(y, level) if flag else y for y, flag in zip(outputs, has_batch, strict=True))
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return attributes["length"] * attributes["body"].program.flops()
@@ -182,11 +187,6 @@ def _mask(parents: Sequence[Node | None]) -> tuple[bool, ...]:
 
 def _zeros(like: Value) -> Value:
     return filled(0, tuple(like.shape), numpy_dtype(like))
-
-
-def _first_two_swapped(x: Value) -> Value:
-    """Steps and batch exchanged."""
-    return permute(x, axes=(1, 0, *range(2, len(x.shape))))
 
 
 def _total(terms: Sequence[Term], operands: dict[Node, Value]) -> Value:

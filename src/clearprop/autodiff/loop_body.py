@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from clearprop.autodiff.batching import Batched, new_level, running, strip
+from clearprop.autodiff.batching import Batched, levels_of, new_level, running, strip
 from clearprop.autodiff.linearization import Linearization
 from clearprop.graph import Node, state
 from clearprop.primitive import Primitive, Spec
@@ -371,19 +371,31 @@ def tangent_of(body: Body, given: Mask) -> Body:
     return Body(program, body.constants + added, body.carries + len(body.float_carries))
 
 
-def batched(body: Body, mapped: Mask, size: int) -> Body:
-    """The body of a whole batch: mapped inputs, all of the carry, and all ys have the batch as their first axis."""
+def batched(body: Body, mapped: Mask, size: int) -> tuple[Body, Mask]:
+    """The body of a whole batch, and which parts of its carry and ys have the batch as their first axis.
+
+    Those are the mapped inputs, and what is computed from them. A part of the carry that depends on mapped inputs after
+    a step is mapped from the start; others, such as the counter of random numbers, stay what they are.
+    """
     _, carry, _ = body.roles()
-    has_batch = [is_mapped or i in carry for i, is_mapped in enumerate(mapped)]
+    has_batch, depends = list(mapped), list[bool]()
 
     def step(*values: Tensor) -> list[Tensor]:
         level = new_level()
         with running(level, size):
             inner = [Batched(x, level) if flag else x for x, flag in zip(values, has_batch, strict=True)]
-            return [strip(y, level, size) for y in body.program.run(inner)]
+            outputs = body.program.run(inner)
+        depends[:] = [level in levels_of(y) for y in outputs]
+        depends[: body.carries] = [has_batch[i] or flag for i, flag in zip(carry, depends, strict=False)]
+        return [strip(y, level, size) if flag else y for y, flag in zip(outputs, depends, strict=True)]
 
-    specs = [
-        Spec((size, *spec.shape), spec.dtype) if flag else spec
-        for spec, flag in zip(body.inputs, has_batch, strict=True)
-    ]
-    return Body(_traced(step, specs), body.constants, body.carries)
+    while True:
+        specs = [_with_axis(spec, size) if flag else spec for spec, flag in zip(body.inputs, has_batch, strict=True)]
+        program = _traced(step, specs)
+        if depends[: body.carries] == [has_batch[i] for i in carry]:
+            return Body(program, body.constants, body.carries), tuple(depends)
+        has_batch[body.constants : body.first_x] = depends[: body.carries]
+
+
+def _with_axis(spec: Spec, size: int) -> Spec:
+    return Spec((size, *spec.shape), spec.dtype)

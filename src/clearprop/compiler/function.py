@@ -115,10 +115,9 @@ class Compiled:
 
 def _run(entry: Entry, arguments: Sequence[Tensor]) -> Any:
     whole = entry.whole
-    inputs = whole.inputs(arguments)
     if whole.differentiable and state.grad_enabled:  # a gradient may be asked for: let the program be recorded
-        return whole.finish(whole.program.run(inputs))
-    return whole.finish(entry.runner([x.array for x in inputs]))
+        return whole.finish(whole.program.run(whole.inputs(arguments)))
+    return whole.finish(entry.runner(whole.arrays(arguments)))
 
 
 class _Call:

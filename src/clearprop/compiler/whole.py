@@ -80,18 +80,33 @@ class Whole:
         grads = [p.peek_grad() for p in self.found]
         return [*arguments, *(cell.peek() for cell in self.read), *(g for g in grads if g is not None), *self.captured]
 
+    def arrays(self, arguments: Sequence[Tensor]) -> list[Any]:
+        """The same as arrays."""
+        taken = [x.array for x in arguments]
+        taken += [cell.peek_array() for cell in self.read]
+        taken += [p.peek_grad().array for p in self.found]
+        taken += [x.array for x in self.captured]
+        return taken
+
     def finish(self, outputs: Sequence[Value]) -> Any:
         """Put outputs where they belong, and return the function's result."""
-        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs]
         ends = self.results + len(self.assigned)
-        for cell, value in zip(self.assigned, tensors[self.results : ends], strict=True):
-            cell.assign(value)
-        for parameter, g in zip(self.left, tensors[ends:], strict=True):
-            parameter.grad = g
+        for cell, value in zip(self.assigned, outputs[self.results : ends], strict=True):
+            if isinstance(value, Tensor) or state.cell_watcher is not None:
+                cell.assign(value if isinstance(value, Tensor) else Tensor(value))
+            else:
+                cell.put(value)
+        for parameter, g in zip(self.left, outputs[ends:], strict=True):
+            parameter.grad = g if isinstance(g, Tensor) else Tensor(g)
         for parameter in self.cleared:
             parameter.grad = None
-        results = iter(tensors[: self.results])
-        leaves = [next(results) if isinstance(y, Tensor) else y for y in flatten(self.result)]
+        if self.result is None:
+            return None
+        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs[: self.results]]
+        if isinstance(self.result, Tensor):
+            return tensors[0]
+        following = iter(tensors)
+        leaves = [next(following) if isinstance(y, Tensor) else y for y in flatten(self.result)]
         return rebuild(self.result, leaves)
 
 

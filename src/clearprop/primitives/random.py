@@ -18,9 +18,9 @@ from clearprop.primitive import Formula, Primitive, Spec, Value, register
 WORDS = 4
 """Words of 32 bits in a block."""
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
@@ -29,12 +29,12 @@ def philox(counter: Sequence[Any], key: Sequence[Any]) -> list[Any]:
     """Four words for each counter: ``counter`` has four words, ``key`` two, as uint64 arrays or numbers below 2**32."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
-    m0, m1 = (np.uint64(m) for m in _MULTIPLIERS)
-    for _ in range(_ROUNDS):
+    m0, m1 = (np.uint64(m) for m in MULTIPLIERS)
+    for _ in range(ROUNDS):
         product0, product1 = c0 * m0, c2 * m1
         c0, c2 = (product1 >> _SHIFT) ^ c1 ^ k0, (product0 >> _SHIFT) ^ c3 ^ k1
         c1, c3 = product1 & _LOW, product0 & _LOW
-        k0, k1 = (k0 + np.uint64(_KEY_STEPS[0])) & _LOW, (k1 + np.uint64(_KEY_STEPS[1])) & _LOW
+        k0, k1 = (k0 + np.uint64(KEY_STEPS[0])) & _LOW, (k1 + np.uint64(KEY_STEPS[1])) & _LOW
     return [c0, c1, c2, c3]
 
 

@@ -16,7 +16,7 @@ from clearprop.compiler.native.lanes import part
 from clearprop.compiler.native.single import Array, NodeWriter, at, joined, moved, nest, spans
 
 _AT_ONCE = 4
-"""So many vectors are compared at once where their elements belong to different results."""
+"""So many vectors are compared at once: none of them waits for another."""
 
 
 class Best(NamedTuple):
@@ -71,6 +71,8 @@ class ArgExtreme(NodeWriter):
     def _row(self, code: Code, x: Array, output: Array, start: Integer, target: Integer) -> None:
         """Vectors along the axis: one result, of all lanes."""
         lanes = min(self.machine.lanes(x.dtype), self.machine.lanes(self.kind))
+        if self.length >= 2 * _AT_ONCE * lanes:
+            lanes *= _AT_ONCE
         first = moved(code, x.pointer, x.dtype, start)
         counting = ir.Constant(ir.VectorType(scalar_type(self.kind), lanes), list(range(lanes)))
 

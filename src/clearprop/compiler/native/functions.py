@@ -123,7 +123,7 @@ def _sum(x: Number, y: Number) -> tuple[Number, Number]:
 
 
 def sigmoid(x: Number) -> Number:
-    """1 / (1 + e^-x), where e^-x = 2^k (1 + p), and so 1 + e^-x = (1 + 2^k p) + 2^k.
+    """1 / (1 + e^-x), where e^-x = 2^k (1 + p), and so 1 + e^-x = (1 + 2^k) + 2^k p.
 
     Far below 0 this is multiplied by a small number, since it may overflow where the result is but denormal.
     """
@@ -134,7 +134,9 @@ def sigmoid(x: Number) -> Number:
     one = is_far.choose(x.constant(factor), 1.0)
     biased = bits + is_far.choose(bits.constant(form.bias + round(math.log2(factor))), form.bias)
     power = (biased << form.digits).as_float()
-    return one / (power.fma((r * r).fma(_EXP.at(r), r), one) + power)
+    total = one + power
+    lost = one - (total - power)
+    return one / (power.fma((r * r).fma(_EXP.at(r), r), lost) + total)
 
 
 # Logarithms -----------------------------------------------------------------------------------------------------------
@@ -240,9 +242,16 @@ def _log1p(x: Number) -> Number:
 
 
 def logaddexp(x: Number, y: Number) -> Number:
-    """log(e^x + e^y) = the larger + log(1 + e^-|x - y|). Where it is near 0, its error is 2 ulp of the larger."""
-    apart = x.equals(y).choose(x.constant(0.0), x - y)  # equal infinities, too
-    return (x > y).choose(x, y) + _log1p(exp(-abs(apart)))
+    """log(e^x + e^y) = the larger + log(1 + e^-|x - y|).
+
+    Where the two terms cancel, the error is 2 ulp of the larger of them, not of the result.
+    """
+    swapped = x > y
+    smaller, larger = swapped.choose(y, x), swapped.choose(x, y)
+    apart = smaller - larger
+    lost = (apart > -200.0).choose((smaller - apart) - larger, 0.0)  # by rounding, where it matters
+    ratio = exp(x.equals(y).choose(x.constant(0.0), apart))  # infinities may be equal, too
+    return larger + _log1p(ratio.fma(lost, ratio))
 
 
 # Hyperbolic functions -------------------------------------------------------------------------------------------------

@@ -322,16 +322,16 @@ class _Writer:
     ) -> None:
         """The vectors of columns that some tiles have, and where each goes."""
         plan, integers = self.plan, self.integers
-        whole, rest = divmod(plan.walks.columns.count, self.lanes)
+        vectors = plan.width // self.lanes
         runs = whole_runs(plan.walks.columns.count, self.lanes)
 
         def strip(run: Run, number: Integer) -> None:
-            target = self._packed_b(integers.quotient(number, plan.vectors))
-            within = integers.times(integers.remainder(number, plan.vectors), self.lanes)
+            target = self._packed_b(integers.quotient(number, vectors))
+            within = integers.times(integers.remainder(number, vectors), self.lanes)
             body(self._source_b(run, number), target._replace(pointer=self._at(target.pointer, within)), run.size)
 
-        low, high = (integers.times(end, plan.vectors) for end in columns)
-        self._each_tile(runs, (low, integers.smaller(high, whole + (rest > 0))), strip)
+        low, high = (integers.times(end, vectors) for end in columns)
+        self._each_tile(runs, (low, integers.smaller(high, tiles(runs))), strip)
 
     # One tile ---------------------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Plan:
         walks: its axes.
         is_dot: whether vectors run along the depth.
         rows, columns: runs of tiles.
-        vectors: in a full tile's row.
+        width: columns of a full tile.
         blocks: those summed over within a tile; the ones before come one after the other, adding to c.
         chunk: the depth of one pass.
         row_tiles, column_tiles, items: how many tiles of rows, of columns, and how many inner batch items a block has.
@@ -91,7 +91,7 @@ class Plan:
     is_dot: bool
     rows: tuple[Run, ...]
     columns: tuple[Run, ...]
-    vectors: int
+    width: int
     slow_blocks: tuple[Walk, ...]
     fast_blocks: tuple[Walk, ...]
     chunk: int
@@ -164,18 +164,19 @@ class _Planner:
     def plan(self) -> Plan:
         """See `Plan`."""
         axes = self.axes
-        kernel, rows, vectors = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
-        columns = whole_runs(axes.columns.count, vectors * self.lanes)
+        kernel, rows, width = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
+        columns = whole_runs(axes.columns.count, width)
         is_packed = self._packs_b()
-        slow, fast, chunk = self._passes(vectors, tiles(columns), is_packed=is_packed)
+        slow, fast, chunk = self._passes(width, tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
-        pack_b, cost_b = self._pack_b(vectors, depth) if is_packed else (None, 0.0)
+        pack_b, cost_b = self._pack_b(width, depth) if is_packed else (None, 0.0)
         pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
         row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
         block = PACKED_BYTES if self.total_rows > 128 else PACKED_BYTES // 8
-        width = max(1, block // self.itemsize // max(1, depth * vectors * self.lanes))
+        column_tiles = max(1, block // self.itemsize // max(1, depth * width))
         passes = count(slow) * -(-axes.depth.count // max(1, chunk))
-        cost_c = 0.0 if axes.columns.c == 1 else 4.0 * axes.rows.count * axes.columns.count * passes
+        apart = axes.columns.c != 1
+        cost_c = apart * axes.rows.count * axes.columns.count * (1.0 if passes == 1 else 2.0 * passes)
         return Plan(
             self.product,
             axes,
@@ -183,12 +184,12 @@ class _Planner:
             self.is_dot,
             rows,
             columns,
-            vectors,
+            width,
             slow,
             fast,
             chunk,
             row_tiles,
-            min(width, tiles(columns)) if pack_b else tiles(columns),
+            min(column_tiles, tiles(columns)) if pack_b else tiles(columns),
             items,
             pack_a,
             pack_b,
@@ -210,27 +211,35 @@ class _Planner:
                     for c in columns:
                         wide = -(-c.size // lanes)
                         step = max(r.size * wide / 2, 0.6 * r.size + load_b * wide, 4.3)
+                        step += 0.02 * (r.size + wide)
                         if r.size > 7 and self._is_aliased(axes.rows.a):
                             step *= 2
                         cost += (r.last - r.first) * (c.last - c.first) * (depth * step + 8 + r.size * wide)
                 variants = len(rows) * len(columns)
-                yield cost * (1 + 0.01 * variants), rows, vectors
+                yield cost * (1 + 0.01 * variants), rows, vectors * lanes
 
     def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
-        depth = count(self.axes.blocks) * -(-self.axes.depth.count // self.lanes)
-        most_rows = max(1, min(4, (self.machine.registers - 3) // self.lanes))
-        for size in range(1, min(most_rows, max(1, self.axes.rows.count)) + 1):
-            rows, cost = even_runs(self.axes.rows.count, size), 0.0
-            for r in rows:
-                step = max(r.size * self.lanes / 2, 0.6 * (r.size + self.lanes), 4.3)
-                once = 8 + 2.5 * r.size * self.lanes
-                cost += (r.last - r.first) * (depth * step + once)
-            yield cost * -(-self.axes.columns.count // self.lanes), rows, 1
+        axes, lanes, registers = self.axes, self.lanes, self.machine.registers
+        depth = count(axes.blocks) * -(-axes.depth.count // lanes)
+        width = lanes
+        while width > 1:
+            columns = whole_runs(axes.columns.count, width)
+            most = max(1, (registers - 1) // (width + 1))  # besides the tile, as many rows and a column
+            for size in range(1, min(most, max(1, axes.rows.count)) + 1):
+                rows, cost = even_runs(axes.rows.count, size), 0.0
+                for r in rows:
+                    step = max(r.size * width / 2, 0.5 * (r.size + width), 4.3)
+                    if tiles(rows) > 1 and width * axes.depth.count * self.itemsize > PANEL_BYTES // 2:
+                        step = max(step, width)  # columns come from the second-level cache
+                    cost += (r.last - r.first) * (depth * step + 8 + 1.5 * r.size * width)
+                variants = len(rows) * len(columns)
+                yield cost * tiles(columns) * (1 + 0.01 * variants), rows, width
+            width //= 2
 
     # Blocks -----------------------------------------------------------------------------------------------------------
 
     def _passes(
-        self, vectors: int, column_tiles: int, *, is_packed: bool
+        self, width: int, column_tiles: int, *, is_packed: bool
     ) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
         """Which blocks come one after the other, which are summed within a tile, and what depth at a time.
 
@@ -238,7 +247,7 @@ class _Planner:
         better read in the order of memory: all columns of a few rows of it.
         """
         blocks, depth = self.axes.blocks, self.axes.depth.count
-        limit = PANEL_BYTES // self.itemsize // (vectors * self.lanes)
+        limit = PANEL_BYTES // self.itemsize // width
         if not is_packed:
             aliased = self._is_aliased(self.axes.depth.b)
             fits = self._size_of_b() <= (4 * PANEL_BYTES if aliased else CACHE_BYTES)
@@ -297,13 +306,13 @@ class _Planner:
         """Whether vectors of b, as it lies, are whole and do not cross the ends of vectors in memory."""
         return self.axes.depth.b % self.lanes == 0 and self.axes.columns.count % self.lanes == 0
 
-    def _pack_b(self, vectors: int, depth: int) -> tuple[Packing, float]:
-        axes, width = self.axes, vectors * self.lanes
+    def _pack_b(self, width: int, depth: int) -> tuple[Packing, float]:
+        axes = self.axes
         elements = self._size_of_b() // self.itemsize
         if self.is_dot:
             stride = _padded(depth)
-            return Packing(self.lanes * stride, stride, 1), 2.0 * elements
-        step = 0.2 if axes.columns.b == 1 else 0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.5
+            return Packing(width * stride, stride, 1), elements
+        step = 0.2 if axes.columns.b == 1 else 0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.0
         return Packing(width * depth, 1, width), step * elements
 
     def _pack_a(
@@ -315,12 +324,12 @@ class _Planner:
             return None, 0.0
         if self.is_dot:
             stride = _padded(depth)
-            return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), 1.5 * elements)
+            return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), elements)
         is_far = axes.depth.a != 1 and abs(axes.depth.a) * self.itemsize >= 2048 and depth >= 64
         if not is_far or tiles(columns) < 8 or axes.rows.count < 32:
             return None, 0.0
         size = rows[0].size
-        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.5)
+        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.0)
 
 
 def _padded(depth: int) -> int:

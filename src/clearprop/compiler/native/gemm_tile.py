@@ -88,12 +88,13 @@ def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
         def loaded(operand: Operand, pointer: Value, i: int) -> Value:
             return load_some(code, code.at(pointer, dtype, index(i * operand.across + at)), dtype, lanes, some)
 
-        columns = [loaded(tile.b, b, c) for c in range(tile.columns)]
-        following = []
-        for r in range(tile.rows):
-            row = loaded(tile.a, a, r)
-            for c, column in enumerate(columns):
-                following.append(code.intrinsic("fmuladd", row, column, sums[r * tile.columns + c]))
+        rows = [loaded(tile.a, a, r) for r in range(tile.rows)]
+        following = list(sums)
+        for c in range(tile.columns):
+            column = loaded(tile.b, b, c)
+            for r, row in enumerate(rows):
+                at_c = r * tile.columns + c
+                following[at_c] = code.intrinsic("fmuladd", row, column, sums[at_c])
         return following
 
     def block(a: Value, b: Value, sums: Sums) -> Sums:
@@ -106,9 +107,8 @@ def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
 
     zero = constant(dtype, 0, lanes)
     sums = _over_blocks(code, dtype, tile, [zero] * (tile.rows * tile.columns), block)
-    padding = [zero] * (lanes - tile.columns)
     by_row = [sums[r * tile.columns : (r + 1) * tile.columns] for r in range(tile.rows)]
-    return [sums_of(code, row + padding, dtype) for row in by_row]
+    return [sums_of(code, row, dtype) for row in by_row]
 
 
 def _over_blocks(

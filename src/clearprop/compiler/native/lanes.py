@@ -80,24 +80,37 @@ def transposed(code: Code, rows: Sequence[Value]) -> list[Value]:
 
 
 def sums_of(code: Code, vectors: Sequence[Value], dtype: Any) -> Value:
-    """As many vectors as they have lanes: lane i of the result is the sum over all lanes of vector i.
+    """Lane i of the result is the sum over all lanes of vector i; it has as many lanes as there are vectors, or more.
 
     Neighbours are added within the parts of a vector first, then the parts.
     """
-    count, vectors = len(vectors), list(vectors)
-    within = min(count, _SUBLANE_BYTES // np.dtype(dtype).itemsize)
+    vectors, lanes = list(vectors), vectors[0].type.count
+    within = min(lanes, _SUBLANE_BYTES // np.dtype(dtype).itemsize)
+    wanted = within
+    while wanted < len(vectors):
+        wanted *= 2
+    vectors += [constant(dtype, 0, lanes)] * (wanted - len(vectors))
+    while len(vectors) * within > wanted:
+        vectors = _added_in_pairs(code, vectors, within, 1)
+    while vectors[0].type.count > wanted:
+        half = vectors[0].type.count // 2
+        vectors = [code.builder.fadd(part(code, x, 0, half), part(code, x, half, half)) for x in vectors]
     while len(vectors) > 1:
-        region, unit = (within, 1) if len(vectors) * within > count else (count, within)
-        pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
-        even, odd = (_alternate(count, region, unit, first) for first in (0, unit))
-        vectors = [code.builder.fadd(_shuffled(code, x, y, even), _shuffled(code, x, y, odd)) for x, y in pairs]
+        vectors = _added_in_pairs(code, vectors, wanted, within)
     return vectors[0]
 
 
-def _alternate(count: int, region: int, unit: int, first: int) -> list[int]:
-    """In each region of two vectors, every other unit of the one and then of the other."""
-    units = [at + i for at in range(first, region, 2 * unit) for i in range(unit)]
-    return [start + vector + lane for start in range(0, count, region) for vector in (0, count) for lane in units]
+def _added_in_pairs(code: Code, vectors: Sequence[Value], region: int, unit: int) -> list[Value]:
+    """Neighbouring units of each vector are added; in each region come the sums of one vector, then of the next."""
+    lanes = vectors[0].type.count
+
+    def every_other(first: int) -> list[int]:
+        units = [at + i for at in range(first, region, 2 * unit) for i in range(unit)]
+        return [start + vector + lane for start in range(0, lanes, region) for vector in (0, lanes) for lane in units]
+
+    pairs = zip(vectors[::2], vectors[1::2], strict=True)
+    even, odd = every_other(0), every_other(unit)
+    return [code.builder.fadd(_shuffled(code, x, y, even), _shuffled(code, x, y, odd)) for x, y in pairs]
 
 
 def _shuffled(code: Code, x: Value, y: Value, lanes: Sequence[int]) -> Value:

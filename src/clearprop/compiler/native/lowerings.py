@@ -22,6 +22,7 @@ from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.matmul import matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
+from clearprop.compiler.native.random_bits import RandomBits
 from clearprop.compiler.native.running import Running
 from clearprop.graph import Node
 
@@ -56,6 +57,7 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "linear_recurrence": Running.of,
     "matmul": matmul_writer,
     "pad": Pad.of,
+    "random_bits": RandomBits.of,
     "reshape": Reshape.of,
     "scatter_add": ScatterAdd.of,
     "scatter_set": ScatterSet.of,

@@ -191,6 +191,10 @@ class Number:
         """Whether it is no number."""
         return self._made(self.code.builder.fcmp_unordered("uno", self.value, self.value), BOOL)
 
+    def sign_bit(self) -> Number:
+        """Whether the sign of a floating-point number is negative: of -0 and of a NaN with that bit set, too."""
+        return self.bits() >= self.format.sign
+
     def choose(self, x: Number, y: Number | float) -> Number:
         """For booleans: x where they are true, y elsewhere."""
         return x._made(self.code.builder.select(self.value, x.value, x._operand(y)))
