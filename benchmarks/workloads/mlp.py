@@ -45,7 +45,15 @@ class MLP(Workload):
 
 @dataclass(frozen=True)
 class Chain(MLP):
-    """Layers of equal width."""
+    """Layers of equal width, which begin near the identity: so activations and gradients neither vanish nor explode."""
+
+    def weights(self) -> dict[str, Array]:
+        draw, width, layers = Draw(), self.sizes[0], len(self.sizes) - 1
+        for i in range(layers):
+            name = f"{2 * i}"
+            draw.linear(name, width, width, scale=0.5 / (width * layers) ** 0.5)
+            draw.weights[f"{name}.weight"] += np.eye(width, dtype=np.float32)
+        return draw.weights
 
     def logits(self, ops: Any, w: Any, x: Any) -> Any:
         if not ops.scans:
@@ -68,7 +76,7 @@ class Chain(MLP):
 def deep_chain(layers: int, absent: dict[str, str]) -> Chain:
     """So many layers of width 64: the time per layer must not grow with their number."""
     return Chain(
-        f"chain-{layers}", f"deep chain, {layers:,} layers", 64, Training(lr=1e-4), absent,
+        f"chain-{layers}", f"deep chain, {layers:,} layers", 64, Training(lr=0.1 / layers), absent,
         sizes=(64,) * (layers + 1), units=(layers, "layer"),
     )  # fmt: skip
 

@@ -134,6 +134,8 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
+        if not isinstance(self.array, (np.ndarray, np.generic)):
+            return f"Tensor({self.array!r})"  # a symbol, while a function is traced
         body = np.array2string(np.asarray(self.array), separator=", ", prefix="Tensor(", threshold=100, precision=5)
         empty = f", shape={self.shape}" if self.size == 0 else ""
         made = f", {'requires_grad=True' if self.node.is_leaf else 'node=' + self.node.name}" if self.node else ""
@@ -170,6 +172,8 @@ class Tensor(Operators):
         """
         if self.node is None:
             raise GradientError("register_hook() on a tensor to which no gradient flows")
+        if state.tracer is not None:
+            state.tracer.has_own_rules = True
         node = self.node
         node.hooks = [*(node.hooks or []), hook]
 
@@ -432,6 +436,10 @@ class Buffer(Cell):
         super().__init__(value, name=name)
 
 
+NOT_KEPT = Tensor(np.zeros(()))
+"""Stands in ``.grad`` where a compiled function has used a gradient and not kept it."""
+
+
 class Parameter(Cell):
     """A value that is trained: a named, assignable leaf of the graph.
 
@@ -461,6 +469,11 @@ class Parameter(Cell):
         """What ``backward`` has added up, or None."""
         if state.cell_watcher is not None:
             state.cell_watcher.grad_used(self, replaced=False)
+        if self._grad is NOT_KEPT:
+            raise GradientError(
+                f"the compiled function clears the gradient of {self.name or 'this parameter'}, so it does not keep it",
+                hint="cp.compile(step, keep_grads=True)",
+            )
         return self._grad
 
     @grad.setter

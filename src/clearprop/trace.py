@@ -141,6 +141,17 @@ def _needed(outputs: Iterable[Node], inputs: Iterable[Node]) -> list[Node]:
     return sorted(reached, key=lambda node: node.number)
 
 
+class _OutsideOfBody:
+    """Where a gradient would be added up that arrives at what comes from outside of the body of a loop."""
+
+    @property
+    def grad(self) -> NoReturn:
+        raise TraceError(
+            "backward() inside a step of scan, while it is traced, cannot add into .grad of what comes from outside",
+            hint="cp.grad inside the step, or a Python loop instead of cp.scan",
+        )
+
+
 class Tracer:
     """Notes down what is applied to symbols.
 
@@ -155,6 +166,7 @@ class Tracer:
         captured: tensors from outside that were used, each with the input that stands for it. They are those that have
             a history, or have no value yet; all others are constants.
         visited: modules that were called.
+        has_own_rules: whether gradients flow as the user says (`Function`, hooks) and not as the program tells.
     """
 
     def __init__(self, outer: Tracer | None = None, *, merge: bool = False, cut: bool = False) -> None:
@@ -165,6 +177,7 @@ class Tracer:
         self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
         if outer is not None:
             self.levels |= outer.levels
+        self.has_own_rules = False
         self.inputs: list[Node] = []
         self.captured: dict[Tensor, Tensor] = {}
         self.visited: dict[Any, None] = {} if outer is None else outer.visited
@@ -183,7 +196,7 @@ class Tracer:
         symbol = self.input(spec)
         if not (self.cut and trained and spec.dtype.kind == "f"):
             return Tensor(symbol)
-        node = leaf(spec.shape, spec.dtype, None)
+        node = leaf(spec.shape, spec.dtype, _OutsideOfBody())
         node.number = self.since  # from outside, and so older than all that is recorded here, whenever it is captured
         return Tensor(symbol, node)
 

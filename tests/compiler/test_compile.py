@@ -54,7 +54,7 @@ def test_a_training_step_in_the_ordinary_style(name: str, order: str) -> None:
     states = []
     for compiled in (False, True):
         model, rule, step = training(name, order)
-        run = cp.compile(step) if compiled else step
+        run = cp.compile(step, keep_grads=True) if compiled else step
         cp.random.seed(7)
         results = [run(X, Y) for _ in range(5)]
         assert {result["note"] for result in results} == {"done"}
@@ -68,6 +68,22 @@ def test_a_training_step_in_the_ordinary_style(name: str, order: str) -> None:
     for eager, other in zip(*states, strict=True):
         for one, two in zip(eager, other, strict=True) if isinstance(eager, list) else [(eager, other)]:
             np.testing.assert_array_equal(np.asarray(one, np.float64), np.asarray(two, np.float64))
+
+
+def test_gradients_that_the_function_clears_are_not_kept() -> None:
+    for order in ("first", "last", "never"):
+        model, _, step = training("SGD", order)
+        run = cp.compile(step)
+        run(X, Y)
+        if order == "first":
+            with pytest.raises(
+                cp.GradientError, match=r"clears the gradient of 0\.weight.*\n.*\nTry: .*keep_grads=True"
+            ):
+                _ = model[0].weight.grad
+            run(X, Y)  # which does not look at them
+            assert "leaves 0 gradients" in run.report()
+            model.zero_grad()
+        assert (model[0].weight.grad is None) == (order != "never")
 
 
 def test_settings_are_read_at_each_call() -> None:

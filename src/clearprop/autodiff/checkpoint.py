@@ -110,7 +110,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
         values = [y.detach() for y in outputs]
         forward, backward = _rules(compute_again, values, len(given), outside)
-        recorded = apply_custom("checkpoint", forward, backward, [*given, *outside])
+        recorded = apply_custom("checkpoint", forward, backward, [*given, *outside], is_derivative=True)
         return rebuild(result, flatten(recorded))
 
     return wrapped

@@ -227,8 +227,11 @@ def apply_custom(
     args = [arg.value if isinstance(arg, Cell) else arg for arg in args]
     if state.tracer is not None:
         args = [state.tracer.lifted(arg) if isinstance(arg, Tensor) else arg for arg in args]
-        if not is_derivative:
-            state.tracer.has_own_rules = True
+        state.tracer.has_own_rules |= not is_derivative
+    return _applied(name, forward, backward, args)
+
+
+def _applied(name: str, forward: Callable[..., Any], backward: Callable[..., Any], args: Sequence[Any]) -> Any:
     batched = [arg for arg in args if isinstance(arg, Batched)]
     if batched:
         return _apply_batched(name, forward, backward, args, max(batched, key=_level))
@@ -253,7 +256,7 @@ def apply_custom(
     single = len(arrays) == 1
     node = Node(
         custom, parents, attributes, arrays[0].shape if single else (), arrays[0].dtype,
-        {"context": context}, caller(), state.module,
+        {"context": context}, state.position or caller(), state.module,
     )  # fmt: skip
     context._made(node, arrays)
     if state.observer is not None:
@@ -291,7 +294,7 @@ def _apply_batched(
         ]
 
     values = [arg.value if is_mapped else arg for arg, is_mapped in zip(args, mapped, strict=True)]
-    result = apply_custom(name, batched_forward, batched_backward, values)
+    result = _applied(name, batched_forward, batched_backward, values)
     return rebuild(result, [Batched(output, level) for output in flatten(result)])
 
 

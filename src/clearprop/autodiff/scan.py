@@ -51,7 +51,7 @@ def scan(
     steps = _steps(xs, length)
     if state.tracer is not None:
         traced = TracedScan(f, init, xs, steps, reverse)
-        if not (traced.cells and state.batches):  # inside vmap each example gets random numbers of its own
+        if traced.is_faithful:
             return traced.apply()
     carry, outputs = map_leaves(as_tensor, init), []
     elements = [_unstack(as_tensor(x)) for x in flatten(xs)]
@@ -108,7 +108,7 @@ def _unstack(x: Tensor) -> list[Tensor]:
     def backward(_: Any, *gradients: Tensor) -> Tensor:
         return _stack(gradients)
 
-    return list(apply_custom("unstack", forward, backward, [x]))
+    return list(apply_custom("unstack", forward, backward, [x], is_derivative=True))
 
 
 def _stack(ys: Sequence[Tensor]) -> Tensor:

@@ -8,10 +8,10 @@ from typing import Any
 from clearprop.autodiff.loop import scan_node
 from clearprop.autodiff.loop_body import Body
 from clearprop.autodiff.tree import flatten, rebuild
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import DTypeError, ShapeError, TraceError
 from clearprop.graph import state
 from clearprop.primitive import Spec, spec_of, tracing
-from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
+from clearprop.tensor import Cell, CellWatcher, Parameter, Tensor, as_tensor
 from clearprop.trace import Program, Tracer
 
 
@@ -48,6 +48,7 @@ class TracedScan:
         finally:
             state.cell_watcher, state.batches = cells.outer, batches
             cells.put_back()
+        self.has_own_rules = tracer.has_own_rules
         self.captured = list(tracer.captured)
         nodes = [lifted.array.node for lifted in tracer.captured.values()] + [s.array.node for s in symbols]
         self.body = Body(Program(nodes, ends, tracer.constants), len(self.captured), len(carried))
@@ -70,6 +71,15 @@ class TracedScan:
                 hint="return (carry, y), the carry nested and shaped as it came",
             )
         return [*values, *(cell.peek() for cell in self.cells), *(as_tensor(leaf) for leaf in flatten(y))]
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether the body says all that the step does.
+
+        It does not know of backward rules of the user's own, or hooks. And inside vmap a body that is written for one
+        example has one random number where each example should get its own.
+        """
+        return not self.has_own_rules and not (self.cells and state.batches)
 
     def apply(self) -> tuple[Any, Any]:
         """Note the loop down; assign the cells."""
@@ -96,6 +106,15 @@ class _CellsOfBody(CellWatcher):
     def assigned(self, cell: Cell) -> None:
         """Called by a cell that is about to be assigned. The trace outside will see the loop assign it."""
         self.before.setdefault(cell, cell.peek())
+
+    def grad_used(self, parameter: Parameter, *, replaced: bool) -> None:
+        """Called by a parameter whose gradient is about to be read, or replaced."""
+        if replaced:
+            raise TraceError(
+                f"a step of scan, while it is traced, cannot change the gradient of {parameter.name or 'a parameter'}",
+                hint="return it as an output of the step, or a Python loop instead of cp.scan",
+            )
+        super().grad_used(parameter, replaced=False)
 
     def put_back(self) -> None:
         """Give the cells the values that they had."""

@@ -50,12 +50,15 @@ class Compiled:
         traces: how often it has been traced.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, static_argnames: Sequence[str]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, static_argnames: Sequence[str], keep_grads: bool = False
+    ) -> None:
         self.function = function
         self.executor = name
         self.traces = 0
         self._make = executor(name)
         self._static = frozenset(static_argnames)
+        self._keep_grads = keep_grads
         self._entries: OrderedDict[Any, list[Entry]] = OrderedDict()
         update_wrapper(self, function)
 
@@ -79,7 +82,7 @@ class Compiled:
         started = perf_counter()
         grads = state.grad_enabled
         specs = [(spec_of(x), grads and x.requires_grad) for x in call.tensors]
-        whole = Whole(lambda *xs: call.run(self.function, xs), specs)
+        whole = Whole(lambda *xs: call.run(self.function, xs), specs, keep_grads=self._keep_grads)
         traced = perf_counter()
         if not whole.differentiable:
             whole.program = simplify(whole.program)
@@ -188,10 +191,12 @@ class _Same:
 
 
 @overload
-def compile(fn: Callable[..., Any], *, executor: str = ..., static_argnames: Sequence[str] = ...) -> Compiled: ...
+def compile(
+    fn: Callable[..., Any], *, executor: str = ..., static_argnames: Sequence[str] = ..., keep_grads: bool = ...
+) -> Compiled: ...
 @overload
 def compile(
-    fn: None = ..., *, executor: str = ..., static_argnames: Sequence[str] = ...
+    fn: None = ..., *, executor: str = ..., static_argnames: Sequence[str] = ..., keep_grads: bool = ...
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 
 
@@ -200,6 +205,7 @@ def compile(
     *,
     executor: str = "reference",
     static_argnames: Sequence[str] = (),
+    keep_grads: bool = False,
 ) -> Compiled | Callable[[Callable[..., Any]], Compiled]:
     """A function that is run as a whole instead of operation by operation; also a decorator.
 
@@ -211,6 +217,8 @@ def compile(
     Args:
         executor: "reference" runs the program with NumPy.
         static_argnames: keyword arguments that are fixed although they are arrays.
+        keep_grads: leave the gradients of parameters behind in ``.grad`` although the function itself clears them at
+            its beginning, as ``zero_grad()`` does. Otherwise they are not written, and reading them is an error.
 
     Raises:
         TraceError: if the function asks for a value, as ``if x.sum() > 0`` does; it names the line.
@@ -229,7 +237,7 @@ def compile(
     [5.0, 3.2, 2.048]
     """
     if fn is None:
-        return lambda function: Compiled(function, executor, static_argnames)
+        return lambda function: Compiled(function, executor, static_argnames, keep_grads)
     if not callable(fn):
         raise UsageError(f"compile: {fn!r} is not a function"[:200], hint="cp.compile(function), or @cp.compile")
-    return Compiled(fn, executor, static_argnames)
+    return Compiled(fn, executor, static_argnames, keep_grads)

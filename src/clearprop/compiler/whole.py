@@ -14,7 +14,7 @@ from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.errors import TraceError
 from clearprop.graph import Node, Released, leaf, state
 from clearprop.primitive import Spec, Value, spec_of, tracing
-from clearprop.tensor import Cell, CellWatcher, Parameter, Tensor
+from clearprop.tensor import NOT_KEPT, Cell, CellWatcher, Parameter, Tensor
 from clearprop.trace import Program, Symbol, Tracer
 
 
@@ -28,19 +28,22 @@ class Whole:
     Args:
         f: takes the tensors, returns a nesting of tensors and other things.
         arguments: shapes and dtypes, and whether gradients flow to them.
+        keep_grads: whether gradients that the function replaces without having looked at them are kept when it is done.
 
     Attributes:
         arguments: shapes and dtypes of the tensors among its arguments.
         result: what the function returned, with symbols.
         read, assigned: cells.
         found, absent: parameters whose gradients are read first of all, and were there, or were None.
-        left, cleared: parameters whose gradients are set in the end, or become None.
+        left, cleared, dropped: parameters whose gradients are set in the end, or become None, or are not kept.
         captured: tensors from outside that have a history.
         visited: modules that were called.
         differentiable: whether gradients flow to a result.
     """
 
-    def __init__(self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]]) -> None:
+    def __init__(
+        self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]], *, keep_grads: bool = True
+    ) -> None:
         self.arguments = [spec for spec, _ in arguments]
         tracer = Tracer(state.tracer)
         cells = _Cells(state.cell_watcher, tracer)
@@ -52,6 +55,9 @@ class Whole:
                 results = [y for y in flatten(self.result) if isinstance(y, Tensor)]
                 self.assigned = list(cells.assigned_cells)
                 grads = {p: p.peek_grad() for p in cells.replaced}
+                self.dropped = [p for p in cells.renewed if grads[p] is not None and not keep_grads]
+                for p in self.dropped:
+                    del grads[p]
                 self.left = [p for p, g in grads.items() if g is not None]
                 self.cleared = [p for p, g in grads.items() if g is None]
                 ends = [
@@ -84,7 +90,7 @@ class Whole:
         """The same as arrays."""
         taken = [x.array for x in arguments]
         taken += [cell.peek_array() for cell in self.read]
-        taken += [p.peek_grad().array for p in self.found]
+        taken += [g.array for g in (p.peek_grad() for p in self.found) if g is not None]
         taken += [x.array for x in self.captured]
         return taken
 
@@ -100,6 +106,8 @@ class Whole:
             parameter.grad = g if isinstance(g, Tensor) else Tensor(g)
         for parameter in self.cleared:
             parameter.grad = None
+        for parameter in self.dropped:
+            parameter.grad = NOT_KEPT
         if self.result is None:
             return None
         tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs[: self.results]]
@@ -133,6 +141,7 @@ class _Cells(CellWatcher):
         self.absent: dict[Parameter, None] = {}
         self.assigned_cells: dict[Cell, None] = {}
         self.replaced: dict[Parameter, None] = {}
+        self.renewed: dict[Parameter, None] = {}  # replaced before anybody looked
 
     def read(self, cell: Cell) -> None:
         """Called by a cell that is about to be read."""
@@ -153,9 +162,11 @@ class _Cells(CellWatcher):
         """Called by a parameter whose gradient is about to be read, or replaced."""
         if parameter not in self.grads_before:
             held = self.grads_before[parameter] = parameter.peek_grad()
-            if held is None and not replaced:
+            if replaced:
+                self.renewed[parameter] = None
+            elif held is None:
                 self.absent[parameter] = None
-            elif held is not None and not replaced:
+            else:
                 if held.requires_grad:
                     raise TraceError(
                         f"the gradient of {parameter.name or 'a parameter'} has a history (create_graph=True)",

@@ -86,14 +86,11 @@ class Guarded:
     _AROUND = 256
 
     def __init__(self, nbytes: int, pages: str = "") -> None:
+        self._memory = None
         if not pages:
-            memory = np.full(nbytes + 2 * self._AROUND, 0xA5, np.uint8)
-            skip = -(memory.ctypes.data + self._AROUND) % 64
-            self._memory = np.full(nbytes + 2 * self._AROUND + skip, 0xA5, np.uint8)
-            start = self._AROUND + -(self._memory.ctypes.data + self._AROUND) % 64
-            start = min(start, self._AROUND + skip)
-            self.bytes = self._memory[start : start + nbytes]
-            self._start = start
+            self._memory = np.full(nbytes + 2 * self._AROUND + 64, 0xA5, np.uint8)
+            self._start = self._AROUND + -self._memory.ctypes.data % 64
+            self.bytes = self._memory[self._start : self._start + nbytes]
             return
         page = mmap.PAGESIZE
         inside = max(1, -(-nbytes // page)) * page
@@ -103,12 +100,11 @@ class Guarded:
             if ctypes.CDLL(None).mprotect(ctypes.c_void_p(whole.ctypes.data + at), ctypes.c_size_t(page), 0):
                 raise OSError("mprotect")
         first = page if pages == "before" else page + inside - nbytes
-        self._start = -1
         self.bytes = whole[first : first + nbytes]
 
     def check(self) -> None:
         """Raises AssertionError if something was written beyond the array."""
-        if self._start >= 0:
+        if self._memory is not None:
             end = self._start + self.bytes.size
             assert (self._memory[: self._start] == 0xA5).all()
             assert (self._memory[end:] == 0xA5).all()

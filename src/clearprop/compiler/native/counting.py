@@ -19,6 +19,14 @@ _AT_ONCE = 4
 """So many vectors are compared at once: none of them waits for another."""
 
 
+def is_better(element: Element, how: str, x: Value, y: Value) -> Value:
+    """Whether x is larger (">") or smaller ("<") than y, or is NaN and y is not."""
+    b = element.code.builder
+    if not element.is_float:
+        return element.compare(how, x, y)
+    return b.and_(b.fcmp_unordered(how, x, y), b.fcmp_ordered("ord", y, y))
+
+
 class Best(NamedTuple):
     """The best elements so far, one for each lane, and where they stand."""
 
@@ -94,23 +102,20 @@ class ArgExtreme(NodeWriter):
         while lanes > 1:
             lanes //= 2
             low, high = (Best(*(part(code, v, first, lanes) for v in best)) for first in (0, lanes))
-            ahead, behind = (self._is_better(code, *pair, lanes) for pair in
-                             ((high.values, low.values), (low.values, high.values)))  # fmt: skip
+            element = self._element(code, lanes)
+            ahead = is_better(element, self.how, high.values, low.values)
+            behind = is_better(element, self.how, low.values, high.values)
             sooner = b.icmp_signed("<", high.places, low.places)
             chosen = b.or_(ahead, b.and_(b.not_(behind), sooner))
             best = Best(*(b.select(chosen, x, y) for x, y in zip(high, low, strict=True)))
         return best
 
     def _better_of(self, code: Code, best: Best, values: Value, places: Value, lanes: int) -> Best:
-        better = self._is_better(code, values, best.values, lanes)
+        better = is_better(self._element(code, lanes), self.how, values, best.values)
         return Best(*(code.builder.select(better, x, y) for x, y in ((values, best.values), (places, best.places))))
 
-    def _is_better(self, code: Code, x: Value, y: Value, lanes: int) -> Value:
-        """Whether x comes before y wherever it stands. Nothing is better than NaN."""
-        b = code.builder
-        if self.dtype.kind == "f":
-            return b.and_(b.fcmp_unordered(self.how, x, y), b.fcmp_ordered("ord", y, y))
-        return Element(code, [x, y], [self.dtype] * 2, self.dtype, lanes, {}).compare(self.how, x, y)
+    def _element(self, code: Code, lanes: int) -> Element:
+        return Element(code, [], [self.dtype], self.dtype, lanes, {})
 
     def _same_place(self, code: Code, k: Value, lanes: int) -> Value:
         """A position in all lanes."""

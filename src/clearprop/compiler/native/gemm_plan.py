@@ -202,7 +202,7 @@ class _Planner:
         axes, lanes, registers = self.axes, self.lanes, self.machine.registers
         depth = axes.depth.count * count(axes.blocks)
         load_b = 0.6 if self._packs_b() or self._is_aligned() else 1.0
-        for vectors in range(1, min(-(-axes.columns.count // lanes), registers - 4) + 1):
+        for vectors in range(1, max(1, min(-(-axes.columns.count // lanes), registers - 4)) + 1):
             columns = whole_runs(axes.columns.count, vectors * lanes)
             most = max(1, (registers - 1 - vectors) // vectors)  # besides the tile, a row of b and an element of a
             for size in range(1, min(most, max(1, axes.rows.count)) + 1):

@@ -22,6 +22,7 @@ from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.matmul import matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
+from clearprop.compiler.native.pooling import Pool, SpreadPool
 from clearprop.compiler.native.random_bits import RandomBits
 from clearprop.compiler.native.running import Running
 from clearprop.graph import Node
@@ -56,11 +57,15 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "in_range": InRange.of,
     "linear_recurrence": Running.of,
     "matmul": matmul_writer,
+    "max_pool": Pool.of,
+    "max_pool_positions": Pool.of,
     "pad": Pad.of,
     "random_bits": RandomBits.of,
     "reshape": Reshape.of,
     "scatter_add": ScatterAdd.of,
     "scatter_set": ScatterSet.of,
+    "spread_pool": SpreadPool.of,
+    "sum_pool": Pool.of,
     "take_along_axis": TakeAlongAxis.of,
 }
 """By the name of a primitive that is a kernel of its own: makes its writer, or returns None for a case it has no code

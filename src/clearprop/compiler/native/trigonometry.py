@@ -20,17 +20,8 @@ from clearprop.compiler.native.numbers import (
 
 _PI = exactly(3.141592653589793, 1.2246467991473532e-16, -2.994769809718363e-33)
 
-# (sin(r) - r) / r^3 in r^2, where |r| <= 1.02 π / 2.
+# (sin(r) - r) / r^3 in r^2, where |r| <= 1.02 π / 4.
 _SIN = ByType(
-    (-0.16666658222675323, 0.00833303015679121, -0.00019806849013548344, 2.5995018404501025e-06),
-    (
-        -0.16666666666666666, 0.00833333333333322, -0.00019841269841222505, 2.7557319214339e-06,
-        -2.5052107293342203e-08, 1.6058971520544575e-10, -7.644374657474862e-13, 2.7532608172777506e-15,
-        -3.0755395560834897e-18,
-    ),
-)  # fmt: skip
-# The same where |r| <= 1.02 π / 4.
-_SHORT_SIN = ByType(
     (-0.16666653752326965, 0.008332093246281147, -0.00019505145610310137),
     (
         -0.1666666666666662, 0.008333333333319702, -0.0001984126982760779, 2.7557312921214088e-06,
@@ -38,54 +29,73 @@ _SHORT_SIN = ByType(
     ),
 )  # fmt: skip
 # (cos(r) - 1 + r^2 / 2) / r^4 in r^2, where |r| <= 1.02 π / 4.
-_SHORT_COS = ByType(
+_COS = ByType(
     (0.04166664183139801, -0.0013887130189687014, 2.4412085622316226e-05),
     (
         0.041666666666666574, -0.0013888888888869719, 2.480158728672895e-05, -2.75573135579447e-07,
         2.0875615560369612e-09, -1.1354089330866584e-11,
     ),
 )  # fmt: skip
+# (tan(r) - r) / r^3 in r^2, where |r| <= 1.02 π / 4.
+_TAN = ByType(
+    (
+        0.3333335518836975, 0.13332462310791016, 0.054083701223134995, 0.021155649796128273, 0.011171173304319382,
+        -0.0003429609350860119, 0.004592529032379389,
+    ),
+    (
+        0.33333333333332277, 0.1333333333348206, 0.053968253895095214, 0.021869490350499853, 0.008863208928864245,
+        0.003592379579312763, 0.0014542189971110106, 0.000597288784840881, 0.0002159440189938847,
+        0.0001495454418402201, -4.441897405619791e-05, 0.00010574277497308514, -5.352292146750281e-05,
+        2.2908113216064123e-05,
+    ),
+)  # fmt: skip
 
 
 def sin(x: Number) -> Number:
-    """sin(k π + r) = ± sin(r)."""
-    shifted = x.fma(1.0 / math.pi, x.format.shifter)
-    value = _signed_sin(x, shifted - x.format.shifter, shifted.bits(), 1)
-    return _or_library("sin", x, x.equals(0.0).choose(x, value))
+    """sin(k π/2 + r): ± sin(r) if k is even, ± cos(r) if it is odd."""
+    return _or_library("sin", x, x.equals(0.0).choose(x, _wave(x, 0)))  # -0 would have become 0
 
 
 def cos(x: Number) -> Number:
-    """cos((k + 1/2) π + r) = ± sin(r)."""
-    shifted = x.fma(1.0 / math.pi, -0.5) + x.format.shifter
-    k = shifted - x.format.shifter
-    return _or_library("cos", x, _signed_sin(x, k.fma(2.0, 1.0), ~shifted.bits(), 2))
+    """cos(x) = sin(x + π/2)."""
+    return _or_library("cos", x, _wave(x, 1))
 
 
-def _signed_sin(x: Number, k: Number, bits: Number, of: int) -> Number:
-    """sin(x - k π / of), with the sign turned if ``bits`` are odd."""
-    high, middle, low = parts(x, -_PI / of, 3)
-    r = k.fma(low, k.fma(middle, k.fma(high, x)))
+def _wave(x: Number, quarters: int) -> Number:
+    """sin(x + quarters * π/2)."""
+    k, first, bits = _quadrant(x)
+    _, middle, low = parts(x, -_PI / 2, 3)
+    r = k.fma(low, k.fma(middle, first))
     z = r * r
-    value = (r * z).fma(_SIN.at(z), r)
-    return (value.bits() ^ (bits << (8 * x.dtype.itemsize - 1))).as_float()
+    sine = (r * z).fma(_SIN.at(z), r)
+    cosine = (z * z).fma(_COS.at(z), z.fma(-0.5, 1.0))
+    turns = bits + quarters
+    value = (turns & 1).equals(0).choose(sine, cosine)
+    sign = (turns & 2) << (8 * x.dtype.itemsize - 2)
+    return (value.bits() ^ sign).as_float()
 
 
-def tan(x: Number) -> Number:
-    """tan(k π/2 + r) = sin(r) / cos(r), or -cos(r) / sin(r) if k is odd; r is a sum of two numbers."""
+def _quadrant(x: Number) -> tuple[Number, Number, Number]:
+    """k, x - k π/2 with the first of the three parts of π/2, and the bits of a number in whose lowest bits k stands."""
     shifter = x.format.shifter
     shifted = x.fma(2.0 / math.pi, shifter)
     k = shifted - shifter
-    high, middle, low = parts(x, -_PI / 2, 3)
-    first = k.fma(high, x)
-    r = k.fma(middle, first)
-    more = k.fma(low, k.fma(middle, first - r))
+    return k, k.fma(parts(x, -_PI / 2, 3)[0], x), shifted.bits()
+
+
+def tan(x: Number) -> Number:
+    """tan(k π/2 + r): tan(r), or -1 / tan(r) if k is odd; here r is a sum of two numbers."""
+    k, first, bits = _quadrant(x)
+    _, middle, low = parts(x, -_PI / 2, 3)
+    product = k * middle
+    r = first + product
+    kept = r - first
+    lost = (first - (r - kept)) + (product - kept)  # Knuth's two-sum
+    more = k.fma(low, lost + k.fma(middle, -product))
     z = r * r
-    sine = r + (r * z).fma(_SHORT_SIN.at(z), more)
-    half = 0.5 * z
-    near = 1.0 - half
-    cosine = near + (((1.0 - near) - half) + (z * z).fma(_SHORT_COS.at(z), -r * more))
-    is_odd = (shifted.bits() & 1).differs(0)
-    value = is_odd.choose(-cosine, sine) / is_odd.choose(sine, cosine)
+    tangent = r + (r * z).fma(_TAN.at(z), more.fma(z, more))
+    is_odd = (bits & 1).differs(0)
+    value = is_odd.choose(x.constant(-1.0), tangent) / is_odd.choose(tangent, 1.0)
     return _or_library("tan", x, x.equals(0.0).choose(x, value))
 
 
@@ -138,7 +148,9 @@ def asin(x: Number) -> Number:
     """The angle whose sine is x."""
     is_large, s, more = _half_angle(x)
     high, low = parts(x, _PI / 2, 2)
-    far = s.fma(-2.0, high) - more.fma(2.0, -low)
+    far = s.fma(-2.0, high)
+    lost = s.fma(-2.0, high - far)
+    far = far - (more.fma(2.0, -low) - lost)
     return is_large.choose(far, s + more).with_sign_of(x)
 
 

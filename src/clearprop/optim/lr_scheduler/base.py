@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
+from clearprop import arguments
+from clearprop.arguments import is_whole
 from clearprop.errors import DataError, UsageError
 from clearprop.optim.optimizer import Optimizer
 
@@ -216,33 +217,13 @@ def check_optimizer(name: str, optimizer: Any) -> None:
         raise UsageError(f"{name}: {optimizer!r} is not an optimizer", hint="optim.SGD(model.parameters(), lr=0.1)")
 
 
-def whole(name: str, setting: str, value: Any, least: int = 1) -> int:
-    """The setting of a schedule as an integer.
-
-    Raises:
-        UsageError: it is no whole number, or too small.
-    """
-    if not is_whole(value) or value < least:
-        raise UsageError(f"{name}: {setting}={value!r}", hint=f"a whole number, from {least} on")
-    return int(value)
-
-
 def number(name: str, setting: str, value: Any, most: float = math.inf, *, positive: bool = False) -> float:
     """The setting of a schedule as a float.
 
     Raises:
         UsageError: it is no number, negative, infinite, or too large; or 0 where it must be positive.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not 0.0 <= value <= most or value == math.inf or (positive and value == 0.0):
-        range_ = ("above 0" if positive else "from 0") + (" on" if most == math.inf else f" to {most:g}")
-        raise UsageError(f"{name}: {setting}={value!r}", hint=f"a number {range_}")
-    return float(value)
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is an integer, and not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return arguments.number(name, setting, value, 0.0, most, positive=positive)
 
 
 def for_each_group(name: str, setting: str, value: Any, optimizer: Optimizer) -> list[float]:

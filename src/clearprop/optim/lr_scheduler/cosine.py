@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from clearprop.optim.lr_scheduler.base import FactorLR, LRScheduler, number, whole
+from clearprop.arguments import whole
+from clearprop.optim.lr_scheduler.base import FactorLR, LRScheduler, number
 from clearprop.optim.optimizer import Optimizer
 
 

@@ -6,14 +6,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from clearprop.arguments import is_whole, whole
 from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import (
     FactorLR,
     LRScheduler,
     check_optimizer,
-    is_whole,
     number,
-    whole,
 )
 from clearprop.optim.optimizer import Optimizer
 
