@@ -20,7 +20,7 @@ from clearprop.errors import ClearpropError, UsageError
 
 def is_whole(value: Any) -> bool:
     """Whether it is a whole number, Python's or NumPy's, and not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def whole(name: str, setting: str, value: Any, least: int = 1) -> int:
@@ -64,9 +64,11 @@ def number(
     clearprop.errors.UsageError: elu: alpha='large'
     Try: a number
     """
-    found = _as_float(value)
     if positive:
         least = max(least, 0.0)
+    if type(value) is float and least <= value <= most and math.isfinite(value) and (value or not positive):
+        return value
+    found = _as_float(value)
     inside = least <= found <= most and (infinite or math.isfinite(found)) and not (positive and found == 0.0)
     if not inside:
         raise UsageError(f"{name}: {setting}={value!r}", hint=f"a number{_range(least, most, positive)}")

@@ -95,7 +95,7 @@ def numpy_dtype(value: Value) -> np.dtype[Any]:
 
 
 def spec_of(value: Value) -> Spec:
-    """Shape and dtype of an array or a tensor."""
+    """Shape and dtype of an array or a tensor, or of what has them too: a node, a symbol."""
     return Spec(tuple(value.shape), numpy_dtype(value))
 
 

@@ -67,9 +67,9 @@ class Program:
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node], constants: dict[Node, Any]) -> None:
         self.inputs, self.outputs = list(inputs), list(outputs)
-        needed = _needed(self.outputs, self.inputs)
-        self.constants = {node: constants[node] for node in needed if node in constants}
-        self.order = [node for node in needed if node.primitive is not None and node not in set(self.inputs)]
+        nodes, given = needed_for(self.outputs, self.inputs), set(self.inputs)
+        self.constants = {node: constants[node] for node in nodes if node in constants}
+        self.order = [node for node in nodes if node.primitive is not None and node not in given]
         self._last_use = self._find_last_uses()
 
     def _find_last_uses(self) -> dict[Node, list[Node]]:
@@ -124,11 +124,11 @@ class Program:
 
 def _flops(node: Node) -> int:
     assert node.primitive is not None
-    specs = [Spec(parent.shape, parent.dtype) for parent in node.parents if parent is not None]
-    return node.primitive.flops(Spec(node.shape, node.dtype), *specs, **node.attributes)
+    specs = [spec_of(parent) for parent in node.parents if parent is not None]
+    return node.primitive.flops(spec_of(node), *specs, **node.attributes)
 
 
-def _needed(outputs: Iterable[Node], inputs: Iterable[Node]) -> list[Node]:
+def needed_for(outputs: Iterable[Node], inputs: Iterable[Node] = ()) -> list[Node]:
     """All nodes that the outputs depend on, down to the inputs, each after those that it needs."""
     ends, reached = set(inputs), set(outputs)
     waiting = [node for node in reached if node not in ends]
@@ -238,7 +238,7 @@ class Tracer:
         parents = tuple(self._node(x, arrays) for x in arrays)
         if isinstance(primitive, Elementwise):
             parents = self._of_one_shape(parents)
-        output = primitive.shape(*[Spec(node.shape, node.dtype) for node in parents], **attributes)
+        output = primitive.shape(*map(spec_of, parents), **attributes)
         return Symbol(self._made(primitive, parents, attributes, output), self)
 
     def _of_one_shape(self, parents: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -125,8 +125,8 @@ def test_info_nce_finds_the_key() -> None:
     ("call", "error", "words"),
     [
         (lambda: functional.l1_loss(X, Y[:, :1]), ShapeError, r"l1_loss: prediction has shape \(2, 3\), target has"),
-        (lambda: functional.smooth_l1_loss(X, Y, beta=-1.0), UsageError, "beta=-1.0 is negative"),
-        (lambda: functional.huber_loss(X, Y, delta=0.0), UsageError, "delta=0.0 is not positive"),
+        (lambda: functional.smooth_l1_loss(X, Y, beta=-1.0), UsageError, "smooth_l1_loss: beta=-1.0"),
+        (lambda: functional.huber_loss(X, Y, delta=0.0), UsageError, "huber_loss: delta=0.0"),
         (lambda: functional.kl_div(X, Y, "batchmeans"), UsageError, "reduction='batchmeans'"),
         (
             lambda: functional.binary_cross_entropy([1.5], [1.0]),
@@ -138,7 +138,7 @@ def test_info_nce_finds_the_key() -> None:
         (lambda: functional.gaussian_nll_loss(X, Y, np.ones((4, 2, 3))), ShapeError, r"var has shape \(4, 2, 3\)"),
         (lambda: functional.margin_ranking_loss(X, Y[0], SIGNS), ShapeError, "x1 has shape .* x2 has shape"),
         (lambda: functional.margin_ranking_loss(X, Y, SIGNS), ShapeError, r"target has shape \(2,\)"),
-        (lambda: functional.cosine_embedding_loss(X, Y, 1.0), ShapeError, r"the cosine has shape \(2,\)"),
+        (lambda: functional.cosine_embedding_loss(X, Y, 1.0), ShapeError, r"cosine has shape \(2,\)"),
         (
             lambda: functional.cosine_embedding_loss(X[None], Y[None], SIGNS),
             ShapeError,

@@ -19,7 +19,8 @@ import numpy as np
 from clearprop.autodiff.backward import grad_mode
 from clearprop.autodiff.batching import Batched, swap_first_two
 from clearprop.autodiff.custom import item_of
-from clearprop.autodiff.loop_body import Backward, Body, Term, backward_of, batched, keeping, tangent_of
+from clearprop.autodiff.loop_backward import Backward, Term, backward_of, keeping
+from clearprop.autodiff.loop_body import Body, batched, tangent_of
 from clearprop.errors import ShapeError
 from clearprop.graph import Node, state
 from clearprop.primitive import Formula, Primitive, Spec, Value, filled, numpy_dtype, register, spec_of
@@ -119,20 +120,21 @@ class Scan(Primitive):
         with grad_mode(recorded):
             kept = residuals["kept"]
             inputs, outputs = kept.connected(node) if recorded else (kept.inputs, kept.outputs)
-            live = tuple(i for i in body.float_ys if i in g)
+            live = tuple(i for i in (*body.float_carries, *body.float_ys) if i in g)
             back: Backward = body.derived(backward_of, _mask(parents), live)
+            if not back.body.outputs:  # no input has a gradient
+                return [None] * len(parents)
             if back.forward is not None:
                 outputs = self(*inputs, body=back.forward, length=length, reverse=reverse)
-            upstream = [g[i] if i in g else _zeros(outputs[i]) for i in back.driven]
-            carries = len(body.float_carries)
+            upstream = {i: g[i] if i in g else _zeros(outputs[i]) for i in (*back.carried, *back.ys)}
             results = self(
-                *inputs[: body.constants], *upstream[:carries], *(_zeros(inputs[i]) for i in back.summed),
-                *(outputs[i] for i in back.stacks), *(inputs[i] for i in back.xs), *upstream[carries:],
+                *inputs[: body.constants],
+                *(upstream[i] for i in back.carried), *(_zeros(inputs[i]) for i in back.summed),
+                *(outputs[i] for i in back.stacks), *(inputs[i] for i in back.xs), *(upstream[i] for i in back.ys),
                 body=back.body, length=length, reverse=not reverse,
             )  # fmt: skip
-            of_carry = [body.constants + i for i in body.float_carries]
-            found = dict(zip([*of_carry, *back.summed, *back.of_xs], results, strict=False))
-            operands = dict(zip(back.operands, results[len(found) :], strict=True))
+            found = dict(zip(back.results, results, strict=False))
+            operands = dict(zip(back.operands, results[len(back.results) :], strict=True))
             for i, terms in back.terms.items():
                 found[i] = _total(terms, operands)
         return [None if parent is None else found.get(i) for i, parent in enumerate(parents)]

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.autodiff.custom import apply_custom
-from clearprop.autodiff.traced_scan import TracedScan
-from clearprop.autodiff.tree import flatten, map_leaves, rebuild
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.autodiff.traced_scan import TracedScan, next_carry
+from clearprop.autodiff.tree import flatten, flatten_like, rebuild
+from clearprop.errors import ShapeError
 from clearprop.graph import state
-from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import concat, reshape, take_range
 from clearprop.tensor import Tensor, as_tensor
 
@@ -53,18 +52,20 @@ def scan(
         traced = TracedScan(f, init, xs, steps, reverse)
         if traced.is_faithful:
             return traced.apply()
-    carry, outputs = map_leaves(as_tensor, init), []
+    carry = [as_tensor(x) for x in flatten(init)]
     elements = [_unstack(as_tensor(x)) for x in flatten(xs)]
+    outputs: list[Any] = []
     for step in reversed(range(steps)) if reverse else range(steps):
-        following, y = f(carry, rebuild(xs, [parts[step] for parts in elements]))
-        following = map_leaves(as_tensor, following)
-        _check_carry(carry, following, step)
-        carry = following
+        following, y = f(rebuild(init, carry), rebuild(xs, [parts[step] for parts in elements]))
+        carry = next_carry(init, carry, following)
         outputs.append(y)
     if reverse:
         outputs.reverse()
-    columns = zip(*[flatten(y) for y in outputs], strict=True)
-    return carry, rebuild(outputs[0], [_stack([as_tensor(y) for y in column]) for column in columns])
+    rows = [flatten_like(y, outputs[0]) for y in outputs]
+    if None in rows:
+        raise ShapeError("scan: the outputs of the steps are nested in different ways")
+    columns = zip(*[row for row in rows if row is not None], strict=True)
+    return rebuild(init, carry), rebuild(outputs[0], [_stack([as_tensor(y) for y in column]) for column in columns])
 
 
 def _steps(xs: Any, length: int | None) -> int:
@@ -81,22 +82,6 @@ def _steps(xs: Any, length: int | None) -> int:
     if steps < 1:
         raise ShapeError("scan: there are no steps, so nobody knows what the outputs look like")
     return steps
-
-
-def _check_carry(before: Any, after: Any, step: int) -> None:
-    old, new = flatten(before), flatten(after)
-    shapes, found = [x.shape for x in old], [x.shape for x in new]
-    if shapes != found:
-        raise ShapeError(
-            f"scan: step {step} got a carry of shapes {shapes} and returned one of {found}",
-            hint="return (carry, y), the carry nested and shaped as it came",
-        )
-    for i, (x, y) in enumerate(zip(old, new, strict=True)):
-        if numpy_dtype(x) != numpy_dtype(y):
-            raise DTypeError(
-                f"scan: part {i} of the carry is {numpy_dtype(x)}, and step {step} returned {numpy_dtype(y)}",
-                hint=f"init of dtype cp.{numpy_dtype(y)}",
-            )
 
 
 def _unstack(x: Tensor) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.loop import scan_node
 from clearprop.autodiff.loop_body import Body
-from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.autodiff.tree import flatten, flatten_like, rebuild
 from clearprop.errors import DTypeError, ShapeError, TraceError
 from clearprop.graph import state
 from clearprop.primitive import Spec, spec_of, tracing
@@ -28,11 +28,11 @@ class TracedScan:
         self.carry = [as_tensor(x) for x in flatten(init)]
         self.elements = [as_tensor(x) for x in flatten(xs)]
         self.cells: list[Cell] = []
-        self._trace()
-        if self.cells:  # now they are known: they are carried
-            self._trace()
+        while self._trace() > len(self.cells):  # now that they are known they can be carried
+            self.cells = list(self.assigned)
 
-    def _trace(self) -> None:
+    def _trace(self) -> int:
+        """Trace the body, with the cells that are known carried along; returns how many cells it assigns."""
         first = [cell.value for cell in self.cells]
         carried = [*self.carry, *first]
         specs = [spec_of(x) for x in carried] + [Spec(s.shape[1:], s.dtype) for s in map(spec_of, self.elements)]
@@ -52,34 +52,28 @@ class TracedScan:
         self.captured = list(tracer.captured)
         nodes = [lifted.array.node for lifted in tracer.captured.values()] + [s.array.node for s in symbols]
         self.body = Body(Program(nodes, ends, tracer.constants), len(self.captured), len(carried))
-        self.cells = list(cells.before)
-        if len(self.cells) == len(first):
-            _check_carry([spec_of(x) for x in carried], self.body.outputs[: len(carried)])
+        self.assigned = cells.before
+        return len(self.assigned)
 
     def _step(self, cells: _CellsOfBody, symbols: Sequence[Tensor]) -> list[Tensor]:
-        split = len(self.carry)
-        for cell, symbol in zip(self.cells, symbols[split:], strict=False):
+        split, ends = len(self.carry), len(self.carry) + len(self.cells)
+        for cell, symbol in zip(self.cells, symbols[split:ends], strict=True):
             cells.assigned(cell)
             cell.restore(symbol)
-        ends = split + len(self.cells)
-        following, y = self.f(rebuild(self.init, symbols[:split]), rebuild(self.xs, symbols[ends:]))
-        self.y = y
-        values = [as_tensor(leaf) for leaf in flatten(following)]
-        if len(values) != split:
-            raise ShapeError(
-                f"scan: the carry has {split} tensors, and the step returned one with {len(values)}",
-                hint="return (carry, y), the carry nested and shaped as it came",
-            )
-        return [*values, *(cell.peek() for cell in self.cells), *(as_tensor(leaf) for leaf in flatten(y))]
+        following, self.y = self.f(rebuild(self.init, symbols[:split]), rebuild(self.xs, symbols[ends:]))
+        values = next_carry(self.init, self.carry, following)
+        return [*values, *(cell.peek() for cell in self.cells), *(as_tensor(leaf) for leaf in flatten(self.y))]
 
     @property
     def is_faithful(self) -> bool:
         """Whether the body says all that the step does.
 
-        It does not know of backward rules of the user's own, or hooks. And inside vmap a body that is written for one
-        example has one random number where each example should get its own.
+        It does not know of backward rules of the user's own, of hooks, and that a parameter which is assigned becomes
+        another leaf. And inside vmap a body that is written for one example has one random number where each example
+        should get its own.
         """
-        return not self.has_own_rules and not (self.cells and state.batches)
+        trains = any(cell.requires_grad for cell in self.cells)
+        return not self.has_own_rules and not trains and not (self.cells and state.batches)
 
     def apply(self) -> tuple[Any, Any]:
         """Note the loop down; assign the cells."""
@@ -122,15 +116,30 @@ class _CellsOfBody(CellWatcher):
             cell.restore(value)
 
 
-def _check_carry(before: Sequence[Spec], after: Sequence[Spec]) -> None:
-    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+def next_carry(init: Any, before: Sequence[Tensor], following: Any) -> list[Tensor]:
+    """The tensors of the carry that a step returned, in the order of those it got.
+
+    Raises:
+        ShapeError: if it is not nested like the first carry, or a shape differs.
+        DTypeError: if a dtype differs.
+    """
+    leaves = flatten_like(following, init)
+    if leaves is None:
+        raise ShapeError(
+            f"scan: the carry has {len(before)} tensors, and the step returned {len(flatten(following))}, or nested "
+            "them in another way",
+            hint="return (carry, y), the carry nested as it came",
+        )
+    after = [as_tensor(leaf) for leaf in leaves]
+    for i, (old, new) in enumerate(zip(map(spec_of, before), map(spec_of, after), strict=True)):
         if old.shape != new.shape:
             raise ShapeError(
                 f"scan: part {i} of the carry has shape {old.shape}, and the step returned shape {new.shape}",
-                hint="return (carry, y), the carry nested and shaped as it came",
+                hint="return (carry, y), the carry shaped as it came",
             )
         if old.dtype != new.dtype:
             raise DTypeError(
                 f"scan: part {i} of the carry is {old.dtype}, and the step returned {new.dtype}",
                 hint=f"init of dtype cp.{new.dtype}",
             )
+    return after

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     whole: Whole
     guards: Guards
-    runner: Runner
+    runner: Runner | None  # None where a gradient may be asked of a result
     seconds: dict[str, float]
 
     def fits(self) -> bool:
@@ -76,7 +76,9 @@ class Compiled:
             del entries[_MOST_PROGRAMS:]
             while len(self._entries) > _MOST_PROGRAMS:
                 self._entries.popitem(last=False)
-        return _run(entry, call.tensors)
+        if entry.runner is None:  # step by step, so that the result has the history that the function gives it
+            return call.run(self.function, call.tensors)
+        return entry.whole.finish(entry.runner(entry.whole.arrays(call.tensors)))
 
     def _trace(self, call: _Call) -> Entry:
         started = perf_counter()
@@ -87,7 +89,7 @@ class Compiled:
         if not whole.differentiable:
             whole.program = simplify(whole.program)
         simplified = perf_counter()
-        runner = self._make(whole.program)
+        runner = None if whole.differentiable else self._make(whole.program)
         self.traces += 1
         seconds = {
             "trace": traced - started,
@@ -114,13 +116,6 @@ class Compiled:
                 times = ", ".join(f"{stage} {1000 * seconds:.1f} ms" for stage, seconds in entry.seconds.items())
                 lines.append(f"    {times}")
         return "\n".join(lines)
-
-
-def _run(entry: Entry, arguments: Sequence[Tensor]) -> Any:
-    whole = entry.whole
-    if whole.differentiable and state.grad_enabled:  # a gradient may be asked for: let the program be recorded
-        return whole.finish(whole.program.run(whole.inputs(arguments)))
-    return whole.finish(entry.runner(whole.arrays(arguments)))
 
 
 class _Call:
@@ -213,6 +208,9 @@ def compile(
     (parameters, buffers, optimizer state, counters of random numbers), become inputs; what it returns, and the cells
     and gradients that it changes, become outputs. So an ordinary training step compiles whole. All other arguments, and
     whatever else Python does, are fixed when the function is traced: another number is another program.
+
+    Where a gradient may be asked of a result, the function is run step by step, as if it were not compiled: compile
+    what asks for the gradient, or call it under ``no_grad``.
 
     Args:
         executor: "reference" runs the program with NumPy.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from clearprop import primitives
+from clearprop.arguments import number
 from clearprop.array import (
     abs,
     add,
@@ -67,7 +68,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> Tensor:
     Tensor([-0.01,  2.  ], dtype=float32)
     """
     x = as_float(x)
-    return where(greater(x, 0.0), x, multiply(x, float(negative_slope)))
+    return where(greater(x, 0.0), x, multiply(x, number("leaky_relu", "negative_slope", negative_slope)))
 
 
 def prelu(x: ArrayLike, weight: ArrayLike) -> Tensor:
@@ -129,10 +130,10 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     >>> F.elu([-1.0, 2.0])
     Tensor([-0.63212,  2.     ], dtype=float32)
     """
-    x = as_float(x)
+    x, factor = as_float(x), number("elu", "alpha", alpha)
     below = expm1(clip(x, max=0.0))
-    if alpha != 1.0:
-        below = multiply(below, float(alpha))
+    if factor != 1.0:
+        below = multiply(below, factor)
     return where(greater(x, 0.0), x, below)
 
 
@@ -267,12 +268,13 @@ def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor
     >>> F.softplus([-1.0, 0.0, 30.0])
     Tensor([ 0.31326,  0.69315, 30.     ], dtype=float32)
     """
-    x = as_float(x)
-    scaled = x if beta == 1.0 else multiply(x, float(beta))
+    x, factor = as_float(x), number("softplus", "beta", beta, positive=True)
+    highest = number("softplus", "threshold", threshold, infinite=True)
+    scaled = x if factor == 1.0 else multiply(x, factor)
     smooth = logaddexp(scaled, 0.0)
-    if beta != 1.0:
-        smooth = multiply(smooth, 1.0 / beta)
-    return where(greater(scaled, float(threshold)), x, smooth)
+    if factor != 1.0:
+        smooth = multiply(smooth, 1.0 / factor)
+    return where(greater(scaled, highest), x, smooth)
 
 
 def softmax(x: ArrayLike, dim: int = -1) -> Tensor:

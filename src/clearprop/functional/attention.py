@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop import primitives, random
+from clearprop.arguments import number
 from clearprop.array import (
     add,
     arange,
@@ -138,7 +139,7 @@ def attend(
     generator: random.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The same on what has been checked; returns the output and the weights, (…, L, S), after dropout."""
-    factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+    factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else number("attention", "scale", scale)
     scores = matmul(multiply(query, factor), primitives.transpose(key))  # (…, L, E) @ (…, E, S) -> (…, L, S)
     weights = softmax(scores) if masks.are_empty else _masked_softmax(scores, masks)
     if dropout_p:
@@ -196,11 +197,17 @@ def check_attention(name: str, q: Tensor, k: Tensor, v: Tensor) -> None:
             hint="as many values as keys, and keys as long as queries",
         )
     if q.shape[-2] == 0 or k.shape[-2] == 0:
-        raise ShapeError(f"{name}: {shapes}: a sequence must have at least one element")
+        raise ShapeError(
+            f"{name}: {shapes}: a sequence must have at least one element",
+            hint="leave empty sequences out of the data",
+        )
     try:
         np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     except ValueError:
-        raise ShapeError(f"{name}: {shapes}: the axes before the last two do not broadcast") from None
+        raise ShapeError(
+            f"{name}: {shapes}: the axes before the last two do not broadcast",
+            hint="equal lengths of the batch and of the heads, or 1",
+        ) from None
     check_one_dtype(name, numpy_dtype(q), query=q, key=k, value=v)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole, number
 from clearprop.array import (
     add,
     moveaxis,
@@ -63,8 +64,7 @@ def cross_entropy(
     Tensor(0.11977, dtype=float32)
     """
     x, t = as_float(logits), as_tensor(target)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise UsageError(f"cross_entropy: label_smoothing={label_smoothing}", hint="a number between 0 and 1")
+    label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, 0.0, 1.0)
     factors = _class_weights("cross_entropy", x, weight)
     if numpy_dtype(t).kind == "f":
         return _of_probabilities(x, t, factors, reduction, label_smoothing)
@@ -116,6 +116,8 @@ def _pick(name: str, rows: Tensor, labels: Tensor, factors: Tensor | None, ignor
     """The element of each row that its label names: (M, C), (M,) -> (M,)."""
     classes = rows.shape[1]
     kept = None
+    if not is_whole(ignore_index):
+        raise UsageError(f"{name}: ignore_index={ignore_index!r}", hint="a whole number: -100, which is no label")
     if 0 <= ignore_index < classes or not all_inside(labels, classes):
         kept = not_equal(labels, ignore_index)
         labels = _checked_labels(name, where(kept, labels, 0), classes)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop import primitives
+from clearprop.arguments import is_whole
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, same_dtype
 from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.functional.checks import named
-from clearprop.functional.windows import SPATIAL, is_whole, like_input, one_per_axis, with_batch_axis
+from clearprop.functional.windows import SPATIAL, like_input, one_per_axis, with_batch_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.windows import Lengths, Moves, checked_lengths
 from clearprop.tensor import Tensor, as_tensor

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole, number
 from clearprop.array import (
     add,
     any,
@@ -136,7 +137,10 @@ def embedding_bag(
         bags = _in_a_row(positions, offsets, include_last_offset)
         return _largest_in_a_row(rows, kept, bags) if mode == "max" else _total_in_a_row(rows, kept, bags, mode)
     if offsets is not None:
-        raise ShapeError(f"embedding_bag: x has shape {positions.shape}, each row is a bag: there can be no offsets")
+        raise ShapeError(
+            f"embedding_bag: x has shape {positions.shape}, each row is a bag: there can be no offsets",
+            hint="offsets=None; or x as one vector",
+        )
     return _reduced_rows(rows, kept, mode)
 
 
@@ -204,7 +208,9 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
         )
     starts = as_positions("embedding_bag", "offsets", as_tensor(offsets))
     if starts.ndim != 1 or starts.shape[0] < include_last_offset:
-        raise ShapeError(f"embedding_bag: offsets have shape {starts.shape}; they must be a vector")
+        raise ShapeError(
+            f"embedding_bag: offsets have shape {starts.shape}; they must be a vector", hint="offsets=[0, …]"
+        )
     given, count = single_values(starts), positions.shape[0]
     if given is None:
         says = f"embedding_bag: an offset is {{wrong}}; x has {count} positions{{more}}"
@@ -213,12 +219,16 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
     if given.size and (given[0] != 0 or given[-1] > count or (np.diff(given) < 0).any()):
         raise RangeError(
             f"embedding_bag: offsets {given.tolist()} must begin with 0, rise, and not go beyond the {count} "
-            "positions of x"
+            "positions of x",
+            hint="the number of positions in all bags before: [0, *cumulative_sum(lengths)[:-1]]",
         )
     if not include_last_offset:
         return starts
     if given[-1] != count:
-        raise RangeError(f"embedding_bag: the last offset is {given[-1]}; with include_last_offset it is {count}")
+        raise RangeError(
+            f"embedding_bag: the last offset is {given[-1]}; with include_last_offset it is {count}",
+            hint="include_last_offset=False, if the last one is the beginning of a bag",
+        )
     return starts[:-1]
 
 
@@ -236,7 +246,8 @@ def _factors(positions: Tensor, per_sample_weights: ArrayLike | None, mode: str)
         raise UsageError(f"embedding_bag: per_sample_weights with mode={mode!r}", hint='mode="sum"')
     if factors.shape != positions.shape:
         raise ShapeError(
-            f"embedding_bag: x has shape {positions.shape}, per_sample_weights {factors.shape}; they must be equal"
+            f"embedding_bag: x has shape {positions.shape}, per_sample_weights {factors.shape}; they must be equal",
+            hint="a factor for each position",
         )
     return factors
 
@@ -244,14 +255,18 @@ def _factors(positions: Tensor, per_sample_weights: ArrayLike | None, mode: str)
 def _table_length(name: str, weight: ArrayLike) -> int:
     shape = as_tensor(weight).shape
     if len(shape) != 2:
-        raise ShapeError(f"{name}: weight has shape {shape}; it must be (num_embeddings, embedding_dim)")
+        raise ShapeError(
+            f"{name}: weight has shape {shape}; it must be (num_embeddings, embedding_dim)", hint="a row for each word"
+        )
     return shape[0]
 
 
 def _checked_positions(name: str, x: ArrayLike, count: int) -> Tensor:
     positions = as_positions(name, "x", as_tensor(x))
     if name == "embedding_bag" and positions.ndim not in (1, 2):
-        raise ShapeError(f"{name}: x has shape {positions.shape}; it must be (B, L), or (N,) with offsets")
+        raise ShapeError(
+            f"{name}: x has shape {positions.shape}; it must be (B, L), or (N,) with offsets", hint="a bag in each row"
+        )
     hint = "as many rows as there are words: nn.Embedding(vocabulary, …)"
     return check_inside(name, "x", positions, count, "num_embeddings", hint)
 
@@ -264,8 +279,11 @@ def padding_row(name: str, padding_idx: int | None, count: int) -> int | None:
     """
     if padding_idx is None:
         return None
-    if not -count <= padding_idx < count:
-        raise RangeError(f"{name}: padding_idx={padding_idx} is not one of the rows 0 to {count - 1} of the table")
+    if not is_whole(padding_idx) or not -count <= padding_idx < count:
+        raise RangeError(
+            f"{name}: padding_idx={padding_idx!r} is not one of the rows 0 to {count - 1} of the table",
+            hint="the number that the tokenizer gives to its padding",
+        )
     return padding_idx % count
 
 
@@ -273,6 +291,7 @@ def _shorten(weight: ArrayLike, positions: Tensor, max_norm: float, norm_type: f
     """Scale rows that will be looked up, and are longer than ``max_norm``, to that length, in the cell itself."""
     if not isinstance(weight, Cell):
         raise UsageError("max_norm changes the table: weight must be a Parameter", hint="nn.Embedding(…, max_norm=…)")
+    max_norm = number("embedding", "max_norm", max_norm, 0.0)
     table = stop_gradient(weight)
     used = primitives.scatter_add(Tensor(np.ones(positions.shape, np.int64)), positions, shape=table.shape[:1])
     lengths = vector_norm(table, norm_type, 1)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole
 from clearprop.array import add, concat, flip, multiply, reshape, take, where
 from clearprop.array.promotion import ArrayLike, as_float
 from clearprop.errors import ShapeError, UsageError
 from clearprop.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from clearprop.functional.windows import is_whole, one_per_axis
+from clearprop.functional.windows import one_per_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
 from clearprop.tensor import Tensor, as_tensor

@@ -31,9 +31,9 @@ from clearprop.array.promotion import ArrayLike, as_float, cast_to, common_shape
 from clearprop.errors import DataError, ShapeError
 from clearprop.functional.activations import logsigmoid
 from clearprop.functional.checks import known_values
-from clearprop.functional.losses import pair, reduced
+from clearprop.functional.losses import factors_for, pair, reduced
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor, as_tensor
+from clearprop.tensor import Tensor
 
 _LOWEST_LOG = -100.0
 _SMALLEST_SLOPE = float(np.float32(1e-12))
@@ -77,7 +77,7 @@ def binary_cross_entropy(
     straight = add(bounded, multiply(subtract(x, fixed), slope))  # that value, with that slope
     loss = negative(where(is_extreme, straight, losses))
     if weight is not None:
-        loss = multiply(loss, cast_to(as_tensor(weight), numpy_dtype(x)))
+        loss = multiply(loss, factors_for("binary_cross_entropy", "weight", weight, x))
     return reduced(loss, reduction)
 
 
@@ -173,10 +173,16 @@ def gaussian_nll_loss(
     if variances.ndim and variances.shape == x.shape[:-1]:
         variances = variances.reshape(*variances.shape, 1)
     if common_shape("gaussian_nll_loss", x, variances) != x.shape:
-        raise ShapeError(f"gaussian_nll_loss: prediction has shape {x.shape}, var has shape {variances.shape}")
+        raise ShapeError(
+            f"gaussian_nll_loss: prediction has shape {x.shape}, var has shape {variances.shape}",
+            hint="a variance for each element; or one for each example, (N, 1) or (N,)",
+        )
     values = known_values(variances)
     if values is not None and (values < 0.0).any():
-        raise DataError(f"gaussian_nll_loss: var has {values[values < 0.0][0]:.6g}; variances are not negative")
+        raise DataError(
+            f"gaussian_nll_loss: var has {values[values < 0.0][0]:.6g}; variances are not negative",
+            hint="exp or softplus of what the network gives",
+        )
     fixed = stop_gradient(variances)
     variances = add(variances, subtract(clip(fixed, min=eps), fixed))
     difference = subtract(x, t)
@@ -207,7 +213,7 @@ def multilabel_soft_margin_loss(
     right, wrong = multiply(t, logsigmoid(x)), multiply(subtract(1.0, t), logsigmoid(negative(x)))
     loss = negative(add(right, wrong))
     if weight is not None:
-        loss = multiply(loss, cast_to(as_tensor(weight), numpy_dtype(x)))
+        loss = multiply(loss, factors_for("multilabel_soft_margin_loss", "weight", weight, x))
     return reduced(mean(loss, axis=-1), reduction)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearprop.arguments import number
 from clearprop.array import abs, add, less, less_equal, logaddexp, mean, multiply, negative, subtract, sum, where
 from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.errors import ShapeError, UsageError
@@ -75,8 +76,7 @@ def smooth_l1_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "m
     >>> F.smooth_l1_loss([0.5, 3.0], [0.0, 0.0], reduction="none")
     Tensor([0.125, 2.5  ], dtype=float32)
     """
-    if beta < 0.0:
-        raise UsageError(f"smooth_l1_loss: beta={beta} is negative")
+    beta = number("smooth_l1_loss", "beta", beta, 0.0)
     if beta == 0.0:
         return l1_loss(prediction, target, reduction)
     x, y = pair("smooth_l1_loss", "prediction", prediction, target)
@@ -100,8 +100,7 @@ def huber_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean"
     >>> F.huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none", delta=2.0)
     Tensor([0.125, 4.   ], dtype=float32)
     """
-    if not delta > 0.0:
-        raise UsageError(f"huber_loss: delta={delta} is not positive")
+    delta = number("huber_loss", "delta", delta, positive=True, infinite=True)
     x, y = pair("huber_loss", "prediction", prediction, target)
     difference = subtract(x, y)
     size = abs(difference)
@@ -135,12 +134,28 @@ def binary_cross_entropy_with_logits(
     x, t = pair("binary_cross_entropy_with_logits", "logits", logits, target)
     softened = logaddexp(negative(x), 0.0)  # log(1 + e^-x) = -log σ(x)
     if pos_weight is not None:
-        factor = add(multiply(subtract(as_float(pos_weight), 1.0), t), 1.0)
-        softened = multiply(softened, cast_to(factor, numpy_dtype(x)))
+        factors = factors_for("binary_cross_entropy_with_logits", "pos_weight", pos_weight, x)
+        softened = multiply(softened, add(multiply(subtract(factors, 1.0), t), 1.0))
     loss = add(multiply(x, subtract(1.0, t)), softened)
     if weight is not None:
-        loss = multiply(loss, cast_to(as_tensor(weight), numpy_dtype(x)))
+        loss = multiply(loss, factors_for("binary_cross_entropy_with_logits", "weight", weight, x))
     return reduced(loss, reduction)
+
+
+def factors_for(name: str, label: str, factors: ArrayLike, x: Tensor) -> Tensor:
+    """Factors of the losses, which have the shape of x, in its dtype.
+
+    Raises:
+        ShapeError: if they do not broadcast to that shape. (N, 1) for losses (N,) would make (N, N) of them.
+    """
+    given = cast_to(as_tensor(factors), numpy_dtype(x))
+    lengths = zip(reversed(given.shape), reversed(x.shape), strict=False)
+    if given.ndim > x.ndim or any(have not in (1, want) for have, want in lengths):
+        raise ShapeError(
+            f"{name}: {label} has shape {given.shape}; it must broadcast to {x.shape}",
+            hint=f"{label}.reshape({x.shape})" if given.size == x.size else "a factor for each class, or each element",
+        )
+    return given
 
 
 def pair(

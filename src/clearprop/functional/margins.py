@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import number
 from clearprop.array import (
     add,
     clip,
@@ -87,8 +88,10 @@ def cosine_embedding_loss(
     """
     first, second = pair("cosine_embedding_loss", "x1", x1, x2, "x2")
     if first.ndim not in (1, 2):
-        raise ShapeError(f"cosine_embedding_loss: x1 has shape {first.shape}; it must be (N, D) or (D,)")
-    cosine, t = pair("cosine_embedding_loss", "the cosine", _cosine(first, second), target)
+        raise ShapeError(
+            f"cosine_embedding_loss: x1 has shape {first.shape}; it must be (N, D) or (D,)", hint="x1.reshape(-1, D)"
+        )
+    cosine, t = pair("cosine_embedding_loss", "cosine", _cosine(first, second), target)
     near = where(equal(t, 1.0), subtract(1.0, cosine), 0.0)
     far = where(equal(t, -1.0), _above_zero(subtract(cosine, margin)), 0.0)
     return reduced(add(near, far), reduction)
@@ -156,7 +159,8 @@ def multi_margin_loss(
     x, t = as_float(x), as_positions("multi_margin_loss", "target", as_tensor(target))
     if x.ndim not in (1, 2) or t.shape != x.shape[:-1]:
         raise ShapeError(
-            f"multi_margin_loss: x has shape {x.shape}, target has shape {t.shape}; they must be (N, C) and (N,)"
+            f"multi_margin_loss: x has shape {x.shape}, target has shape {t.shape}; they must be (N, C) and (N,)",
+            hint=f"target of shape {x.shape[:-1]}" if x.ndim in (1, 2) else "a row of scores for each example",
         )
     classes = x.shape[-1]
     t = check_inside("multi_margin_loss", "target", t, classes, "C", "labels count from 0")
@@ -169,7 +173,10 @@ def multi_margin_loss(
     if weight is not None:
         factors = cast_to(as_tensor(weight), numpy_dtype(x))
         if factors.shape != (classes,):
-            raise ShapeError(f"multi_margin_loss: weight has shape {factors.shape}; there are {classes} classes")
+            raise ShapeError(
+                f"multi_margin_loss: weight has shape {factors.shape}; there are {classes} classes",
+                hint=f"shape ({classes},)",
+            )
         losses = multiply(losses, primitives.gather(factors, labels))
     return reduced(reshape(losses, t.shape), reduction)
 
@@ -184,16 +191,21 @@ def info_nce_loss(queries: ArrayLike, keys: ArrayLike, temperature: float = 0.1,
 
     Raises:
         ShapeError: if the shapes differ or are not (N, D).
+        UsageError: if the temperature is not positive.
 
     >>> import clearprop.functional as F
     >>> F.info_nce_loss([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]], temperature=1.0)
     Tensor(0.31326, dtype=float32)
     """
+    factor = 1.0 / number("info_nce_loss", "temperature", temperature, positive=True)
     q, k = pair("info_nce_loss", "queries", queries, keys, "keys")
     if q.ndim != 2:
-        raise ShapeError(f"info_nce_loss: queries has shape {q.shape}; it must be (N, D)")
+        raise ShapeError(
+            f"info_nce_loss: queries has shape {q.shape}; it must be (N, D)",
+            hint="a row for each query, and for each key",
+        )
     similarity = matmul(normalize(q), matrix_transpose(normalize(k)))  # (N, D) @ (D, N) -> (N, N)
-    return cross_entropy(multiply(similarity, 1.0 / temperature), np.arange(q.shape[0]), reduction=reduction)
+    return cross_entropy(multiply(similarity, factor), np.arange(q.shape[0]), reduction=reduction)
 
 
 def _cosine(x: Tensor, y: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole, number
 from clearprop.array import add, divide, multiply, reshape, sqrt, stop_gradient, subtract
-from clearprop.array.promotion import ArrayLike, as_float, cast_to
+from clearprop.array.promotion import ArrayLike, as_float, cast_to, whole_numbers
 from clearprop.autodiff.batching import levels_of
 from clearprop.errors import GradientError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
@@ -57,6 +58,7 @@ def batch_norm(
             [ 1.,  1.]], dtype=float32)
     """
     x, dtype = _wide(x)
+    eps = _checked_settings("batch_norm", eps, momentum)
     _check_channels("batch_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     axes = (0, *range(2, x.ndim))
     if not training:
@@ -104,11 +106,15 @@ def instance_norm(
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, eps=eps)
     x, dtype = _wide(x)
+    eps = _checked_settings("instance_norm", eps, momentum)
     _check_channels("instance_norm", x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     axes = tuple(range(2, x.ndim))
     count = _count(x, axes)
     if count < 2:
-        raise ShapeError(f"instance_norm: x has shape {x.shape}, one value for each example and channel")
+        raise ShapeError(
+            f"instance_norm: x has shape {x.shape}, one value for each example and channel: it has no variance",
+            hint="larger images, or layer_norm",
+        )
     moments = _moments(x, axes)
     examples = float(max(x.shape[0], 1))
     for running, found, correction in (
@@ -145,6 +151,7 @@ def layer_norm(
             [-1.,  1.]], dtype=float32)
     """
     x, dtype = _wide(x)
+    eps = _checked_settings("layer_norm", eps)
     axes = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     moments = _moments(x, axes)
     normal = multiply(moments.centered, _spread(_inverse_root(moments.variance, eps), x, axes))
@@ -170,7 +177,7 @@ def rms_norm(
     """
     x, dtype = _wide(x)
     axes = _last_axes("rms_norm", x, normalized_shape, weight=weight)
-    smallest = float(np.finfo(dtype).eps) if eps is None else eps
+    smallest = float(np.finfo(dtype).eps) if eps is None else _checked_settings("rms_norm", eps)
     mean_square = _mean(multiply(x, x), axes)
     normal = multiply(x, _spread(_inverse_root(mean_square, smallest), x, axes))
     return cast_to(_affine(normal, weight, None, tuple(range(x.ndim - len(axes)))), dtype)
@@ -198,8 +205,9 @@ def group_norm(
     Tensor([[-1.,  1., -1.,  1.]], dtype=float32)
     """
     x, dtype = _wide(x)
+    eps = _checked_settings("group_norm", eps)
     _check_channels("group_norm", x, weight=weight, bias=bias)
-    if num_groups < 1 or x.shape[1] % num_groups:
+    if not is_whole(num_groups) or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(
             f"group_norm: x has shape {x.shape}; {x.shape[1]} channels cannot be divided into {num_groups} groups",
             hint="num_groups must divide the number of channels",
@@ -287,16 +295,26 @@ def _move(running: ArrayLike | None, found: Tensor, momentum: float | Tensor) ->
     running.assign(add(held, multiply(step, factor)))
 
 
+def _checked_settings(name: str, eps: float, momentum: float | Tensor = 0.0) -> float:
+    """Eps, a number from 0 on. A momentum is a share, from 0 to 1; what is computed of a count is a tensor."""
+    if not isinstance(momentum, Tensor):
+        number(name, "momentum", momentum, 0.0, 1.0)
+    return number(name, "eps", eps, 0.0)
+
+
 def _check_channels(name: str, x: Tensor, **parts: ArrayLike | None) -> None:
     """Raise unless x has channels, and every part an element for each of them."""
     if x.ndim < 2:
-        raise ShapeError(f"{name}: x has shape {x.shape}; it must be (N, C) or (N, C, d1, …)")
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}; it must be (N, C) or (N, C, d1, …)", hint="x[None] is a batch of one"
+        )
     channels = x.shape[1]
     for label, part in parts.items():
         if part is not None and as_tensor(part).shape != (channels,):
             raise ShapeError(
                 f"{name}: x has shape {x.shape}, {channels} channels (axis 1); {label} has shape "
-                f"{as_tensor(part).shape}; it must be ({channels},)"
+                f"{as_tensor(part).shape}; it must be ({channels},)",
+                hint=f"a layer for {channels} channels, or the channels of x as its axis 1",
             )
 
 
@@ -304,7 +322,7 @@ def _last_axes(
     name: str, x: Tensor, normalized_shape: int | Sequence[int], **parts: ArrayLike | None
 ) -> tuple[int, ...]:
     """The axes to normalize over; raises unless x ends in that shape, and every part has it."""
-    wanted = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    wanted = whole_numbers(normalized_shape, name, "normalized_shape")
     if not wanted or x.shape[-len(wanted) :] != wanted:
         raise ShapeError(
             f"{name}: x has shape {x.shape}, which does not end in normalized_shape {wanted}",
@@ -312,5 +330,8 @@ def _last_axes(
         )
     for label, part in parts.items():
         if part is not None and as_tensor(part).shape != wanted:
-            raise ShapeError(f"{name}: {label} has shape {as_tensor(part).shape}; normalized_shape is {wanted}")
+            raise ShapeError(
+                f"{name}: {label} has shape {as_tensor(part).shape}; normalized_shape is {wanted}",
+                hint=f"{label} of shape {wanted}",
+            )
     return tuple(range(x.ndim - len(wanted), x.ndim))

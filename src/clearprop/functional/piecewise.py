@@ -6,6 +6,7 @@ value is taken as a constant: nothing is recorded for it.
 
 from __future__ import annotations
 
+from clearprop.arguments import number
 from clearprop.array import (
     add,
     clip,
@@ -35,11 +36,15 @@ def hardtanh(x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Tenso
     >>> F.hardtanh([-2.0, 0.5, 2.0])
     Tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
-    if min_val > max_val:
-        raise UsageError(f"hardtanh: min_val={min_val} is larger than max_val={max_val}")
+    low = number("hardtanh", "min_val", min_val, infinite=True)
+    high = number("hardtanh", "max_val", max_val, infinite=True)
+    if low > high:
+        raise UsageError(
+            f"hardtanh: min_val={min_val} is larger than max_val={max_val}", hint=f"hardtanh(x, {max_val}, {min_val})"
+        )
     x = as_float(x)
-    inside = logical_and(greater(x, float(min_val)), less(x, float(max_val)))
-    return where(inside, x, clip(stop_gradient(x), float(min_val), float(max_val)))
+    inside = logical_and(greater(x, low), less(x, high))
+    return where(inside, x, clip(stop_gradient(x), low, high))
 
 
 def relu6(x: ArrayLike) -> Tensor:
@@ -80,8 +85,8 @@ def hardshrink(x: ArrayLike, lambd: float = 0.5) -> Tensor:
     >>> F.hardshrink([-1.0, 0.25, 1.0])
     Tensor([-1.,  0.,  1.], dtype=float32)
     """
-    x = as_float(x)
-    return where(logical_and(greater_equal(x, -float(lambd)), less_equal(x, float(lambd))), 0.0, x)
+    x, bound = as_float(x), number("hardshrink", "lambd", lambd)
+    return where(logical_and(greater_equal(x, -bound), less_equal(x, bound)), 0.0, x)
 
 
 def softshrink(x: ArrayLike, lambd: float = 0.5) -> Tensor:
@@ -94,10 +99,8 @@ def softshrink(x: ArrayLike, lambd: float = 0.5) -> Tensor:
     >>> F.softshrink([-1.0, 0.25, 1.0])
     Tensor([-0.5,  0. ,  0.5], dtype=float32)
     """
-    if lambd < 0:
-        raise UsageError(f"softshrink: lambd={lambd} is negative")
-    x = as_float(x)
-    return subtract(x, clip(x, -float(lambd), float(lambd)))
+    x, bound = as_float(x), number("softshrink", "lambd", lambd, 0.0)
+    return subtract(x, clip(x, -bound, bound))
 
 
 def threshold(x: ArrayLike, threshold: float, value: float) -> Tensor:
@@ -107,5 +110,5 @@ def threshold(x: ArrayLike, threshold: float, value: float) -> Tensor:
     >>> F.threshold([0.0, 1.0, 2.0], 1.0, -5.0)
     Tensor([-5., -5.,  2.], dtype=float32)
     """
-    x = as_float(x)
-    return where(less_equal(x, float(threshold)), float(value), x)
+    x, bound = as_float(x), number("threshold", "threshold", threshold, infinite=True)
+    return where(less_equal(x, bound), number("threshold", "value", value, infinite=True), x)

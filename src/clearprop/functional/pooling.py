@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole
 from clearprop.array import divide, reshape, take, take_along_axis, where
 from clearprop.array.promotion import ArrayLike, as_float
 from clearprop.errors import ShapeError, UsageError
-from clearprop.functional.windows import is_whole, like_input, one_per_axis, with_batch_axis
+from clearprop.functional.windows import like_input, one_per_axis, with_batch_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.windows import Lengths, Moves, checked_lengths, plain_moves
 from clearprop.tensor import Tensor, as_tensor

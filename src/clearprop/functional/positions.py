@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole, number, whole
 from clearprop.array import add, cos, expand_dims, multiply, reshape, sin, stack
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.dtypes import to_numpy
@@ -42,9 +43,9 @@ def sinusoidal_positions(length: int, dim: int, base: float = 10000.0, *, dtype:
             [0.84147, 0.5403 , 0.01   , 0.99995]], dtype=float32)
     """
     check_even("sinusoidal_positions", dim)
-    if not isinstance(length, (int, np.integer)) or length < 0:  # type: ignore[redundant-expr]
-        raise UsageError(f"sinusoidal_positions: length={length!r}", hint="a whole number")
-    return Tensor(_waves(int(length), dim, float(base)).astype(np.float32 if dtype is None else to_numpy(dtype)))
+    length = whole("sinusoidal_positions", "length", length, 0)
+    longest = number("sinusoidal_positions", "base", base, positive=True)
+    return Tensor(_waves(length, dim, longest).astype(np.float32 if dtype is None else to_numpy(dtype)))
 
 
 @lru_cache(maxsize=16)
@@ -81,7 +82,7 @@ def rotary(
     Tensor([[1.     , 0.     ],
             [0.5403 , 0.84147]], dtype=float32)
     """
-    x = as_tensor(x)
+    x, base = as_tensor(x), number("rotary", "base", base, positive=True)
     _check_rotary(x)
     length, dim = x.shape[-2:]
     places = as_tensor(np.arange(length) if positions is None else positions)
@@ -104,13 +105,14 @@ def rotary(
 
 def _check_rotary(x: Tensor) -> None:
     if numpy_dtype(x).kind != "f":
-        raise DTypeError(f"rotary: x is {x.dtype.name}; it takes floating-point numbers")
+        raise DTypeError(f"rotary: x is {x.dtype.name}; it takes floating-point numbers", hint="x.astype(cp.float32)")
     if x.ndim < 2:
-        raise ShapeError(f"rotary: x has shape {x.shape}; it must be (…, L, dim)")
+        raise ShapeError(f"rotary: x has shape {x.shape}; it must be (…, L, dim)", hint="x[None] is one position")
     check_even("rotary", x.shape[-1])
 
 
 def check_even(name: str, dim: Any) -> None:
     """Raise UsageError unless the columns make pairs."""
-    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool) or dim < 2 or dim % 2:
-        raise UsageError(f"{name}: dim={dim!r} must be an even number: the columns are taken in pairs")
+    if not is_whole(dim) or dim < 2 or dim % 2:
+        near = f"dim={dim + 1}" if is_whole(dim) and dim > 0 else "dim=64"
+        raise UsageError(f"{name}: dim={dim!r} must be an even number: the columns are taken in pairs", hint=near)

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from clearprop import primitives
+from clearprop.arguments import is_whole
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitives.windows import Lengths
 from clearprop.tensor import Tensor
 
 SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
 """The usual letters of the spatial axes, by their number."""
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number, and no boolean."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
 
 
 def one_per_axis(name: str, label: str, value: Any, axes: int, least: int = 1) -> Lengths:
@@ -47,7 +41,9 @@ def with_batch_axis(name: str, x: Tensor, axes: int) -> Tensor:
     if x.ndim == axes + 1:
         return primitives.reshape(x, shape=(1, *x.shape))
     spatial = SPATIAL.get(axes, f"{axes} lengths")
-    hint = ""
+    hint = f"x.reshape(N, C, {', '.join('…' * axes)})"
+    if x.ndim == axes + 3:
+        hint = f"one batch axis: x.reshape(-1, {', '.join(map(str, x.shape[2:]))})"
     if x.ndim == axes:
         hint = f"x.reshape(1, {', '.join(map(str, x.shape))}): the axis of the channels is missing"
     raise ShapeError(f"{name}: x has shape {x.shape}; it must be (N, C, {spatial}), or (C, {spatial})", hint=hint)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import number
 from clearprop.array import concat, expand_dims, logical_not, mean, permute_dims, reshape, zeros
 from clearprop.array.promotion import expand
 from clearprop.dtypes import to_numpy
@@ -122,12 +123,12 @@ class MultiheadAttention(Module):
                 f"MultiheadAttention: embed_dim={self.embed_dim} cannot be divided into {self.num_heads} heads",
                 hint=f"embed_dim={self.num_heads * (self.embed_dim // self.num_heads + 1)}, or another num_heads",
             )
-        if not isinstance(self.dropout, (int, float)) or not 0.0 <= self.dropout <= 1.0:  # type: ignore[redundant-expr]
-            raise UsageError(f"MultiheadAttention: dropout={self.dropout!r} is no probability")
+        number("MultiheadAttention", "dropout", self.dropout, 0.0, 1.0)
         if self.rotary is not None and self.embed_dim // self.num_heads % 2:
             raise UsageError(
                 f"MultiheadAttention: rotary positions take columns in pairs; heads of length "
-                f"{self.embed_dim // self.num_heads} have an odd number"
+                f"{self.embed_dim // self.num_heads} have an odd number",
+                hint=f"embed_dim={2 * self.num_heads * (self.embed_dim // self.num_heads // 2 + 1)}",
             )
 
     def forward(
@@ -277,7 +278,10 @@ class MultiheadAttention(Module):
             )
         along = 0 if q.ndim == 2 or not self.batch_first else 1
         if q.shape[along] == 0 or k.shape[along] == 0:
-            raise ShapeError(f"MultiheadAttention: {found}: a sequence must have at least one element")
+            raise ShapeError(
+                f"MultiheadAttention: {found}: a sequence must have at least one element",
+                hint="leave empty sequences out of the data",
+            )
         check_one_dtype("MultiheadAttention", numpy_dtype(self.out_proj.weight.peek()), query=q, key=k, value=v)
 
     def extra_repr(self) -> str:

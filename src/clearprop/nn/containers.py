@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
+from clearprop.arguments import is_whole
 from clearprop.array import add
-from clearprop.errors import RangeError, UsageError
+from clearprop.errors import RangeError, ShapeError, UsageError
 from clearprop.nn.module import Module, check_name
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class _Ordered(Module):
@@ -32,8 +33,11 @@ class _Ordered(Module):
 
     def _at(self, index: int) -> str:
         names = list(self._members())
-        if not -len(names) <= index < len(names):
-            raise RangeError(f"{type(self).__name__}: there is no module {index}; it has {len(names)}")
+        if not is_whole(index) or not -len(names) <= index < len(names):
+            raise RangeError(
+                f"{type(self).__name__}: there is no module {index!r}; it has {len(names)}",
+                hint=f"one of 0 to {len(names) - 1}" if names else "append one first",
+            )
         return names[index]
 
     def _part(self, index: slice) -> Any:
@@ -105,8 +109,18 @@ class ModuleList(_Ordered):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
+        if not isinstance(modules, Iterable):
+            raise UsageError(f"ModuleList: {modules!r} is no list of modules"[:200], hint="nn.ModuleList([module])")
         for i, module in enumerate(modules):
             self._put(str(i), module)
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """It only holds modules: which of them is called, and on what, says the module that it is part of.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("ModuleList holds modules and computes nothing", hint="for layer in layers: x = layer(x)")
 
 
 class ModuleDict(Module):
@@ -118,19 +132,37 @@ class ModuleDict(Module):
     (10, ['digit', 'parity'])
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        for name, module in (modules or {}).items():
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
+        try:
+            named = dict(modules or {})
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"ModuleDict: {modules!r} is no dictionary of modules"[:200], hint='nn.ModuleDict({"name": module})'
+            ) from None
+        for name, module in named.items():
             self[name] = module
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """It only holds modules, as `ModuleList` does.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("ModuleDict holds modules and computes nothing", hint="x = modules[name](x)")
 
     def __setitem__(self, name: str, module: Module) -> None:
         if not isinstance(module, Module):
-            raise UsageError(f"ModuleDict: {module!r} is not a module"[:200])
+            raise UsageError(f"ModuleDict: {module!r} is not a module"[:200], hint="nn.ReLU() with parentheses")
+        check_name(name)
         if hasattr(type(self), name):
             raise UsageError(f"ModuleDict: {name!r} cannot be a module's name: it is a method", hint=f"{name}_")
         setattr(self, name, module)
 
     def __getitem__(self, name: str) -> Module:
-        return self._members()[name]
+        members = self._members()
+        if name not in members:  # what dictionaries raise, in words
+            raise KeyError(f"ModuleDict: there is no module {name!r}; it has {', '.join(members) or 'none'}")
+        return members[name]
 
     def _members(self) -> dict[str, Module]:
         return {name: member for name, member in vars(self).items() if isinstance(member, Module)}
@@ -170,5 +202,15 @@ class Residual(Module):
         self.module = module
 
     def forward(self, x: Any) -> Tensor:
-        """X plus what the module makes of it; the shapes must be equal."""
-        return add(x, self.module(x))
+        """X plus what the module makes of it.
+
+        Raises:
+            ShapeError: if their shapes differ: they are not broadcast.
+        """
+        start, made = as_tensor(x), as_tensor(self.module(x))
+        if start.shape != made.shape:
+            raise ShapeError(
+                f"Residual: x has shape {start.shape}, the module makes {made.shape} of it; they must be equal",
+                hint="a module that keeps the shape, or a forward of your own: shortcut(x) + module(x)",
+            )
+        return add(start, made)

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from clearprop import functional
+from clearprop.arguments import number
 from clearprop.array import matmul, matrix_transpose
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError
@@ -49,7 +50,7 @@ class Table(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_row(name, padding_idx, num_embeddings)
-        self.max_norm = max_norm
+        self.max_norm = None if max_norm is None else number(name, "max_norm", max_norm, 0.0)
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
         kind = np.dtype(np.float32) if dtype is None else to_numpy(dtype)
@@ -80,7 +81,10 @@ class Table(Module):
         """
         rows = as_tensor(embeddings)
         if rows.ndim != 2:
-            raise ShapeError(f"{cls.__name__}.from_pretrained: embeddings have shape {rows.shape}, and are no matrix")
+            raise ShapeError(
+                f"{cls.__name__}.from_pretrained: embeddings have shape {rows.shape}, and are no matrix",
+                hint="a row for each word",
+            )
         make: Any = cls  # the classes below have values for all other arguments
         table: Self = make(*rows.shape, dtype=rows.dtype, **arguments)
         table.weight.assign(rows.detach())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from clearprop.arguments import function
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.errors import GradientError
@@ -32,10 +33,13 @@ class HookHandle:
         module: whose hook it is.
         register: the attribute of the module that holds its hooks of that kind.
         hook: the function.
+
+    Raises:
+        UsageError: if the hook cannot be called.
     """
 
     def __init__(self, module: Module, register: str, hook: Callable[..., Any]) -> None:
-        self.hook = hook
+        self.hook = function(type(module).__name__, "the hook", hook, "a function: hook(module, …)")
         self._module = module
         self._register = register
         setattr(module, register, (*getattr(module, register), self))

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from clearprop import random
+from clearprop.arguments import is_whole, number
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitives.special import normal_quantile_array
 from clearprop.random import Generator
@@ -35,7 +36,7 @@ def constant_(cell: C, val: float) -> C:
     >>> cp.nn.init.constant_(cp.Parameter([0.0, 0.0]), 0.5)
     Parameter(Tensor([0.5, 0.5], dtype=float32, requires_grad=True))
     """
-    return _assigned(cell, np.full(cell.shape, val))
+    return _assigned(cell, np.full(_checked(cell).shape, number("init.constant_", "val", val, infinite=True)))
 
 
 def zeros_(cell: C) -> C:
@@ -49,24 +50,46 @@ def ones_(cell: C) -> C:
 
 
 def normal_(cell: C, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> C:
-    """Normally distributed."""
-    return _assigned(cell, random.normal(cell.shape, mean, std, dtype=cell.dtype, generator=generator))
+    """Normally distributed.
+
+    Raises:
+        UsageError: std is negative.
+
+    >>> import clearprop as cp
+    >>> cp.nn.init.normal_(cp.Parameter(cp.zeros(2)), mean=5.0, std=0.0)
+    Parameter(Tensor([5., 5.], dtype=float32, requires_grad=True))
+    """
+    mean, std = number("init.normal_", "mean", mean), number("init.normal_", "std", std, 0.0)
+    return _assigned(cell, random.normal(_checked(cell).shape, mean, std, dtype=cell.dtype, generator=generator))
 
 
 def uniform_(cell: C, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> C:
-    """Equally likely between a and b."""
-    return _assigned(cell, random.uniform(cell.shape, a, b, dtype=cell.dtype, generator=generator))
+    """Equally likely between a and b.
+
+    Raises:
+        UsageError: a is larger than b.
+
+    >>> import clearprop as cp
+    >>> weight = cp.nn.init.uniform_(cp.Parameter(cp.zeros(1000)), -0.1, 0.1)
+    >>> bool(cp.all(abs(weight) <= 0.1))
+    True
+    """
+    low, high = number("init.uniform_", "a", a), number("init.uniform_", "b", b)
+    if low > high:
+        raise UsageError(f"init.uniform_: a={a} is larger than b={b}", hint=f"uniform_(cell, {b}, {a})")
+    return _assigned(cell, random.uniform(_checked(cell).shape, low, high, dtype=cell.dtype, generator=generator))
 
 
 def xavier_uniform_(cell: C, gain: float = 1.0, generator: Generator | None = None) -> C:
     """Uniform in ±gain √(6 / (fan_in + fan_out)): keeps the variance forward and backward (equation 16)."""
-    bound = gain * math.sqrt(6.0 / sum(fans(cell)))
+    bound = number("init.xavier_uniform_", "gain", gain, 0.0) * math.sqrt(6.0 / _both(cell))
     return uniform_(cell, -bound, bound, generator)
 
 
 def xavier_normal_(cell: C, gain: float = 1.0, generator: Generator | None = None) -> C:
     """Normal with standard deviation gain √(2 / (fan_in + fan_out)) (equation 12 of the paper)."""
-    return normal_(cell, 0.0, gain * math.sqrt(2.0 / sum(fans(cell))), generator)
+    gain = number("init.xavier_normal_", "gain", gain, 0.0)
+    return normal_(cell, 0.0, gain * math.sqrt(2.0 / _both(cell)), generator)
 
 
 def kaiming_uniform_(
@@ -105,6 +128,8 @@ def trunc_normal_(
     >>> bool(cp.all(abs(weight) <= 0.04)), 0.017 < float(weight.numpy().std()) < 0.018
     (True, True)
     """
+    mean, std = number("init.trunc_normal_", "mean", mean), number("init.trunc_normal_", "std", std)
+    a, b = (number("init.trunc_normal_", name, one, infinite=True) for name, one in (("a", a), ("b", b)))
     if not std > 0.0 or not a < b:
         raise UsageError(f"trunc_normal_: std={std}, a={a}, b={b}", hint="a positive std, and a below b")
     low, high = (a - mean) / std, (b - mean) / std
@@ -117,7 +142,7 @@ def trunc_normal_(
             f"trunc_normal_: nothing between a={a} and b={b} is likely for mean={mean}, std={std}",
             hint="a and b are values, not numbers of standard deviations",
         )
-    u = random.uniform(cell.shape, dtype=np.float64, generator=generator).numpy()
+    u = random.uniform(_checked(cell).shape, dtype=np.float64, generator=generator).numpy()
     values = mean + side * std * normal_quantile_array(least + (most - least) * u)
     return _assigned(cell, np.clip(values, a, b))
 
@@ -140,7 +165,7 @@ def orthogonal_(cell: C, gain: float = 1.0, generator: Generator | None = None) 
     >>> bool(cp.all(abs(w @ w.mT - cp.eye(3)) < 1e-6))
     True
     """
-    if cell.ndim < 2:
+    if _checked(cell).ndim < 2:
         raise _wrong_shape("orthogonal_", cell, "two axes or more")
     if cell.size == 0:
         return cell
@@ -158,7 +183,7 @@ def eye_(cell: C) -> C:
     Raises:
         ShapeError: for anything but two axes.
     """
-    if cell.ndim != 2:
+    if _checked(cell).ndim != 2:
         raise _wrong_shape("eye_", cell, "two axes")
     return _assigned(cell, np.eye(*cell.shape))
 
@@ -173,10 +198,10 @@ def dirac_(cell: C, groups: int = 1) -> C:
     >>> cp.nn.init.dirac_(cp.Parameter(cp.zeros((1, 1, 3)))).value.tolist()
     [[[0.0, 1.0, 0.0]]]
     """
-    if cell.ndim not in (3, 4, 5):
+    if _checked(cell).ndim not in (3, 4, 5):
         raise _wrong_shape("dirac_", cell, "the axes of a convolution: [out, in / groups, *window]")
     outputs, inputs, *window = cell.shape
-    if groups < 1 or outputs % groups:
+    if not is_whole(groups) or groups < 1 or outputs % groups:
         raise _wrong_shape("dirac_", cell, f"a number of outputs that {groups} groups can share")
     values = np.zeros(cell.shape)
     middle = tuple(length // 2 for length in window)
@@ -195,26 +220,38 @@ def sparse_(cell: C, sparsity: float, std: float = 0.01, generator: Generator | 
         ShapeError: for anything but two axes.
         UsageError: a share that is not from 0 to 1.
     """
-    if cell.ndim != 2:
+    if _checked(cell).ndim != 2:
         raise _wrong_shape("sparse_", cell, "two axes")
-    if not 0.0 <= sparsity <= 1.0:
-        raise UsageError(f"sparse_: sparsity={sparsity}", hint="a share, from 0 to 1")
+    sparsity = number("init.sparse_", "sparsity", sparsity, 0.0, 1.0)
     keys = random.uniform(cell.shape, dtype=np.float64, generator=generator).numpy()
     order = np.argsort(np.argsort(keys, axis=0, kind="stable"), axis=0, kind="stable")
     values = random.normal(cell.shape, 0.0, std, dtype=np.float64, generator=generator).numpy()
     return _assigned(cell, np.where(order < math.ceil(sparsity * cell.shape[0]), 0.0, values))
 
 
+def _checked(cell: C) -> C:
+    given: Any = cell
+    if not isinstance(given, Cell):
+        hint = "cp.Parameter(value)" if isinstance(given, Tensor) else "one of its parameters: init.zeros_(layer.bias)"
+        raise UsageError(f"init: a {type(cell).__name__} cannot be changed in place", hint=hint)
+    return cell
+
+
+def _both(cell: Cell) -> int:
+    """The fans together; 1 for a weight without elements."""
+    return sum(fans(cell)) or 1
+
+
 def _assigned(cell: C, values: Tensor | np.ndarray[Any, Any]) -> C:
-    if not isinstance(cell, Cell):
-        raise UsageError(f"init: a {type(cell).__name__} cannot be changed in place", hint="cp.Parameter(value)")
     cell.assign(values if isinstance(values, Tensor) else Tensor(np.asarray(values, cell.peek().array.dtype)))
     return cell
 
 
 def _wrong_shape(name: str, cell: Cell, wanted: str) -> ShapeError:
     label = f"{type(cell).__name__} {cell.name}".rstrip()
-    return ShapeError(f"init.{name}: {label} has shape {cell.shape}; it needs {wanted}")
+    return ShapeError(
+        f"init.{name}: {label} has shape {cell.shape}; it needs {wanted}", hint="init.zeros_ or init.normal_ take any"
+    )
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -233,8 +270,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
-        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
-            raise UsageError(f"calculate_gain: the slope of leaky_relu is {slope!r}", hint="a number: param=0.2")
+        slope = number("calculate_gain", "param", slope)
         return math.sqrt(2.0 / (1.0 + slope**2))
     if nonlinearity not in _GAINS:
         raise UsageError(f"no gain is known for {nonlinearity!r}", hint=f"leaky_relu, {', '.join(_GAINS)}")
@@ -251,7 +287,7 @@ def fans(cell: Cell) -> tuple[int, int]:
     >>> cp.nn.init.fans(cp.nn.Linear(784, 256).weight), cp.nn.init.fans(cp.Parameter(cp.zeros((64, 3, 5, 5))))
     ((784, 256), (75, 1600))
     """
-    shape = cell.shape
+    shape = _checked(cell).shape
     if len(shape) < 2:
         name = f"{type(cell).__name__} {cell.name}".rstrip()
         raise ShapeError(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from clearprop import functional
+from clearprop.arguments import is_whole
 from clearprop.errors import UsageError
-from clearprop.functional.windows import is_whole
 from clearprop.nn.module import Module
 from clearprop.tensor import Tensor
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop import functional
 from clearprop.array import arange, reshape
-from clearprop.array.promotion import normalize_axis
+from clearprop.array.promotion import normalize_axis, whole_numbers
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
@@ -140,7 +140,10 @@ class Flatten(Module):
         tensor = as_tensor(x)
         start, end = (normalize_axis(axis, tensor.ndim, "Flatten") for axis in (self.start_dim, self.end_dim))
         if start > end:
-            raise ShapeError(f"Flatten: start_dim={start} comes after end_dim={end} (x has shape {tensor.shape})")
+            raise ShapeError(
+                f"Flatten: start_dim={start} comes after end_dim={end} (x has shape {tensor.shape})",
+                hint=f"nn.Flatten({end}, {start})",
+            )
         joined = math.prod(tensor.shape[start : end + 1])
         return reshape(tensor, (*tensor.shape[:start], joined, *tensor.shape[end + 1 :]))
 
@@ -160,7 +163,7 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        self.unflattened_size = whole_numbers(unflattened_size, "Unflatten", "unflattened_size")
 
     def forward(self, x: Any) -> Tensor:
         """The same elements in more axes.
@@ -170,12 +173,23 @@ class Unflatten(Module):
         """
         tensor = as_tensor(x)
         axis = normalize_axis(self.dim, tensor.ndim, "Unflatten")
-        lengths = reshape(arange(tensor.shape[axis]), self.unflattened_size).shape
+        lengths = _lengths(tensor.shape, axis, self.unflattened_size)
         return reshape(tensor, (*tensor.shape[:axis], *lengths, *tensor.shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
         """Its arguments."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+def _lengths(shape: tuple[int, ...], axis: int, size: tuple[int, ...]) -> tuple[int, ...]:
+    """What an axis is divided into, -1 filled in; ShapeError if its elements do not fit."""
+    try:
+        return reshape(arange(shape[axis]), size).shape
+    except ShapeError:
+        raise ShapeError(
+            f"Unflatten: axis {axis} of x, of shape {shape}, does not fit into {size}: it has {shape[axis]} elements",
+            hint="lengths whose product that is; one of them may be -1",
+        ) from None
 
 
 def check_sizes(name: str, **sizes: Any) -> None:

@@ -65,7 +65,7 @@ def load(owner: str, slots: Sequence[Slot], values: Mapping[str, Any], strict: b
     places = {slot.name: slot for slot in slots}
     given = {places[name].cell for name in values if name in places}
     missing = list({slot.cell: slot.name for slot in reversed(slots) if slot.cell not in given}.values())[::-1]
-    unexpected = [name for name in values if name not in places]
+    unexpected = [str(name) for name in values if name not in places]
     arrays = {name: _turned(places[name], _array(value), layout) for name, value in values.items() if name in places}
     chosen: dict[Cell, str] = {}
     problems = [
@@ -95,7 +95,10 @@ def _turned(slot: Slot, array: np.ndarray[Any, Any], layout: str) -> np.ndarray[
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    try:
+        return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    except (TypeError, RuntimeError) as error:  # PyTorch's bfloat16, or a tensor with a gradient
+        raise DataError(f"a value cannot become an array: {error}", hint="value.detach().float()") from error
 
 
 def _misfit(slot: Slot, arrays: Mapping[str, Any], chosen: dict[Cell, str], layout: str) -> list[str]:

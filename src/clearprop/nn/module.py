@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
+from clearprop import arguments
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, UsageError
 from clearprop.graph import leaf, state
@@ -168,7 +169,15 @@ class Module:
         setattr(self, name, None if tensor is None else Buffer(tensor, persistent=persistent))
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """The same as ``self.name = param``, as PyTorch writes it."""
+        """The same as ``self.name = param``, as PyTorch writes it.
+
+        Raises:
+            UsageError: if it is no parameter.
+        """
+        if param is not None and not isinstance(param, Parameter):
+            raise UsageError(
+                f"register_parameter: {name} is a {type(param).__name__}, no Parameter", hint="cp.Parameter(value)"
+            )
         setattr(self, name, param)
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
@@ -212,12 +221,14 @@ class Module:
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call the function with every module, children before their parents; returns this module."""
+        call = arguments.function("apply", "the function", function, "a function of one module")
         for module in reversed(list(self.modules())):
-            function(module)
+            call(module)
         return self
 
     def train(self, mode: bool = True) -> Self:
         """Set ``training`` of this module and all below it; returns this module."""
+        mode = arguments.flag(f"{type(self).__name__}.train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -228,8 +239,9 @@ class Module:
 
     def requires_grad_(self, flag: bool = True) -> Self:
         """Freeze all parameters (False), or train them again; returns this module."""
+        trained = arguments.flag(f"{type(self).__name__}.requires_grad_", "flag", flag)
         for parameter in self.parameters():
-            parameter.requires_grad = flag
+            parameter.requires_grad = trained
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -254,7 +266,9 @@ class Module:
         """
         wanted = to_numpy(dtype)
         if wanted.kind != "f":
-            raise DTypeError(f"{type(self).__name__}.to({wanted}): parameters are floating-point numbers")
+            raise DTypeError(
+                f"{type(self).__name__}.to({wanted}): parameters are floating-point numbers", hint="cp.float32"
+            )
         for _, cell in self.named_cells():
             if cell.dtype.is_floating:
                 _cast(cell, wanted)
@@ -358,10 +372,13 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError for a name that cannot be part of a dotted one."""
-    if not name or "." in name:
-        raise ValueError(f"{name!r} cannot be the name of a module or parameter: dots stand between names")
+def check_name(name: Any) -> None:
+    """Raise UsageError for a name that cannot be part of a dotted one."""
+    if not isinstance(name, str) or not name or "." in name:
+        raise UsageError(
+            f"{name!r} cannot be the name of a module or parameter: dots stand between names",
+            hint=repr(str(name).replace(".", "_") or "layer"),
+        )
 
 
 def give_names(member: Module | Cell, path: str, seen: set[int]) -> None:

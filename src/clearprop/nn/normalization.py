@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop import functional
+from clearprop.arguments import number
 from clearprop.array import add, astype, divide, expand_dims, reshape
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
@@ -51,6 +52,9 @@ class ChannelNorm(Module):
         dtype: Any = None,
     ) -> None:
         check_sizes(type(self).__name__, num_features=num_features)
+        number(type(self).__name__, "eps", eps, 0.0)
+        if momentum is not None:
+            number(type(self).__name__, "momentum", momentum, 0.0, 1.0)
         kind = _floating(dtype)
         self.num_features = num_features
         self.eps = eps
@@ -156,6 +160,12 @@ class InstanceNorm(ChannelNorm):
         x = as_tensor(x)
         self._check_axes(x)
         batch = expand_dims(x, 0) if x.ndim == min(self._axes) else x
+        name, channels = type(self).__name__, batch.shape[1]
+        if channels != self.num_features:
+            raise ShapeError(
+                f"{name}: x has shape {x.shape}, {channels} channels; num_features is {self.num_features}",
+                hint=f"nn.{name}({channels}), or the channels of x as axis {x.ndim - batch.ndim + 1}",
+            )
         use_input = self.training or self.running_mean is None
         factor = self.momentum or 0.0
         y = functional.instance_norm(
@@ -220,7 +230,11 @@ class GroupNorm(Module):
     ) -> None:
         check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_groups < 1 or num_channels % num_groups:
-            raise UsageError(f"GroupNorm: {num_channels} channels cannot be divided into {num_groups} groups")
+            raise UsageError(
+                f"GroupNorm: {num_channels} channels cannot be divided into {num_groups} groups",
+                hint="num_groups must divide num_channels",
+            )
+        number("GroupNorm", "eps", eps, 0.0)
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps
@@ -269,6 +283,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         self.normalized_shape = _shape("LayerNorm", normalized_shape)
+        number("LayerNorm", "eps", eps, 0.0)
         self.eps = eps
         kind = _floating(dtype)
         self.weight = Parameter(np.ones(self.normalized_shape, kind)) if elementwise_affine else None
@@ -313,6 +328,8 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         self.normalized_shape = _shape("RMSNorm", normalized_shape)
+        if eps is not None:
+            number("RMSNorm", "eps", eps, 0.0)
         self.eps = eps
         self.weight = Parameter(np.ones(self.normalized_shape, _floating(dtype))) if elementwise_affine else None
 
@@ -333,10 +350,14 @@ def _floating(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype is None else to_numpy(dtype)
 
 
-def _shape(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    lengths = (normalized_shape,) if isinstance(normalized_shape, (int, float, str)) else tuple(normalized_shape)
+def _shape(name: str, normalized_shape: Any) -> tuple[int, ...]:
+    is_one = isinstance(normalized_shape, str) or not isinstance(normalized_shape, Iterable)
+    lengths: tuple[Any, ...] = (normalized_shape,) if is_one else tuple(normalized_shape)
     if not lengths:
-        raise UsageError(f"{name}: normalized_shape={normalized_shape!r} names no axis")
+        raise UsageError(
+            f"{name}: normalized_shape={normalized_shape!r} names no axis",
+            hint="the lengths of the last axes",
+        )
     for length in lengths:
         check_sizes(name, normalized_shape=length)
     return lengths

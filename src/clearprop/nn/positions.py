@@ -135,7 +135,10 @@ def _steps(name: str, x: Tensor, dim: int, batch_first: bool) -> int:
     """The length of the sequences."""
     if x.ndim not in (2, 3) or x.shape[-1] != dim:
         layout = f"(N, T, {dim})" if batch_first else f"(T, N, {dim})"
-        raise ShapeError(f"{name}: x has shape {x.shape}; it must be {layout}, or (T, {dim})")
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}; it must be {layout}, or (T, {dim})",
+            hint=f"dim={x.shape[-1]} for this x" if x.ndim in (2, 3) else "an axis of positions, and one of features",
+        )
     if numpy_dtype(x).kind != "f":
         raise DTypeError(
             f"{name}: x is {x.dtype.name}; it takes floating-point numbers", hint="nn.Embedding for tokens"

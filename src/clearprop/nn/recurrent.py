@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.array import arange, concat, expand_dims, less, permute_dims, squeeze, stack, where
-from clearprop.array.promotion import expand
+from clearprop.arguments import is_whole, number
+from clearprop.array import add, arange, concat, expand_dims, less, permute_dims, squeeze, stack, subtract, where
+from clearprop.array.promotion import cast_to, expand
 from clearprop.autodiff import scan
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
-from clearprop.functional.checks import known_values
+from clearprop.functional.checks import checked_inside, known_values
 from clearprop.functional.dropout import dropout as dropped
 from clearprop.nn.module import Module
 from clearprop.nn.recurrent_cells import (
@@ -63,10 +64,12 @@ class _Recurrent(Module):
     ) -> None:
         name = type(self).__name__
         check_recurrent_sizes(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if not isinstance(dropout, (int, float)) or not 0.0 <= dropout <= 1.0:  # type: ignore[redundant-expr]
-            raise UsageError(f"{name}: dropout={dropout!r} is no probability", hint="dropout between 0 and 1")
-        if proj_size and not 0 < proj_size < hidden_size:
-            raise UsageError(f"{name}: proj_size={proj_size!r} must be smaller than hidden_size={hidden_size}")
+        number(name, "dropout", dropout, 0.0, 1.0)
+        if not is_whole(proj_size) or not 0 <= proj_size < hidden_size:
+            raise UsageError(
+                f"{name}: proj_size={proj_size!r} must be smaller than hidden_size={hidden_size}",
+                hint="proj_size=0 for none",
+            )
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -173,7 +176,10 @@ class _Recurrent(Module):
                 hint=f"nn.{name}({x.shape[-1] if x.shape else 1}, {self.hidden_size}) for inputs of that size",
             )
         if x.shape[1 if self.batch_first and x.ndim == 3 else 0] == 0:
-            raise ShapeError(f"{name}: input has shape {x.shape}: a sequence must have at least one step")
+            raise ShapeError(
+                f"{name}: input has shape {x.shape}: a sequence must have at least one step",
+                hint="leave empty sequences out of the data",
+            )
 
     def _initial_states(self, x: Tensor, hx: Any, batch: int | None) -> list[State]:
         """For each layer and direction its first state, each part (N, size)."""
@@ -357,11 +363,21 @@ def _valid_steps(name: str, lengths: Any, steps: int, batch: int) -> Tensor:
     """(T, N, 1), true where a sequence has not ended yet."""
     ends = as_tensor(lengths)
     if numpy_dtype(ends).kind not in "iu":
-        raise DTypeError(f"{name}: lengths are {ends.dtype.name}; they must be whole numbers")
+        raise DTypeError(
+            f"{name}: lengths are {ends.dtype.name}; they must be whole numbers",
+            hint="mask.sum(axis=…) counts what a mask keeps" if numpy_dtype(ends).kind == "b" else "astype(cp.int64)",
+        )
     if ends.shape != (batch,):
-        raise ShapeError(f"{name}: lengths have shape {ends.shape}; one for each of {batch} sequences is needed")
+        raise ShapeError(
+            f"{name}: lengths have shape {ends.shape}; one for each of {batch} sequences is needed",
+            hint=f"lengths of shape ({batch},)",
+        )
+    hint = f"lengths from 1 to {steps}, the length of the input; leave sequences of length 0 out of the batch"
     values = known_values(ends)
-    if values is not None and ((values < 1) | (values > steps)).any():
+    if values is None:  # traced: looked at in every run
+        says = f"{name}: a length is not one of 1 to {steps}, which is how many steps the input has"
+        ends = add(checked_inside(cast_to(subtract(ends, 1), np.dtype(np.int64)), steps, says, hint), 1)
+    elif ((values < 1) | (values > steps)).any():
         place = tuple(np.argwhere((values < 1) | (values > steps))[0])
-        raise RangeError(f"{name}: lengths[{place[-1]}] is {values[place]}; the input has {steps} steps: 1 to {steps}")
+        raise RangeError(f"{name}: lengths[{place[-1]}] is {values[place]}; the input has {steps} steps", hint=hint)
     return expand_dims(less(expand_dims(arange(steps), 1), ends), 2)

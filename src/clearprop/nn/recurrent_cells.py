@@ -114,7 +114,9 @@ class _RecurrentCell(Module):
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{name}: input has shape {x.shape}; it must be (N, {self.input_size}), or ({self.input_size},)",
-                hint=f"nn.{name.removesuffix('Cell')} takes whole sequences" if x.ndim == 3 else "",
+                hint=f"nn.{name.removesuffix('Cell')} takes whole sequences"
+                if x.ndim == 3
+                else f"nn.{name}({x.shape[-1] if x.shape else 1}, {self.hidden_size}) for inputs of that size",
             )
         wanted = (*x.shape[:-1], self.hidden_size)
         state = checked_state(name, hx, (wanted,) * self.states, x, self.weight_hh)
@@ -273,12 +275,15 @@ def checked_state(name: str, hx: Any, shapes: Sequence[tuple[int, ...]], x: Tens
     given = list(hx) if isinstance(hx, (tuple, list)) else [hx]
     if len(given) != len(shapes) or isinstance(hx, (tuple, list)) != (len(shapes) == 2):
         form = "a pair (h, c)" if len(shapes) == 2 else "one tensor"
-        raise ShapeError(f"{name}: hx must be {form}, not {_described(hx)}")
+        raise ShapeError(f"{name}: hx must be {form}, not {_described(hx)}", hint="None for zeros")
     state = tuple(as_tensor(part) for part in given)
     for label, part, shape in zip(("h", "c"), state, shapes, strict=False):
         label = label if len(shapes) == 2 else "hx"
         if part.shape != shape:
-            raise ShapeError(f"{name}: {label} has shape {part.shape}; for input of shape {x.shape} it must be {shape}")
+            raise ShapeError(
+                f"{name}: {label} has shape {part.shape}; for input of shape {x.shape} it must be {shape}",
+                hint=f"cp.zeros({shape}) for a state that knows nothing yet",
+            )
         _check_dtype(name, label, part, wanted)
     return state
 

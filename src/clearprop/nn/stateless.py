@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clearprop.errors import DataError, ShapeError
+from clearprop.errors import DataError, ShapeError, UsageError
 from clearprop.graph import state
 from clearprop.nn.module import Module
 from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
@@ -20,6 +20,7 @@ def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwa
     Raises:
         DataError: if the module has nothing of that name.
         ShapeError: if a value has another shape.
+        UsageError: if that is no module, or no mapping.
 
     >>> import clearprop as cp
     >>> from clearprop import nn
@@ -30,6 +31,13 @@ def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwa
     {'weight': Tensor([[1.],
             [1.]], dtype=float32)}
     """
+    if not isinstance(module, Module):
+        raise UsageError(f"functional_call: {module!r} is not a module"[:200], hint="functional_call(model, values, x)")
+    if not isinstance(values, Mapping):
+        raise UsageError(
+            f"functional_call: the values are a {type(values).__name__}, not a mapping of names",
+            hint="dict(model.named_parameters()), with other values",
+        )
     cells = dict(module.named_cells())
     unknown = [name for name in values if name not in cells]
     if unknown:
@@ -40,7 +48,10 @@ def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwa
         for name, value in values.items():
             tensor = as_tensor(value)
             if tensor.shape != cells[name].shape:
-                raise ShapeError(f"functional_call: {name} has shape {cells[name].shape}, the value {tensor.shape}")
+                raise ShapeError(
+                    f"functional_call: {name} has shape {cells[name].shape}, the value {tensor.shape}",
+                    hint=f"a value of shape {cells[name].shape}",
+                )
             before[name] = cells[name].peek()
             cells[name].restore(tensor)
         if outer is not None:

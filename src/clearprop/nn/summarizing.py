@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearprop.array.promotion import whole_numbers
 from clearprop.autodiff import no_grad
 from clearprop.autodiff.tree import flatten
 from clearprop.dtypes import to_numpy
@@ -91,7 +92,8 @@ def summary(model: Module, *input_shapes: Sequence[int], dtype: Any = None) -> S
     203,530 parameters
     """
     wanted = np.dtype(np.float32) if dtype is None else to_numpy(dtype)
-    inputs = [Tensor(np.zeros((_BATCH, *shape), wanted)) for shape in input_shapes]
+    shapes = [whole_numbers(shape, "summary", "input_shapes") for shape in input_shapes]
+    inputs = [Tensor(np.zeros((_BATCH, *shape), wanted)) for shape in shapes]
     return summarize(model, inputs, batch=_BATCH)
 
 

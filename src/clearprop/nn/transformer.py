@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import whole
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
@@ -208,12 +209,11 @@ class Transformer(Module):
                 [  0.,   0.]], dtype=float32)
         """
         kind = np.dtype(np.float32) if dtype is None else to_numpy(dtype)
-        return Tensor(np.where(np.tri(sz, dtype=bool), 0.0, -np.inf).astype(kind))
+        size = whole("generate_square_subsequent_mask", "sz", sz, 0)
+        return Tensor(np.where(np.tri(size, dtype=bool), 0.0, -np.inf).astype(kind))
 
 
 def _copies(name: str, layer: Any, count: Any) -> ModuleList:
     if not isinstance(layer, Module):
         raise UsageError(f"{name}: {layer!r} is not a layer"[:200], hint=f"nn.{name}Layer(d_model, nhead)")
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 0:
-        raise UsageError(f"{name}: num_layers={count!r}", hint="a whole number")
-    return ModuleList(copy.deepcopy(layer) for _ in range(count))
+    return ModuleList(copy.deepcopy(layer) for _ in range(whole(name, "num_layers", count, 0)))

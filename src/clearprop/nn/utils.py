@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
+from clearprop.arguments import number
 from clearprop.array import (
     abs,
     add,
@@ -33,7 +34,7 @@ from clearprop.tensor import Parameter, Tensor, as_tensor
 def clip_grad_norm_(
     parameters: Parameter | Iterable[Parameter],
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | Literal["inf"] = 2.0,
     error_if_nonfinite: bool = False,
 ) -> Tensor:
     """Scale all gradients by one factor so that their norm, as of one long vector, is at most ``max_norm``.
@@ -41,7 +42,7 @@ def clip_grad_norm_(
     The direction stays (Pascanu, Mikolov, Bengio 2013, algorithm 1).
 
     Args:
-        norm_type: 2.0, ``math.inf`` for the largest absolute value, or another power.
+        norm_type: 2.0, ``math.inf`` (or "inf") for the largest absolute value, or another power.
         error_if_nonfinite: raise where the norm is infinite or NaN, instead of making all gradients 0 or NaN.
 
     Returns:
@@ -57,7 +58,7 @@ def clip_grad_norm_(
     >>> cp.nn.utils.clip_grad_norm_(w, 1.0), w.grad
     (Tensor(5., dtype=float32), Tensor([0.6, 0.8], dtype=float32))
     """
-    limit = _number("clip_grad_norm_", "max_norm", max_norm)
+    limit = number("clip_grad_norm_", "max_norm", max_norm, 0.0, infinite=True)
     held = _listed("clip_grad_norm_", parameters)
     norm = get_total_norm([p.grad for p in held if p.grad is not None], norm_type, error_if_nonfinite)
     clip_grads_with_norm_(held, limit, norm)
@@ -65,7 +66,7 @@ def clip_grad_norm_(
 
 
 def get_total_norm(
-    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+    tensors: Tensor | Iterable[Tensor], norm_type: float | Literal["inf"] = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
     """The norm of tensors, as of one long vector; arguments and errors as of `clip_grad_norm_`.
 
@@ -73,13 +74,14 @@ def get_total_norm(
     >>> cp.nn.utils.get_total_norm([cp.tensor([3.0]), cp.tensor([[4.0]])])
     Tensor(5., dtype=float32)
     """
-    order = _number("the norm of gradients", "norm_type", norm_type)
-    if order == 0.0:
-        raise UsageError(f"the norm of gradients: norm_type={norm_type}", hint="2.0, or math.inf for the largest")
+    given = math.inf if norm_type == "inf" else norm_type
+    order = number("the norm of gradients", "norm_type", given, positive=True, infinite=True)
     with no_grad():
         norm = _norm([tensors] if isinstance(tensors, Tensor) else list(tensors), order)
         if error_if_nonfinite and not math.isfinite(norm.item()):
-            raise GradientError(f"clip_grad_norm_: the norm of the gradients is {norm.item()}")
+            raise GradientError(
+                f"clip_grad_norm_: the norm of the gradients is {norm.item()}", hint="a smaller learning rate"
+            )
     return norm
 
 
@@ -105,7 +107,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
     >>> w.grad
     Tensor([-1. ,  0.5], dtype=float32)
     """
-    limit = _number("clip_grad_value_", "clip_value", clip_value)
+    limit = number("clip_grad_value_", "clip_value", clip_value, 0.0, infinite=True)
     with no_grad():
         for p in _listed("clip_grad_value_", parameters):
             if p.grad is not None:
@@ -144,21 +146,12 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Parameter]) -> None:
     ends = [0, *accumulate(p.size for p in held)]
     if vector.shape != (ends[-1],):
         raise ShapeError(
-            f"vector_to_parameters: the vector has shape {vector.shape}; the parameters have {ends[-1]} elements"
+            f"vector_to_parameters: the vector has shape {vector.shape}; the parameters have {ends[-1]} elements",
+            hint=f"a vector of shape ({ends[-1]},), as parameters_to_vector makes it",
         )
     with no_grad():
         for p, begin, end in zip(held, ends, ends[1:], strict=False):
             p.assign(cast_to(reshape(vector[begin:end], p.shape), numpy_dtype(p.peek())))
-
-
-def _number(name: str, setting: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number >= 0.0:
-        raise UsageError(f"{name}: {setting}={value!r}", hint="a number that is not negative")
-    return number
 
 
 def _listed(name: str, parameters: Any) -> list[Parameter]:

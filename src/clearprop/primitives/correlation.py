@@ -215,7 +215,7 @@ def weight_gradient(x: Array, y: Array, window: Lengths, moves: Moves) -> Array:
 # The gradient by data -------------------------------------------------------------------------------------------------
 
 
-class _Phase(NamedTuple):
+class Phase(NamedTuple):
     """Positions of one axis that see the same weights: ``count`` of them, from ``start`` on, a stride apart.
 
     Attributes:
@@ -229,7 +229,7 @@ class _Phase(NamedTuple):
     padding: tuple[int, int]
 
 
-def _phases(length: int, places: int, size: int, stride: int, low: int, dilation: int) -> Iterator[_Phase]:
+def phases_of(length: int, places: int, size: int, stride: int, low: int, dilation: int) -> Iterator[Phase]:
     """One axis of the gradient by data taken apart.
 
     Position p receives from place t through element k of the window where p + low = stride t + dilation k. For the
@@ -243,7 +243,7 @@ def _phases(length: int, places: int, size: int, stride: int, low: int, dilation
         count = -((start - length) // stride)
         spread = dilation // common * (len(taps) - 1)
         before = spread - (start + low - dilation * taps.start) // stride
-        yield _Phase(start, taps, dilation // common, (before, count + spread - places - before))
+        yield Phase(start, taps, dilation // common, (before, count + spread - places - before))
 
 
 def data_gradient(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
@@ -257,7 +257,7 @@ def data_gradient(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
     swapped = w.reshape(groups, out // groups, channels, *window).swapaxes(1, 2)
     turned = swapped.reshape(groups * channels, out // groups, *window)
     by_axis = [
-        list(_phases(length, places, size, stride, low, dilation))
+        list(phases_of(length, places, size, stride, low, dilation))
         for length, places, size, stride, (low, _), dilation in zip(
             lengths, y.shape[2:], window, moves.stride, moves.padding, moves.dilation, strict=True
         )
@@ -272,7 +272,7 @@ def data_gradient(y: Array, w: Array, lengths: Lengths, moves: Moves) -> Array:
     return z
 
 
-def _of_phase(y: Array, w: Array, phases: Sequence[_Phase], groups: int) -> Array:
+def _of_phase(y: Array, w: Array, phases: Sequence[Phase], groups: int) -> Array:
     """The positions of one phase: a cross-correlation without stride, the elements of the window in reverse."""
     taps: Any = np.ix_(*(phase.taps[::-1] for phase in phases))
     padding, dilation = tuple(phase.padding for phase in phases), tuple(phase.dilation for phase in phases)

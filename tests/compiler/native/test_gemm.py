@@ -55,7 +55,7 @@ def test_nothing_beyond_is_touched() -> None:
 def test_no_rows_no_columns_no_depth(missing: str) -> None:
     product = replace(matrices(5, 9, 4), blocks=(Axis(2, a=20, b=36),), batch=(Axis(2, a=40, b=72, c=45),))
     axes = getattr(product, missing)
-    empty = axes._replace(count=0) if isinstance(axes, Axis) else (axes[0]._replace(count=0),)
+    empty = axes._replace(length=0) if isinstance(axes, Axis) else (axes[0]._replace(length=0),)
     check(replace(product, **{missing: empty}))
     check(replace(product, **{missing: empty}, accumulate=True))
 
@@ -138,10 +138,10 @@ def products(draw: st.DrawFn) -> Product:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(product=products(), vectors=st.sampled_from(list(MACHINES)), threads=st.integers(2, 9))
 def test_any_order(product: Product, vectors: str, threads: int) -> None:
-    check(product, MACHINES[vectors], threads=(1, threads))
+    check(product, MACHINES[vectors], threads=(1, threads), level=0)  # LLVM does not rewrite what is written here
 
 
 # What follows ---------------------------------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ def test_any_order(product: Product, vectors: str, threads: int) -> None:
 
 def _bias_relu_mask(product: Product, *, is_long: bool) -> Epilogue:
     """c = max(c + bias[column], 0) * mask[..., row, column], the mask in an order of its own."""
-    shape = [axis.count for axis in product.batch]
-    m, n = product.rows.count, product.columns.count
+    shape = [axis.length for axis in product.batch]
+    m, n = product.rows.length, product.columns.length
     batch = [math.prod(shape[i + 1 :]) * m * n for i in range(len(shape))]
 
     def write(code: Code, value: Value, place: Place) -> Value:
@@ -173,6 +173,7 @@ _FOLLOWED = {
     "few rows of a large matrix": matrices(3, 1024, 130),
     "batch that is rows": replace(matrices(4, 21, 6), batch=(Axis(5, a=24, c=84),)),
     "batch that is not": replace(matrices(4, 21, 6), batch=(Axis(5, a=24, b=126, c=100), Axis(2, b=700, c=2000))),
+    "batch that is columns": replace(matrices(21, 4, 6, "ntt"), batch=(Axis(5, b=24, c=84),)),
     "added to": replace(matrices(11, 21, 6, "tnn"), accumulate=True),
     "added to in several passes": replace(matrices(300, 21, 900), accumulate=True),
     "no depth": matrices(11, 21, 0),
@@ -184,9 +185,9 @@ _FOLLOWED = {
 def test_an_epilogue(product: Product, is_long: bool) -> None:
     rng = np.random.default_rng(0)
     a, b, c = (rng.standard_normal(extent(product, side)).astype(product.dtype) for side in "abc")
-    bias = rng.standard_normal(product.columns.count).astype(product.dtype)
-    shape = [axis.count for axis in product.batch]
-    mask = rng.random((*shape, product.columns.count, product.rows.count)) < 0.5
+    bias = rng.standard_normal(product.columns.length).astype(product.dtype)
+    shape = [axis.length for axis in product.batch]
+    mask = rng.random((*shape, product.columns.length, product.rows.length)) < 0.5
     wanted = expected(product, a, b) + (view(product, "c", c) if product.accumulate else 0)
     wanted = np.maximum(wanted + bias, 0) * mask.swapaxes(-1, -2)
     compiled = Compiled(product, epilogue=_bias_relu_mask(product, is_long=is_long))
@@ -268,13 +269,17 @@ def test_tiles_fit_the_registers_of_every_machine(product: Product, machine: Mac
     columns = made.width if made.is_dot else made.width // made.lanes
     held = rows if made.is_dot and rows > 1 else columns if rows > 1 else 1
     assert rows * columns + held + 1 <= machine.registers
-    assert made.rows[-1].start + (made.rows[-1].last - made.rows[-1].first) * made.rows[-1].size == made.walks.rows.count
+    assert (
+        made.rows[-1].start + (made.rows[-1].last - made.rows[-1].first) * made.rows[-1].size == made.walks.rows.length
+    )
     assert made.scratch_bytes <= 8 << 20
     assert made.scratch_bytes % 64 == 0
 
 
 @pytest.mark.skipif(host().vectors not in ("avx2", "avx512"), reason="x86 code")
-@pytest.mark.parametrize(("machine", "register"), [(_MACHINES[0], "zmm"), (_MACHINES[1], "ymm")], ids=["avx512", "avx2"])
+@pytest.mark.parametrize(
+    ("machine", "register"), [(_MACHINES[0], "zmm"), (_MACHINES[1], "ymm")], ids=["avx512", "avx2"]
+)
 @pytest.mark.parametrize("order", ["nnn", "ntn"])
 def test_no_sum_leaves_its_register(machine: Machine, register: str, order: str) -> None:
     """Code for processors that may not be this one: multiplied in the widest vectors, none of them kept in memory."""

@@ -94,10 +94,5 @@ def test_gradients(pool: Any, window: tuple[int, int, int]) -> None:
     f = cp.value_and_grad(lambda x: (pool(x, size, stride, padding) ** 2).sum())
     x = numbers((2, 3, 9, 18), "float64")
     compiled = same(lambda x: list(f(x)), x)
-    assert not set(compiled.by_numpy()) & {
-        "max_pool",
-        "max_pool_positions",
-        "sum_pool",
-        "spread_pool",
-        "add_along_axis",
-    }
+    assert not {"max_pool", "max_pool_positions", "sum_pool", "spread_pool"} & set(compiled.by_numpy())
+    assert not any(getattr(made, "may_fail", False) for made in compiled._writers.values())

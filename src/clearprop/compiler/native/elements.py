@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from clearprop.compiler.native import exact, functions, trigonometry
 from clearprop.compiler.native.code import Code, Value, constant, has_type, value_type
+from clearprop.compiler.native.numbers import Function, Number, called
 from clearprop.graph import Node
 
 DType = np.dtype[Any]
@@ -196,11 +198,55 @@ def _cast(e: Element) -> Value:
     if want.kind == "f":
         return b.sitofp(x, kind) if have.kind == "i" else b.uitofp(x, kind)
     if have.kind == "f":
-        return b.fptosi(x, kind) if want.kind == "i" else b.fptoui(x, kind)
+        return exact.to_integer(Number(e.code, x, have, e.lanes), want).value
     if have.kind == "b" or have.itemsize < want.itemsize:
         return b.sext(x, kind) if have.kind == "i" else b.zext(x, kind)
     return b.trunc(x, kind) if have.itemsize > want.itemsize else x
 
+
+def _function(function: Function) -> Emit:
+    def emit(e: Element) -> Value:
+        operands = [Number(e.code, value, kind, e.lanes) for value, kind in zip(e.operands, e.dtypes, strict=True)]
+        return called(function, e.dtype, *operands).value
+
+    return emit
+
+
+def _power(e: Element) -> Value:
+    return _function(functions.power if e.is_float else exact.integer_power)(e)
+
+
+_FUNCTIONS: dict[str, Function] = {
+    "exp": functions.exp,
+    "expm1": functions.expm1,
+    "log": functions.log,
+    "log1p": functions.log1p,
+    "log2": functions.log2,
+    "log10": functions.log10,
+    "logaddexp": functions.logaddexp,
+    "sigmoid": functions.sigmoid,
+    "tanh": functions.tanh,
+    "sinh": functions.sinh,
+    "cosh": functions.cosh,
+    "asinh": functions.asinh,
+    "acosh": functions.acosh,
+    "atanh": functions.atanh,
+    "erf": functions.erf,
+    "hypot": functions.hypot,
+    "sin": trigonometry.sin,
+    "cos": trigonometry.cos,
+    "tan": trigonometry.tan,
+    "asin": trigonometry.asin,
+    "acos": trigonometry.acos,
+    "atan": trigonometry.atan,
+    "atan2": trigonometry.atan2,
+    "floor_divide": exact.floor_divide,
+    "remainder": exact.remainder,
+    "bitwise_left_shift": exact.left_shift,
+    "bitwise_right_shift": exact.right_shift,
+    "signbit": exact.signbit,
+    "nextafter": exact.nextafter,
+}
 
 ELEMENTS: dict[str, Emit] = {
     "add": _arithmetic("fadd", "add"),
@@ -240,6 +286,8 @@ ELEMENTS: dict[str, Emit] = {
     "identity": _same,
     "stop_gradient": _same,
     "cast": _cast,
+    "power": _power,
+    **{name: _function(function) for name, function in _FUNCTIONS.items()},
 }
 """By the name of the primitive."""
 
@@ -249,6 +297,6 @@ def is_native(node: Node) -> bool:
     if node.primitive is None or node.primitive.name not in ELEMENTS:
         return False
     kinds = [node.dtype, *(parent.dtype for parent in node.parents if parent is not None)]
-    if node.primitive.name == "cast" and kinds[1].kind == "f" and node.dtype.kind in "iu":
-        return False  # what does not fit is undefined in C, and what NumPy makes of it, in LLVM not
+    if node.primitive.name == "power" and node.dtype.kind == "i":
+        return False  # a negative exponent is an error
     return all(has_type(kind) for kind in kinds)

@@ -22,7 +22,6 @@ class Place:
         lanes: how many elements; 1 for a number that is no vector.
         axis: the name of the axis they are neighbours on: "columns", or "rows" if the roles of a and b are exchanged.
         pointers: the additional ones that the function was given.
-        offset: where the first lane stands in c, in elements.
     """
 
     def __init__(
@@ -32,10 +31,9 @@ class Place:
         lanes: int,
         axis: str,
         pointers: Sequence[Value],
-        offset: Value,
     ) -> None:
         self._code, self._positions = code, positions
-        self.lanes, self.axis, self.pointers, self.offset = lanes, axis, list(pointers), offset
+        self.lanes, self.axis, self.pointers = lanes, axis, list(pointers)
 
     @property
     def row(self) -> Value:
@@ -48,7 +46,7 @@ class Place:
         return self.index("columns")
 
     def index(self, name: str) -> Value:
-        """The index of the first lane along an axis: "rows", "columns", "batch 0", "batch 1" …"""
+        """The index of the first lane along an axis: "rows", "columns", "batch 0", "batch 1" and so on."""
         integers = Integers(self._code)
         for walk, position in self._positions:
             rest = position
@@ -93,6 +91,21 @@ def _offset(integers: Integers, walk: Walk, position: Integer, steps: dict[str, 
             offset = integers.add(offset, integers.times(mine, step))
         position = integers.quotient(position, count)
     return offset
+
+
+def offset_along(integers: Integers, axes: Sequence[Walk], number: Integer, side: str) -> Integer:
+    """How far it is, in a, b or c, to a position on several axes, the last of which runs fastest."""
+    return integers.add(*(integers.times(i, getattr(walk, side)) for walk, i in positions(integers, axes, number)))
+
+
+def positions(integers: Integers, axes: Sequence[Walk], number: Integer) -> list[tuple[Walk, Integer]]:
+    """Where on each of several axes that is."""
+    found: list[tuple[Walk, Integer]] = []
+    for i, walk in enumerate(reversed(axes)):
+        is_first = i == len(axes) - 1
+        found.append((walk, number if is_first else integers.remainder(number, walk.length)))
+        number = integers.quotient(number, walk.length)
+    return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
 
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Product, Walk, Walks, walks
@@ -105,7 +108,7 @@ class Plan:
     @property
     def chunks(self) -> int:
         """How many parts the depth has."""
-        return max(1, -(-self.walks.depth.count // max(1, self.chunk)))
+        return max(1, -(-self.walks.depth.length // max(1, self.chunk)))
 
     @property
     def passes(self) -> int:
@@ -131,7 +134,7 @@ class Plan:
 
 def count(axes: tuple[Walk, ...]) -> int:
     """Steps along all of these axes."""
-    return math.prod(walk.count for walk in axes)
+    return math.prod(walk.length for walk in axes)
 
 
 def tiles(runs: tuple[Run, ...]) -> int:
@@ -139,15 +142,16 @@ def tiles(runs: tuple[Run, ...]) -> int:
     return runs[-1].last if runs else 0
 
 
-def plan(product: Product, machine: Machine) -> Plan:
-    """The plan that is estimated to take the least time."""
-    return min(_candidates(product, machine), key=lambda made: made.cost)
+@lru_cache(maxsize=1024)
+def plan(product: Product, machine: Machine, *, join_columns: bool = True) -> Plan:
+    """The plan that is estimated to take the least time; for ``join_columns`` see `walks`."""
+    return min(_candidates(product, machine, join_columns), key=lambda made: made.cost)
 
 
-def _candidates(product: Product, machine: Machine) -> Iterator[Plan]:
+def _candidates(product: Product, machine: Machine, join_columns: bool) -> Iterator[Plan]:
     for flip in (False, True):
-        axes = walks(product, flip=flip)
-        few = axes.rows.count * count(axes.inner) <= FEW_ROWS // 2
+        axes = walks(product, flip=flip, join_columns=join_columns)
+        few = axes.rows.length * count(axes.inner) <= FEW_ROWS // 2
         for is_dot in (False, True) if few else (False,):
             yield _Planner(product, axes, machine, is_dot=is_dot).plan()
 
@@ -157,15 +161,15 @@ class _Planner:
 
     def __init__(self, product: Product, axes: Walks, machine: Machine, *, is_dot: bool) -> None:
         self.product, self.axes, self.machine, self.is_dot = product, axes, machine, is_dot
-        self.lanes = machine.lanes(product.dtype)
+        self.lanes = machine.lanes(np.dtype(product.dtype))
         self.itemsize = 4 if product.dtype == "float32" else 8
-        self.total_rows = axes.rows.count * count(axes.inner)
+        self.total_rows = axes.rows.length * count(axes.inner)
 
     def plan(self) -> Plan:
         """See `Plan`."""
         axes = self.axes
         kernel, rows, width = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
-        columns = whole_runs(axes.columns.count, width)
+        columns = whole_runs(axes.columns.length, width)
         is_packed = self._packs_b()
         slow, fast, chunk = self._passes(width, tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
@@ -174,9 +178,9 @@ class _Planner:
         row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
         block = PACKED_BYTES if self.total_rows > 128 else PACKED_BYTES // 8
         column_tiles = max(1, block // self.itemsize // max(1, depth * width))
-        passes = count(slow) * -(-axes.depth.count // max(1, chunk))
+        passes = count(slow) * -(-axes.depth.length // max(1, chunk))
         apart = axes.columns.c != 1
-        cost_c = apart * axes.rows.count * axes.columns.count * (1.0 if passes == 1 else 2.0 * passes)
+        cost_c = apart * axes.rows.length * axes.columns.length * (1.0 if passes == 1 else 2.0 * passes)
         return Plan(
             self.product,
             axes,
@@ -196,17 +200,17 @@ class _Planner:
             count(axes.outer) * (cost_b + count(axes.inner) * (kernel + cost_a + cost_c)),
         )
 
-    # Tiles: the estimate is in cycles of a processor that does two multiplications of vectors and two loads in each ----
+    # Tiles: the estimate is in cycles of a processor that multiplies two vectors and loads two in each ----------------
 
     def _spread_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         axes, lanes, registers = self.axes, self.lanes, self.machine.registers
-        depth = axes.depth.count * count(axes.blocks)
+        depth = axes.depth.length * count(axes.blocks)
         load_b = 0.6 if self._packs_b() or self._is_aligned() else 1.0
-        for vectors in range(1, max(1, min(-(-axes.columns.count // lanes), registers - 4)) + 1):
-            columns = whole_runs(axes.columns.count, vectors * lanes)
+        for vectors in range(1, max(1, min(-(-axes.columns.length // lanes), registers - 4)) + 1):
+            columns = whole_runs(axes.columns.length, vectors * lanes)
             most = max(1, (registers - 1 - vectors) // vectors)  # besides the tile, a row of b and an element of a
-            for size in range(1, min(most, max(1, axes.rows.count)) + 1):
-                rows, cost = even_runs(axes.rows.count, size), 0.0
+            for size in range(1, min(most, max(1, axes.rows.length)) + 1):
+                rows, cost = even_runs(axes.rows.length, size), 0.0
                 for r in rows:
                     for c in columns:
                         wide = -(-c.size // lanes)
@@ -220,16 +224,16 @@ class _Planner:
 
     def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         axes, lanes, registers = self.axes, self.lanes, self.machine.registers
-        depth = count(axes.blocks) * -(-axes.depth.count // lanes)
+        depth = count(axes.blocks) * -(-axes.depth.length // lanes)
         width = lanes
         while width > 1:
-            columns = whole_runs(axes.columns.count, width)
+            columns = whole_runs(axes.columns.length, width)
             most = max(1, (registers - 1) // (width + 1))  # besides the tile, as many rows and a column
-            for size in range(1, min(most, max(1, axes.rows.count)) + 1):
-                rows, cost = even_runs(axes.rows.count, size), 0.0
+            for size in range(1, min(most, max(1, axes.rows.length)) + 1):
+                rows, cost = even_runs(axes.rows.length, size), 0.0
                 for r in rows:
                     step = max(r.size * width / 2, 0.5 * (r.size + width), 4.3)
-                    if tiles(rows) > 1 and width * axes.depth.count * self.itemsize > PANEL_BYTES // 2:
+                    if tiles(rows) > 1 and width * axes.depth.length * self.itemsize > PANEL_BYTES // 2:
                         step = max(step, width)  # columns come from the second-level cache
                     cost += (r.last - r.first) * (depth * step + 8 + 1.5 * r.size * width)
                 variants = len(rows) * len(columns)
@@ -246,7 +250,7 @@ class _Planner:
         A panel of b should stay in the cache while it meets all rows. If b is not packed and meets few rows, it is
         better read in the order of memory: all columns of a few rows of it.
         """
-        blocks, depth = self.axes.blocks, self.axes.depth.count
+        blocks, depth = self.axes.blocks, self.axes.depth.length
         limit = PANEL_BYTES // self.itemsize // width
         if not is_packed:
             aliased = self._is_aliased(self.axes.depth.b)
@@ -256,9 +260,9 @@ class _Planner:
         if self.is_dot or depth * count(blocks) <= limit * 3 // 2:
             return (), blocks, depth
         fast, inside = len(blocks), depth
-        while fast and inside * blocks[fast - 1].count <= limit * 3 // 2:
+        while fast and inside * blocks[fast - 1].length <= limit * 3 // 2:
             fast -= 1
-            inside *= blocks[fast].count
+            inside *= blocks[fast].length
         if inside <= limit * 3 // 2:
             return blocks[:fast], blocks[fast:], depth
         parts = -(-depth // limit)
@@ -266,7 +270,7 @@ class _Planner:
 
     def _size_of_b(self) -> int:
         """Bytes of what is multiplied for one item of the outer batch."""
-        return self.axes.columns.count * self.axes.depth.count * count(self.axes.blocks) * self.itemsize
+        return self.axes.columns.length * self.axes.depth.length * count(self.axes.blocks) * self.itemsize
 
     def _is_aliased(self, stride: int) -> bool:
         """Whether rows so far apart compete for the same few places in the first-level cache."""
@@ -288,7 +292,7 @@ class _Planner:
     def _packs_b(self) -> bool:
         """Whether b is packed: it has to if it does not lie right, it had better if its rows meet many rows of a."""
         axes = self.axes
-        if axes.depth.count == 0 or axes.columns.count == 0:
+        if axes.depth.length == 0 or axes.columns.length == 0:
             return False
         if self.is_dot:
             return axes.depth.b != 1
@@ -300,11 +304,11 @@ class _Planner:
             return self.total_rows > 8
         if self._size_of_b() > CACHE_BYTES:
             return self.total_rows > FEW_ROWS
-        return self.total_rows > (256 if self._is_aligned() and axes.depth.a == 1 else 96)
+        return self.total_rows > (192 if self._is_aligned() and axes.depth.a == 1 else 96)
 
     def _is_aligned(self) -> bool:
         """Whether vectors of b, as it lies, are whole and do not cross the ends of vectors in memory."""
-        return self.axes.depth.b % self.lanes == 0 and self.axes.columns.count % self.lanes == 0
+        return self.axes.depth.b % self.lanes == 0 and self.axes.columns.length % self.lanes == 0
 
     def _pack_b(self, width: int, depth: int) -> tuple[Packing, float]:
         axes = self.axes
@@ -312,21 +316,21 @@ class _Planner:
         if self.is_dot:
             stride = _padded(depth)
             return Packing(width * stride, stride, 1), elements
-        step = 0.2 if axes.columns.b == 1 else 0.6 if axes.depth.b == 1 and axes.depth.count >= self.lanes else 1.0
+        step = 0.2 if axes.columns.b == 1 else 0.6 if axes.depth.b == 1 and axes.depth.length >= self.lanes else 1.0
         return Packing(width * depth, 1, width), step * elements
 
     def _pack_a(
         self, rows: tuple[Run, ...], columns: tuple[Run, ...], fast: tuple[Walk, ...], chunk: int
     ) -> tuple[Packing | None, float]:
         axes, depth = self.axes, count(fast) * chunk
-        elements = axes.rows.count * axes.depth.count * count(axes.blocks)
+        elements = axes.rows.length * axes.depth.length * count(axes.blocks)
         if not rows or not elements:
             return None, 0.0
         if self.is_dot:
             stride = _padded(depth)
             return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), elements)
         is_far = axes.depth.a != 1 and abs(axes.depth.a) * self.itemsize >= 2048 and depth >= 64
-        if not is_far or tiles(columns) < 8 or axes.rows.count < 32:
+        if not is_far or tiles(columns) < 8 or axes.rows.length < 32:
             return None, 0.0
         size = rows[0].size
         return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.0)

@@ -9,6 +9,7 @@ from clearprop.compiler.native.code import Code, Value, constant, index
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import load_some, sums_of
 
+
 class Operand(NamedTuple):
     """The part of a, or of b, that a tile needs.
 
@@ -71,7 +72,9 @@ def spread_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
 
         if isinstance(tile.depth, int) and tile.depth <= 2:
             for k in range(tile.depth):
-                sums = step(code.at(a, dtype, index(k * tile.a.depth)), code.at(b, dtype, index(k * tile.b.depth)), sums)
+                sums = step(
+                    code.at(a, dtype, index(k * tile.a.depth)), code.at(b, dtype, index(k * tile.b.depth)), sums
+                )
             return sums
         return code.loop(index(0), Integers(code).value(tile.depth), 1, turn, [a, b, *sums])[2:]
 
@@ -111,9 +114,7 @@ def dot_sums(code: Code, dtype: str, lanes: int, tile: Tile) -> Sums:
     return [sums_of(code, row, dtype) for row in by_row]
 
 
-def _over_blocks(
-    code: Code, dtype: str, tile: Tile, sums: Sums, body: Callable[[Value, Value, Sums], Sums]
-) -> Sums:
+def _over_blocks(code: Code, dtype: str, tile: Tile, sums: Sums, body: Callable[[Value, Value, Sums], Sums]) -> Sums:
     """The loops over the block axes; the body is written for one block of a and of b."""
     integers = Integers(code)
 

@@ -19,7 +19,7 @@ from clearprop.compiler.native.copying import copy, fill, load
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.single import Array, NodeWriter, at, fail_if, joined, moved, nest, spans
+from clearprop.compiler.native.single import Array, NodeWriter, at, fail_if, fold, joined, moved, nest, spans
 from clearprop.graph import Node
 
 _BOUNDED_BY_AXES = frozenset({"argmax", "argmin", "argsort", "argtopk"})
@@ -83,31 +83,28 @@ class _AtPositions(NodeWriter):
         raise NotImplementedError
 
     def any_outside(self, code: Code, positions: Array, length: int, *, may_be_negative: bool = True) -> Value:
-        """A bit: whether a position is not one of -length (or 0) to length - 1. Each element is looked at once."""
+        """A bit: whether a position is not one of -length (or 0) to length - 1."""
         once = tuple(1 if step == 0 else n for n, step in zip(positions.shape, positions.strides, strict=True))
         shape, (steps,) = joined(once, positions.strides)
-        dtype, is_signed = positions.dtype, positions.dtype.kind == "i"
-        b, found = code.builder, code.builder.alloca(I1)
-        b.store(ir.Constant(I1, 0), found)
-        step = steps[-1] if steps else 1
-        low = length if is_signed and may_be_negative else 0
+        count, step = (shape[-1], steps[-1]) if shape else (1, 1)
+        b, dtype = code.builder, positions.dtype
+        low = length if dtype.kind == "i" and may_be_negative else 0
+        lanes = min(self.machine.lanes(np.int64), 1 << (max(1, count).bit_length() - 1)) if step == 1 else 1
 
-        def row(place: list[Integer]) -> None:
+        def row(place: list[Value], found: list[Value]) -> list[Value]:
             start = moved(code, positions.pointer, dtype, at(code, place, steps))
 
-            def body(i: Integer, lanes: int) -> None:
-                values = load(code, moved(code, start, dtype, at(code, [i], [step])), dtype, step, lanes)
-                wide = _widened(code, values, dtype, lanes)
-                above = b.icmp_unsigned(
-                    ">=", b.add(wide, constant(np.int64, low, lanes)), constant(np.int64, low + length, lanes)
-                )
-                b.store(b.or_(b.load(found, typ=I1), _any_lane(code, above)), found)
+            def several(i: Integer, before: list[Value]) -> list[Value]:
+                values = code.load(moved(code, start, dtype, at(code, [i], [step])), dtype, lanes)
+                shifted = b.add(_widened(code, values, dtype, lanes), constant(np.int64, low, lanes))
+                outside = b.icmp_unsigned(">=", shifted, constant(np.int64, low + length, lanes))
+                return [b.or_(before[0], _any_lane(code, outside))]
 
-            lanes = self.machine.lanes(np.int64) if step == 1 else 1
-            spans(code, shape[-1] if shape else 1, lanes, body, may_repeat=True)
+            whole = count - count % lanes
+            found = code.loop(index(0), index(whole), lanes, several, found)
+            return found if whole == count else several(count - lanes, found)  # some of them once more
 
-        nest(code, shape[:-1], row)
-        return b.load(found, typ=I1)
+        return fold(code, shape[:-1], row, [ir.Constant(I1, 0)])[0]
 
     def position(self, code: Code, positions: Array, offset: Integer, which: int) -> Value:
         """One position, counted from 0."""

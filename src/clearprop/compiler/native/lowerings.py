@@ -17,6 +17,7 @@ from clearprop.compiler.native.indexing import (
     TakeAlongAxis,
 )
 from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.logsumexp import Logsumexp
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
@@ -57,6 +58,7 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "in_range": InRange.of,
     "linear_recurrence": Running.of,
     "matmul": matmul_writer,
+    "logsumexp": Logsumexp.of,
     "max_pool": Pool.of,
     "max_pool_positions": Pool.of,
     "pad": Pad.of,

@@ -101,14 +101,15 @@ class Number:
         """Whether it is an integer with a sign."""
         return self.dtype.kind == "i"
 
-    def _made(self, value: Value, dtype: DType | None = None) -> Number:
+    def made(self, value: Value, dtype: DType | None = None) -> Number:
+        """A value of LLVM as a number, of the same dtype if nothing is said."""
         return Number(self.code, value, dtype or self.dtype, self.lanes)
 
     def _operand(self, other: Number | float) -> Value:
         return other.value if isinstance(other, Number) else constant(self.dtype, other, self.lanes)
 
     def _apply(self, of_floats: str, of_integers: str, x: Value, y: Value) -> Number:
-        return self._made(getattr(self.code.builder, of_floats if self.is_float else of_integers)(x, y))
+        return self.made(getattr(self.code.builder, of_floats if self.is_float else of_integers)(x, y))
 
     # Arithmetic ---------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class Number:
         return self._apply("fmul", "mul", self.value, self._operand(other))
 
     def __truediv__(self, other: Number | float) -> Number:
-        return self._made(self.code.builder.fdiv(self.value, self._operand(other)))
+        return self.made(self.code.builder.fdiv(self.value, self._operand(other)))
 
     def __radd__(self, other: float) -> Number:
         return self + other
@@ -138,34 +139,34 @@ class Number:
 
     def __neg__(self) -> Number:
         b = self.code.builder
-        return self._made(b.fneg(self.value) if self.is_float else b.neg(self.value))
+        return self.made(b.fneg(self.value) if self.is_float else b.neg(self.value))
 
     def fma(self, y: Number | float, z: Number | float) -> Number:
         """self * y + z, rounded once."""
-        return self._made(self.code.fma(self.value, self._operand(y), self._operand(z)))
+        return self.made(self.code.fma(self.value, self._operand(y), self._operand(z)))
 
     def __abs__(self) -> Number:
-        return self._made(self.code.intrinsic("fabs", self.value))
+        return self.made(self.code.intrinsic("fabs", self.value))
 
     def sqrt(self) -> Number:
         """The square root."""
-        return self._made(self.code.intrinsic("sqrt", self.value))
+        return self.made(self.code.intrinsic("sqrt", self.value))
 
     def rounded(self, how: str) -> Number:
         """An integer nearby, as a floating-point number: ``floor``, ``ceil``, ``trunc`` or ``roundeven``."""
-        return self._made(self.code.intrinsic(how, self.value))
+        return self.made(self.code.intrinsic(how, self.value))
 
     def with_sign_of(self, other: Number) -> Number:
         """The same size, another sign."""
-        return self._made(self.code.intrinsic("copysign", self.value, other.value))
+        return self.made(self.code.intrinsic("copysign", self.value, other.value))
 
     # Comparisons --------------------------------------------------------------------------------------------------
 
     def _compare(self, how: str, other: Number | float) -> Number:
         b, x, y = self.code.builder, self.value, self._operand(other)
         if self.is_float:
-            return self._made(b.fcmp_unordered(how, x, y) if how == "!=" else b.fcmp_ordered(how, x, y), BOOL)
-        return self._made((b.icmp_signed if self.is_signed else b.icmp_unsigned)(how, x, y), BOOL)
+            return self.made(b.fcmp_unordered(how, x, y) if how == "!=" else b.fcmp_ordered(how, x, y), BOOL)
+        return self.made((b.icmp_signed if self.is_signed else b.icmp_unsigned)(how, x, y), BOOL)
 
     def __lt__(self, other: Number | float) -> Number:
         return self._compare("<", other)
@@ -189,7 +190,7 @@ class Number:
 
     def is_nan(self) -> Number:
         """Whether it is no number."""
-        return self._made(self.code.builder.fcmp_unordered("uno", self.value, self.value), BOOL)
+        return self.made(self.code.builder.fcmp_unordered("uno", self.value, self.value), BOOL)
 
     def sign_bit(self) -> Number:
         """Whether the sign of a floating-point number is negative: of -0 and of a NaN with that bit set, too."""
@@ -197,38 +198,38 @@ class Number:
 
     def choose(self, x: Number, y: Number | float) -> Number:
         """For booleans: x where they are true, y elsewhere."""
-        return x._made(self.code.builder.select(self.value, x.value, x._operand(y)))
+        return x.made(self.code.builder.select(self.value, x.value, x._operand(y)))
 
     # Bits ---------------------------------------------------------------------------------------------------------
 
     def __and__(self, other: Number | int) -> Number:
-        return self._made(self.code.builder.and_(self.value, self._operand(other)))
+        return self.made(self.code.builder.and_(self.value, self._operand(other)))
 
     def __or__(self, other: Number | int) -> Number:
-        return self._made(self.code.builder.or_(self.value, self._operand(other)))
+        return self.made(self.code.builder.or_(self.value, self._operand(other)))
 
     def __xor__(self, other: Number | int) -> Number:
-        return self._made(self.code.builder.xor(self.value, self._operand(other)))
+        return self.made(self.code.builder.xor(self.value, self._operand(other)))
 
     def __invert__(self) -> Number:
-        return self._made(self.code.builder.not_(self.value))
+        return self.made(self.code.builder.not_(self.value))
 
     def __lshift__(self, other: Number | int) -> Number:
-        return self._made(self.code.builder.shl(self.value, self._operand(other)))
+        return self.made(self.code.builder.shl(self.value, self._operand(other)))
 
     def __rshift__(self, other: Number | int) -> Number:
         b = self.code.builder
-        return self._made((b.ashr if self.is_signed else b.lshr)(self.value, self._operand(other)))
+        return self.made((b.ashr if self.is_signed else b.lshr)(self.value, self._operand(other)))
 
     def bits(self) -> Number:
         """The bits of a floating-point number, as an integer without sign."""
         unsigned = self.format.unsigned
-        return self._made(self.code.builder.bitcast(self.value, value_type(unsigned, self.lanes)), unsigned)
+        return self.made(self.code.builder.bitcast(self.value, value_type(unsigned, self.lanes)), unsigned)
 
     def as_float(self) -> Number:
         """The floating-point number that has these bits."""
         kind = SINGLE.dtype if self.dtype.itemsize == 4 else DOUBLE.dtype
-        return self._made(self.code.builder.bitcast(self.value, value_type(kind, self.lanes)), kind)
+        return self.made(self.code.builder.bitcast(self.value, value_type(kind, self.lanes)), kind)
 
     # Types --------------------------------------------------------------------------------------------------------
 
@@ -238,14 +239,19 @@ class Number:
         if dtype == self.dtype:
             return self
         if self.is_float:
-            return self._made((b.fpext if dtype.itemsize > self.dtype.itemsize else b.fptrunc)(self.value, kind), dtype)
+            return self.made((b.fpext if dtype.itemsize > self.dtype.itemsize else b.fptrunc)(self.value, kind), dtype)
         if dtype.kind == "f":
-            return self._made((b.sitofp if self.is_signed else b.uitofp)(self.value, kind), dtype)
+            return self.made((b.sitofp if self.is_signed else b.uitofp)(self.value, kind), dtype)
         if dtype.itemsize == self.dtype.itemsize and self.dtype != BOOL:
-            return self._made(self.value, dtype)
+            return self.made(self.value, dtype)
         if dtype.itemsize < self.dtype.itemsize:
-            return self._made(b.trunc(self.value, kind), dtype)
-        return self._made((b.sext if self.is_signed else b.zext)(self.value, kind), dtype)
+            return self.made(b.trunc(self.value, kind), dtype)
+        return self.made((b.sext if self.is_signed else b.zext)(self.value, kind), dtype)
+
+    def truncated(self, dtype: DType) -> Number:
+        """A floating-point number that fits as an integer: without its fraction. What does not fit has no meaning."""
+        b, kind = self.code.builder, value_type(dtype, self.lanes)
+        return self.made((b.fptosi if dtype.kind == "i" else b.fptoui)(self.value, kind), dtype)
 
     def any(self) -> Value:
         """For booleans: whether one of them is true; one bit."""
@@ -311,9 +317,7 @@ def exactly(*doubles: float) -> Fraction:
     return sum(map(Fraction, doubles), Fraction(0))
 
 
-def where_rare(
-    condition: Number, value: Number, otherwise: Callable[[], Number]
-) -> Number:
+def where_rare(condition: Number, value: Number, otherwise: Callable[[], Number]) -> Number:
     """``value`` where the condition is false, else what ``otherwise`` gives, which is computed only if it is needed.
 
     A jump, unlike `Number.choose`.
@@ -342,4 +346,28 @@ def lane_by_lane(intrinsic: str, *operands: Number) -> Number:
         numbers = [x.value if first.lanes == 1 else b.extract_element(x.value, at) for x in operands]
         number = b.frem(*numbers) if intrinsic == "frem" else first.code.intrinsic(intrinsic, *numbers)
         result = number if first.lanes == 1 else b.insert_element(result, number, at)
-    return first._made(result)
+    return first.made(result)
+
+
+Function = Callable[..., Number]
+"""Of numbers, which all have one dtype."""
+
+
+def called(function: Function, dtype: DType, *operands: Number) -> Number:
+    """What a function gives, whose results are of that dtype.
+
+    For vectors it is written out here; for one number it is a call, so that a module has it once and the loops over
+    what remains after whole vectors cost little to compile.
+    """
+    x = operands[0]
+    if x.lanes > 1:
+        return function(*operands)
+    module, kind = x.code.module, value_type(dtype, 1)
+    name = f"{function.__name__}.{x.dtype}"
+    if name not in module.globals:
+        code = Code.function(module, name, [operand.value.type for operand in operands], kind)
+        inside = code.builder.function
+        inside.linkage = "internal"
+        result = function(*[Number(code, argument, x.dtype, 1) for argument in inside.args])
+        code.builder.ret(result.value)
+    return x.made(x.code.builder.call(module.globals[name], [operand.value for operand in operands]), dtype)

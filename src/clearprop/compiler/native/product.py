@@ -17,11 +17,11 @@ class Axis(NamedTuple):
     """One axis of a product.
 
     Attributes:
-        count: how many steps there are.
+        length: how many steps there are.
         a, b, c: how many elements one step is in each array; 0 where the array does not have this axis.
     """
 
-    count: int
+    length: int
     a: int = 0
     b: int = 0
     c: int = 0
@@ -61,7 +61,7 @@ class Product:
         summed, kept = (self.depth, *self.blocks), (self.rows, self.columns, *self.batch)
         if self.rows.b or self.columns.a or any(axis.c for axis in summed):
             raise ValueError(f"rows do not move b, columns not a, what is summed over not c: {self}")
-        if any(axis.count > 1 and axis.c == 0 for axis in kept):
+        if any(axis.length > 1 and axis.c == 0 for axis in kept):
             raise ValueError(f"elements of c would be written twice: {self}")
 
     @property
@@ -69,7 +69,7 @@ class Product:
         """Multiplications and additions."""
         total = 2
         for axis in (self.rows, self.columns, self.depth, *self.blocks, *self.batch):
-            total *= axis.count
+            total *= axis.length
         return total
 
 
@@ -84,7 +84,7 @@ class Walk(NamedTuple):
         digits: which.
     """
 
-    count: int
+    length: int
     a: int
     b: int
     c: int
@@ -115,18 +115,24 @@ class Walks:
     flipped: bool = False
 
 
-def walks(product: Product, *, flip: bool = False) -> Walks:
-    """The axes of a product, joined where they lie like one; with a and b exchanged if so wanted."""
+def walks(product: Product, *, flip: bool = False, join_columns: bool = True) -> Walks:
+    """The axes of a product, joined where they lie like one.
+
+    Args:
+        flip: exchange a and b.
+        join_columns: whether a vector of columns may reach from one item of a batch into the next.
+    """
     rows, columns, depth = (_walk(getattr(product, name), name) for name in ("rows", "columns", "depth"))
-    blocks = [_walk(axis, f"block {i}") for i, axis in enumerate(product.blocks) if axis.count != 1]
-    batch = [_walk(axis, f"batch {i}") for i, axis in enumerate(product.batch) if axis.count != 1]
+    blocks = [_walk(axis, f"block {i}") for i, axis in enumerate(product.blocks) if axis.length != 1]
+    batch = [_walk(axis, f"batch {i}") for i, axis in enumerate(product.batch) if axis.length != 1]
     if flip:
         rows, columns, depth = columns.flipped(), rows.flipped(), depth.flipped()
         blocks, batch = [walk.flipped() for walk in blocks], [walk.flipped() for walk in batch]
-    rows, batch = _with_rows(rows, batch)
     rows, batch = _joined(rows, batch)
-    columns, batch = _joined(columns, batch)
-    if depth.count == 1 and blocks:
+    rows, batch = _joined(*_with_rows(rows, batch))
+    if join_columns:
+        columns, batch = _joined(columns, batch)
+    if depth.length == 1 and blocks:
         depth = max(blocks)
         blocks.remove(depth)
     depth, blocks = _joined(depth, blocks)
@@ -136,19 +142,19 @@ def walks(product: Product, *, flip: bool = False) -> Walks:
 
 
 def _walk(axis: Axis, name: str) -> Walk:
-    if axis.count == 1:  # nobody steps along it: say what is easiest to walk
+    if axis.length == 1:  # nobody steps along it: say what is easiest to walk
         return Walk(1, int(name in ("rows", "depth")), int(name == "columns"), int(name == "columns"), ((name, 1),))
-    return Walk(*axis, ((name, axis.count),))
+    return Walk(*axis, ((name, axis.length),))
 
 
 def _with_rows(rows: Walk, batch: list[Walk]) -> tuple[Walk, list[Walk]]:
     """Where rows are few, a batch axis along which b stays serves as rows."""
-    more = [walk for walk in batch if not walk.b and walk.count > rows.count]
-    if rows.count > 4 or not more:
+    more = [walk for walk in batch if not walk.b and walk.length > rows.length]
+    if rows.length > 4 or not more:
         return rows, batch
-    longest = max(more, key=lambda walk: walk.count)
+    longest = max(more, key=lambda walk: walk.length)
     rest = [walk for walk in batch if walk is not longest]
-    return longest, rest if rows.count == 1 else [*rest, rows]
+    return longest, rest if rows.length == 1 else [*rest, rows]
 
 
 def _joined(walk: Walk, others: Sequence[Walk]) -> tuple[Walk, list[Walk]]:
@@ -159,12 +165,12 @@ def _joined(walk: Walk, others: Sequence[Walk]) -> tuple[Walk, list[Walk]]:
         if following is None:
             return walk, others
         others.remove(following)
-        walk = walk._replace(count=walk.count * following.count, digits=following.digits + walk.digits)
+        walk = walk._replace(length=walk.length * following.length, digits=following.digits + walk.digits)
 
 
 def _continues(other: Walk, walk: Walk) -> bool:
     steps = zip((other.a, other.b, other.c), (walk.a, walk.b, walk.c), strict=True)
-    return walk.count > 1 and all(far == near * walk.count for far, near in steps)
+    return walk.length > 1 and all(far == near * walk.length for far, near in steps)
 
 
 def _among(others: Iterable[Walk]) -> tuple[Walk, ...]:

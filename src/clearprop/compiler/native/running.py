@@ -126,16 +126,15 @@ class Running(NodeWriter):
         inputs, steps = range(len(self.arrays) - 1), [array.strides[-1] for array in self.arrays]
         whole = self.axis_length - self.axis_length % width
 
+        def rows_of(i: int, corner: Integer) -> list[Value]:
+            start = self._at(code, i, place, corner)
+            rows = [moved(code, start, self.dtype, row * steps[i]) for row in range(width)]
+            return [code.load(row, self.dtype, width) for row in rows]
+
         def tile(k: Integer, before: Value | None) -> Value:
             """So many elements of so many rows."""
             corner = Integers(code).add(k, width - 1) if self.is_reversed else k
-            columns = [
-                transposed(code, [
-                    code.load(moved(code, self._at(code, i, place, corner), self.dtype, row * steps[i]), self.dtype, width)
-                    for row in range(width)
-                ])
-                for i in inputs
-            ]  # fmt: skip
+            columns = [transposed(code, rows_of(i, corner)) for i in inputs]
             order = range(width - 1, -1, -1) if self.is_reversed else range(width)
             results: list[Value] = [None] * width
             for column in order:

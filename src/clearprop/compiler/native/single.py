@@ -162,6 +162,22 @@ def nest(code: Code, shape: Sequence[int], body: Callable[[list[Integer]], None]
         walk([])
 
 
+def fold(
+    code: Code,
+    shape: Sequence[int],
+    body: Callable[[list[Value], list[Value]], list[Value]],
+    state: list[Value],
+) -> list[Value]:
+    """A loop for each axis, as `nest`; the body is called with a position and what is carried, and carries it on."""
+
+    def walk(position: list[Value], before: list[Value]) -> list[Value]:
+        if len(position) == len(shape):
+            return body(position, before)
+        return code.loop(index(0), index(shape[len(position)]), 1, lambda i, v: walk([*position, i], v), before)
+
+    return walk([], state)
+
+
 def at(code: Code, position: Sequence[Integer], strides: Sequence[int], start: Integer = 0) -> Integer:
     """How many elements from the beginning a position is."""
     integers = Integers(code)

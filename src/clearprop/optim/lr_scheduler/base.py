@@ -235,7 +235,10 @@ def for_each_group(name: str, setting: str, value: Any, optimizer: Optimizer) ->
     groups = len(optimizer.param_groups)
     values = list(value) if isinstance(value, (list, tuple)) else [value] * groups
     if len(values) != groups:
-        raise UsageError(f"{name}: {setting} has {len(values)} numbers for {groups} groups of parameters")
+        raise UsageError(
+            f"{name}: {setting} has {len(values)} numbers for {groups} groups of parameters",
+            hint=f"one number for all, or a list of {groups}",
+        )
     return [number(name, setting, one) for one in values]
 
 

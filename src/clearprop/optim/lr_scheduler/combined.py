@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clearprop.errors import DataError, UsageError
 from clearprop.arguments import is_whole
+from clearprop.errors import DataError, UsageError
 from clearprop.optim.lr_scheduler.base import LRScheduler
 from clearprop.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from clearprop.optim.optimizer import Optimizer

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from clearprop.arguments import whole
 from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import (
     LRScheduler,
     check_optimizer,
     for_each_group,
     number,
-    whole,
 )
 from clearprop.optim.lr_scheduler.cosine import cosine
 from clearprop.optim.optimizer import Optimizer

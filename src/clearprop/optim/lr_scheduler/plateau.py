@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from clearprop.errors import UsageError
 from clearprop.arguments import whole
+from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number
 from clearprop.optim.optimizer import Optimizer
 
