@@ -122,7 +122,10 @@ class Tensor(Operators):
 
     def __index__(self) -> int:
         if self.dtype.dtype.kind not in "iu":
-            raise DTypeError(f"only an integer tensor can be an index; this one is {self.dtype.name}")
+            raise DTypeError(
+                f"only an integer tensor can be an index; this one is {self.dtype.name}",
+                hint="int(x.item())",
+            )
         return int(self.item())
 
     def __len__(self) -> int:
@@ -151,7 +154,10 @@ class Tensor(Operators):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if self.node is None:
-            raise GradientError("a tensor that does not require gradients cannot have one")
+            raise GradientError(
+                "a tensor that does not require gradients cannot have one",
+                hint="requires_grad=True when it is made",
+            )
         self.retain_grad()
         self.node.cell.grad = value
 
@@ -171,7 +177,10 @@ class Tensor(Operators):
         A tensor that the hook returns takes the gradient's place. Returns a function that removes the hook.
         """
         if self.node is None:
-            raise GradientError("register_hook() on a tensor to which no gradient flows")
+            raise GradientError(
+                "register_hook() on a tensor to which no gradient flows",
+                hint="requires_grad=True for what it is computed from",
+            )
         if state.tracer is not None:
             state.tracer.has_own_rules = True
         node = self.node
@@ -360,7 +369,10 @@ class Cell(Operators):
         held = self.peek().array if self._array is None else self._array
         array = value.array if type(value) is Tensor else _fit(value, held.dtype)
         if array.shape != held.shape:
-            raise ShapeError(f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}")
+            raise ShapeError(
+                f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}",
+                hint=f"a value of shape {held.shape}",
+            )
         if array.dtype != held.dtype:
             raise DTypeError(
                 f"assign: {self._label()} has dtype {held.dtype}, the value has dtype {array.dtype}",

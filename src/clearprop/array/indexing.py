@@ -275,5 +275,8 @@ class At:
             )
         tensor = cast_to(tensor, wanted)
         if common_shape("at[...]", tensor, Tensor(np.broadcast_to(False, shape))) != shape:
-            raise ShapeError(f"at[...]: values of shape {tensor.shape} for places of shape {shape}")
+            raise ShapeError(
+                f"at[...]: values of shape {tensor.shape} for places of shape {shape}",
+                hint=f"values that broadcast to {shape}",
+            )
         return expand(tensor, shape)

@@ -62,5 +62,6 @@ def _batch(a: Tensor, b: Tensor) -> tuple[int, ...]:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ShapeError(
-            f"matmul: x has shape {a.shape}, y has shape {b.shape}: the batch axes do not broadcast"
+            f"matmul: x has shape {a.shape}, y has shape {b.shape}: the batch axes do not broadcast",
+            hint="equal lengths before the last two axes, or 1",
         ) from None

@@ -211,5 +211,8 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int, name: str) -> tu
         raise DTypeError(f"{name}: {axis!r} is no axis", hint="a whole number such as 0 or -1, or some") from None
     axes = tuple(sorted(normalize_axis(one, ndim, name) for one in numbers))
     if len(set(axes)) != len(axes):
-        raise ShapeError(f"{name}: axis {tuple(axis)} names an axis twice")
+        raise ShapeError(
+            f"{name}: axis {tuple(axis)} names an axis twice",
+            hint="each axis once",
+        )
     return axes

@@ -51,7 +51,10 @@ def _repeats(repeats: ArrayLike, length: int) -> int | np.ndarray[Any, Any]:
     else:
         counts = known_values("repeat", as_tensor(repeats))
     if counts.dtype.kind not in "iu":
-        raise DTypeError(f"repeat: repeats are {counts.dtype}; they must be whole numbers")
+        raise DTypeError(
+            f"repeat: repeats are {counts.dtype}; they must be whole numbers",
+            hint="repeats.astype(cp.int64)",
+        )
     if counts.ndim > 1 or (counts.ndim == 1 and len(counts) not in (1, length)):
         raise ShapeError(f"repeat: repeats of shape {counts.shape} for {length} elements", hint="one for each, or one")
     if counts.size and counts.min() < 0:
@@ -82,7 +85,10 @@ def roll(x: ArrayLike, /, shift: int | Sequence[int], *, axis: int | Sequence[in
     axes = whole_numbers(axis, "roll", "axis")
     shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(shifts) != len(axes):
-        raise ShapeError(f"roll: {len(shifts)} shifts {shift} for {len(axes)} axes {axis}")
+        raise ShapeError(
+            f"roll: {len(shifts)} shifts {shift} for {len(axes)} axes {axis}",
+            hint="one shift for each axis, or one for all",
+        )
     for by, one in zip(shifts, axes, strict=True):
         tensor = _rolled(tensor, by, normalize_axis(one, tensor.ndim, "roll"))
     return tensor

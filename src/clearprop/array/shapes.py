@@ -74,7 +74,10 @@ def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Tensor:
     tensor = as_tensor(x)
     order = tuple(normalize_axis(axis, tensor.ndim, "permute_dims") for axis in axes)
     if sorted(order) != list(range(tensor.ndim)):
-        raise ShapeError(f"permute_dims: {tuple(axes)} is not an order of the axes of shape {tensor.shape}")
+        raise ShapeError(
+            f"permute_dims: {tuple(axes)} is not an order of the axes of shape {tensor.shape}",
+            hint=f"each of 0 to {tensor.ndim - 1} once",
+        )
     return primitives.permute(tensor, axes=order)
 
 
@@ -101,7 +104,10 @@ def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Seque
     tensor = as_tensor(x)
     sources, targets = _axes_in_order(source, tensor.ndim), _axes_in_order(destination, tensor.ndim)
     if len(sources) != len(targets):
-        raise ShapeError(f"moveaxis: {len(sources)} axes {source} cannot go to {len(targets)} places {destination}")
+        raise ShapeError(
+            f"moveaxis: {len(sources)} axes {source} cannot go to {len(targets)} places {destination}",
+            hint="as many places as axes",
+        )
     order = [axis for axis in range(tensor.ndim) if axis not in sources]
     for target, axis in sorted(zip(targets, sources, strict=True)):
         order.insert(target, axis)
@@ -137,7 +143,10 @@ def squeeze(x: ArrayLike, /, axis: int | Sequence[int] | None = None) -> Tensor:
     ones = tuple(i for i, length in enumerate(tensor.shape) if length == 1)
     axes = ones if axis is None else normalize_axes(axis, tensor.ndim, "squeeze")
     if any(tensor.shape[one] != 1 for one in axes):
-        raise ShapeError(f"squeeze: axes {axes} of shape {tensor.shape} do not all have length 1")
+        raise ShapeError(
+            f"squeeze: axes {axes} of shape {tensor.shape} do not all have length 1",
+            hint="reshape or flatten joins axes that are longer",
+        )
     return reshape(tensor, tuple(length for i, length in enumerate(tensor.shape) if i not in axes))
 
 
@@ -206,7 +215,10 @@ def concat(xs: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
     for tensor in tensors[1:]:
         common = promoted(common, numpy_dtype(tensor))
         if tensor.ndim != tensors[0].ndim:
-            raise ShapeError(f"concat: shapes {[t.shape for t in tensors]} have different numbers of axes")
+            raise ShapeError(
+                f"concat: shapes {[t.shape for t in tensors]} have different numbers of axes",
+                hint="stack joins along a new axis; expand_dims gives a tensor another one",
+            )
     tensors = [cast_to(tensor, common) for tensor in tensors]
     return primitives.concat(*tensors, axis=at, lengths=tuple(t.shape[at] for t in tensors))
 
@@ -269,6 +281,9 @@ def pad(x: ArrayLike, /, widths: int | Sequence[tuple[int, int]]) -> Tensor:
     tensor = as_tensor(x)
     pairs = [(widths, widths)] * tensor.ndim if isinstance(widths, int) else [(int(a), int(b)) for a, b in widths]
     if len(pairs) != tensor.ndim or any(width < 0 for pair in pairs for width in pair):
-        raise ShapeError(f"pad: widths {widths} for a tensor of shape {tensor.shape}: a pair >= 0 for each axis")
+        raise ShapeError(
+            f"pad: widths {widths} for a tensor of shape {tensor.shape}: a pair >= 0 for each axis",
+            hint=f"[(0, 1)] * {tensor.ndim}",
+        )
     before, after = tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     return primitives.pad(tensor, before=before, after=after, between=(0,) * tensor.ndim)

@@ -81,7 +81,10 @@ def searchsorted(
 def _sorter(sorter: ArrayLike, x: Tensor) -> Tensor:
     tensor = as_tensor(sorter)
     if tensor.shape != x.shape:
-        raise ShapeError(f"searchsorted: sorter has shape {tensor.shape}, x1 has shape {x.shape}; they must be equal")
+        raise ShapeError(
+            f"searchsorted: sorter has shape {tensor.shape}, x1 has shape {x.shape}; they must be equal",
+            hint="cp.argsort(x1)",
+        )
     if numpy_dtype(tensor).kind not in "iu":
         raise DTypeError(f"searchsorted: sorter is {tensor.dtype.name}; it takes positions", hint="cp.argsort(x1)")
     return tensor

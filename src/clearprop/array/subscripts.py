@@ -112,7 +112,10 @@ def make_plan(equation: str, shapes: tuple[Shape, ...]) -> Plan:
     """Read an equation, and decide on the order of multiplications."""
     terms, wanted = _terms(equation)
     if len(terms) != len(shapes):
-        raise ShapeError(f"einsum: {equation!r} has {len(terms)} operands, {len(shapes)} were given")
+        raise ShapeError(
+            f"einsum: {equation!r} has {len(terms)} operands, {len(shapes)} were given",
+            hint="one operand for each part between commas",
+        )
     inputs = tuple(_names(equation, term, shape, i) for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)))
     lengths = _lengths(equation, inputs, shapes)
     hidden = tuple(sorted((name for name in lengths if name.isdigit()), key=int, reverse=True))
@@ -156,7 +159,10 @@ def _lengths(equation: str, inputs: Sequence[Names], shapes: Sequence[Shape]) ->
             of_diagonal = name in names[:k] and shape[names.index(name)] != length
             if of_diagonal or (length != known and 1 not in (length, known)):
                 axis = f"axis {name!r}" if name.isalpha() else 'an axis behind "..."'
-                raise ShapeError(f"einsum: {equation!r}: {axis} has length {known}, and {length} in operand {i}")
+                raise ShapeError(
+                    f"einsum: {equation!r}: {axis} has length {known}, and {length} in operand {i}",
+                    hint="another letter for another axis",
+                )
             lengths[name] = known if length == 1 else length
     return lengths
 
@@ -172,7 +178,10 @@ def _output(equation: str, terms: Sequence[str], wanted: str | None, hidden: Nam
     for letter, count in Counter(before + behind).items():
         if count > 1 or letter not in counts:
             reason = "occurs twice in the result" if count > 1 else "of the result is in no operand"
-            raise ShapeError(f"einsum: {equation!r}: {letter!r} {reason}")
+            raise ShapeError(
+                f"einsum: {equation!r}: {letter!r} {reason}",
+                hint="each letter of the result once, and from the operands",
+            )
     return (*before, *hidden, *behind) if dots else (*before, *behind)
 
 

@@ -120,7 +120,10 @@ def _run_hooks(node: Node, g: Value) -> Value:
         if replaced is None:
             continue
         if replaced.shape != node.shape:
-            raise ShapeError(f"a hook of {node.name} returned shape {replaced.shape}; the gradient has {node.shape}")
+            raise ShapeError(
+                f"a hook of {node.name} returned shape {replaced.shape}; the gradient has {node.shape}",
+                hint="return a gradient of the same shape, or None to change nothing",
+            )
         g = replaced if isinstance(g, Tensor) else replaced.array
     return g
 
@@ -170,7 +173,10 @@ def _first_gradient(output: Tensor, g: Any) -> Any:
         return np.array(1, output.array.dtype)
     array = to_array(g, output.array.dtype)
     if array.shape != output.shape:
-        raise GradientError(f"backward(g): g has shape {array.shape}, this tensor has shape {output.shape}")
+        raise GradientError(
+            f"backward(g): g has shape {array.shape}, this tensor has shape {output.shape}",
+            hint=f"g of shape {output.shape}",
+        )
     return array
 
 

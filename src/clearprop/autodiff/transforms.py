@@ -29,7 +29,10 @@ def _argument_numbers(argnums: int | Sequence[int], args: Sequence[Any], name: s
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     for number in numbers:
         if not -len(args) <= number < len(args):
-            raise GradientError(f"{name}: argnums={argnums}, but the function was called with {len(args)} arguments")
+            raise GradientError(
+                f"{name}: argnums={argnums}, but the function was called with {len(args)} arguments",
+                hint="argnums counts the positional arguments from 0",
+            )
     return [number % len(args) for number in numbers]
 
 
@@ -155,10 +158,16 @@ def jvp(f: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> tupl
 
 def _check_like(given: Sequence[Any], expected: Sequence[Tensor], name: str, what: str) -> None:
     if len(given) != len(expected):
-        raise GradientError(f"{name}: {len(given)} tensors given, {len(expected)} expected")
+        raise GradientError(
+            f"{name}: {len(given)} tensors given, {len(expected)} expected",
+            hint="one tensor for each",
+        )
     for one, like in zip(given, expected, strict=True):
         if as_tensor(one).shape != like.shape:
-            raise ShapeError(f"{name}: shape {as_tensor(one).shape} given, {what} has shape {like.shape}")
+            raise ShapeError(
+                f"{name}: shape {as_tensor(one).shape} given, {what} has shape {like.shape}",
+                hint=f"a tensor of shape {like.shape}",
+            )
 
 
 def hvp(f: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

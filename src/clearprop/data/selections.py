@@ -102,7 +102,10 @@ class ConcatDataset:
     def __getitem__(self, index: int) -> Any:
         """The example at `index`."""
         if not -len(self) <= index < len(self):
-            raise RangeError(f"ConcatDataset: index {index} of {len(self)} examples")
+            raise RangeError(
+                f"ConcatDataset: index {index} of {len(self)} examples",
+                hint=f"an index from 0 to {len(self) - 1}",
+            )
         number, within = self._locate(np.array([index % len(self)]))
         return self.datasets[number[0]][int(within[0])]
 

@@ -78,7 +78,10 @@ class TextDataset:
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         """Inputs and targets of window `index`."""
         if not -len(self) <= index < len(self):
-            raise RangeError(f"TextDataset: window {index} of {len(self)}")
+            raise RangeError(
+                f"TextDataset: window {index} of {len(self)}",
+                hint=f"an index from 0 to {len(self) - 1}",
+            )
         start = index % len(self) * self.stride
         return self.tokens[start : start + self.block_size], self.tokens[start + 1 : start + self.block_size + 1]
 

@@ -224,7 +224,10 @@ def glu(x: ArrayLike, dim: int = -1) -> Tensor:
     x = as_float(x)
     at = normalize_axis(dim, x.ndim, "glu")
     if x.shape[at] % 2:
-        raise ShapeError(f"glu: axis {at} of x, of shape {x.shape}, has no two halves")
+        raise ShapeError(
+            f"glu: axis {at} of x, of shape {x.shape}, has no two halves",
+            hint="an even number of outputs of the layer before",
+        )
     values, gates = split(x, 2, at)
     return multiply(values, primitives.sigmoid(gates))
 

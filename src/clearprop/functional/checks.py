@@ -24,6 +24,19 @@ def named(role: str, x: ArrayLike) -> str:
     return role if name in ("", role) else f"{role} {name}"
 
 
+def check_dtype(name: str, label: str, x: Tensor, w: Tensor, weight: ArrayLike) -> None:
+    """Raise DTypeError for floating-point numbers of another dtype than the weight's.
+
+    NumPy's arrays are float64 unless somebody said otherwise: they would make a float32 network slow, silently.
+    """
+    have, want = numpy_dtype(x), numpy_dtype(w)
+    if have.kind == want.kind == "f" and have != want:
+        raise DTypeError(
+            f"{name}: {label} is {have}, {named('weight', weight)} is {want}",
+            hint=f"{label}.astype(cp.{want}), or the network .to(cp.{have})",
+        )
+
+
 def as_positions(name: str, label: str, x: Tensor) -> Tensor:
     """The same as int64.
 

@@ -13,8 +13,8 @@ from typing import Any
 from clearprop import primitives
 from clearprop.arguments import is_whole
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, same_dtype
-from clearprop.errors import DTypeError, ShapeError, UsageError
-from clearprop.functional.checks import named
+from clearprop.errors import ShapeError, UsageError
+from clearprop.functional.checks import check_dtype, named
 from clearprop.functional.windows import SPATIAL, like_input, one_per_axis, with_batch_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.windows import Lengths, Moves, checked_lengths
@@ -227,7 +227,10 @@ def _slid(name: str, x: Tensor, kernel: Tensor, stride: Setting, padding: Settin
     """A kernel over an array, both without channels."""
     axes = x.ndim
     if axes != kernel.ndim or not axes:
-        raise ShapeError(f"{name}: x has shape {x.shape}, kernel has shape {kernel.shape}; both need as many axes")
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}, kernel has shape {kernel.shape}; both need as many axes",
+            hint="a kernel with an axis for each axis of x",
+        )
     image = primitives.reshape(x, shape=(1, 1, *x.shape))
     window = primitives.reshape(kernel, shape=(1, 1, *kernel.shape))
     moves = _moves(name, kernel.shape, stride, padding, dilation, 1)
@@ -322,26 +325,22 @@ def _operands(name: str, axes: int, x: ArrayLike, weight: ArrayLike, layout: str
     images, w = as_tensor(x), as_float(weight)
     if w.ndim != axes + 2:
         wanted = layout.format(SPATIAL[axes])
-        raise ShapeError(f"{name}: {named('weight', weight)} has shape {w.shape}; it must be {wanted}")
-    _check_dtype(name, "x", images, w, weight)
-    return cast_to(images, numpy_dtype(w)), w
-
-
-def _check_dtype(name: str, label: str, x: Tensor, w: Tensor, weight: ArrayLike) -> None:
-    """Raise DTypeError for floating-point numbers of another dtype than the weight's."""
-    have, want = numpy_dtype(x), numpy_dtype(w)
-    if have.kind == "f" and have != want:
-        raise DTypeError(
-            f"{name}: {label} is {have}, {named('weight', weight)} is {want}",
-            hint=f"{label}.astype(cp.{want}), or the network .to(cp.{have})",
+        raise ShapeError(
+            f"{name}: {named('weight', weight)} has shape {w.shape}; it must be {wanted}",
+            hint="an axis of outputs, one of inputs, and those of the window",
         )
+    check_dtype(name, "x", images, w, weight)
+    return cast_to(images, numpy_dtype(w)), w
 
 
 def _check_groups(name: str, groups: Any, count: int, label: str, what: str) -> None:
     if not is_whole(groups) or groups < 1:
         raise UsageError(f"{name}: groups={groups!r}", hint="a whole number from 1 on")
     if count % groups:
-        raise ShapeError(f"{name}: groups={groups} does not divide the {count} {what} of {label}")
+        raise ShapeError(
+            f"{name}: groups={groups} does not divide the {count} {what} of {label}",
+            hint="a number of groups that divides the channels going in and coming out",
+        )
 
 
 def _check_channels(name: str, x: Tensor, have: int, want: int, axes: int, label: str, shape: tuple[int, ...]) -> None:
@@ -399,6 +398,9 @@ def _plus_bias(name: str, z: Tensor, bias: ArrayLike | None, weight: ArrayLike) 
     b = as_float(bias)
     label = named("bias", bias)
     if b.shape != z.shape[1:2]:
-        raise ShapeError(f"{name}: {label} has shape {b.shape}; it must be ({z.shape[1]},), one for each output")
-    _check_dtype(name, label, b, z, weight)
+        raise ShapeError(
+            f"{name}: {label} has shape {b.shape}; it must be ({z.shape[1]},), one for each output",
+            hint=f"{label} of shape ({z.shape[1]},), or None",
+        )
+    check_dtype(name, label, b, z, weight)
     return primitives.add(z, primitives.broadcast(b, shape=z.shape, axes=(0, *range(2, z.ndim))))

@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole
 from clearprop.array import (
     concat,
     divide,
@@ -83,12 +84,21 @@ def ctc_loss(
     logs = as_float(log_probs)
     labels, steps, lengths = _positions(targets, input_lengths, target_lengths)
     if logs.ndim == 2:
+        if steps.size != 1 or lengths.size != 1:
+            raise ShapeError(
+                f"ctc_loss: log_probs has shape {logs.shape}, which is one sequence; there are {steps.size} "
+                f"input_lengths and {lengths.size} target_lengths",
+                hint="log_probs of shape (T, N, C) for several",
+            )
         one = (reshape(labels, (1, labels.size)), reshape(steps, (1,)), reshape(lengths, (1,)))
         losses = reshape(_losses(expand_dims(logs, 1), *one, blank), ())
     elif logs.ndim == 3:
         losses = _losses(logs, labels, steps, lengths, blank)
     else:
-        raise ShapeError(f"ctc_loss: log_probs has shape {logs.shape}; it must be (T, N, C) or (T, C)")
+        raise ShapeError(
+            f"ctc_loss: log_probs has shape {logs.shape}; it must be (T, N, C) or (T, C)",
+            hint="cp.permute_dims(log_probs, (1, 0, 2)) for (N, T, C)",
+        )
     return _finish(losses, lengths, reduction, zero_infinity)
 
 
@@ -110,8 +120,11 @@ def _losses(logs: Tensor, targets: Tensor, steps: Tensor, lengths: Tensor, blank
     """(T, N, C), (N, L), (N,), (N,) -> (N,)."""
     times, sequences, classes = logs.shape
     steps = _checked_lengths("input_lengths", steps, sequences, times, "the number of times T")
-    if not 0 <= blank < classes:
-        raise RangeError(f"ctc_loss: blank={blank} is not one of {classes} classes, which are 0 to {classes - 1}")
+    if not is_whole(blank) or not 0 <= blank < classes:
+        raise RangeError(
+            f"ctc_loss: blank={blank!r} is not one of {classes} classes, which are 0 to {classes - 1}",
+            hint="blank=0",
+        )
     labels = _padded(targets, lengths, sequences, classes, blank)  # (N, L)
     states = 2 * labels.shape[1] + 1
     blanks = Tensor(np.full((sequences, labels.shape[1]), blank))
@@ -165,7 +178,8 @@ def _padded(targets: Tensor, lengths: Tensor, sequences: int, classes: int, blan
     if targets.ndim != 2 or targets.shape[0] != sequences:
         raise ShapeError(
             f"ctc_loss: targets has shape {targets.shape} for {sequences} sequences; it must be (N, L), or all labels "
-            "one after the other"
+            "one after the other",
+            hint=f"targets of shape ({sequences}, L)",
         )
     width = targets.shape[1]
     lengths = _checked_lengths("target_lengths", lengths, sequences, width, "the number of labels L")
@@ -193,7 +207,8 @@ def _in_rows(targets: Tensor, lengths: Tensor, sequences: int) -> Tensor:
     if known.shape != (sequences,) or (known < 0).any() or known.sum() != targets.size:
         raise ShapeError(
             f"ctc_loss: {targets.size} labels one after the other, target_lengths {known.tolist()}, {sequences} "
-            "sequences: there must be a length for each sequence, and their sum is the number of labels"
+            "sequences: there must be a length for each sequence, and their sum is the number of labels",
+            hint="targets of shape (N, L), padded",
         )
     places = (np.cumsum(known) - known)[:, None] + np.arange(np.max(known, initial=0))
     return primitives.gather(targets, Tensor(np.minimum(places, targets.size - 1)))
@@ -201,6 +216,9 @@ def _in_rows(targets: Tensor, lengths: Tensor, sequences: int) -> Tensor:
 
 def _checked_lengths(name: str, lengths: Tensor, sequences: int, most: int, what: str) -> Tensor:
     if lengths.shape != (sequences,):
-        raise ShapeError(f"ctc_loss: {name} has shape {lengths.shape}; log_probs has {sequences} sequences (axis 1)")
+        raise ShapeError(
+            f"ctc_loss: {name} has shape {lengths.shape}; log_probs has {sequences} sequences (axis 1)",
+            hint=f"{name} of shape ({sequences},)",
+        )
     says = f"ctc_loss: {name} has {{wrong}}; {what} is {most}{{more}}"
     return checked_inside(lengths, most + 1, says, f"lengths from 0 to {most}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from clearprop.arguments import number
 from clearprop.array import (
     abs,
     add,
@@ -18,7 +19,7 @@ from clearprop.array import (
     sum,
     where,
 )
-from clearprop.array.promotion import ArrayLike, as_float, cast_to, normalize_axis
+from clearprop.array.promotion import ArrayLike, as_float, cast_to, common_shape, normalize_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor
 
@@ -36,8 +37,7 @@ def normalize(x: ArrayLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) ->
     Tensor([[0.6, 0.8],
             [0. , 0. ]], dtype=float32)
     """
-    x = as_float(x)
-    return divide(x, clip(vector_norm(x, p, dim, keepdims=True), min=eps))
+    return _unit("normalize", as_float(x), p, dim, eps)
 
 
 def cosine_similarity(x1: ArrayLike, x2: ArrayLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -54,8 +54,9 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, dim: int = 1, eps: float = 1
     >>> F.cosine_similarity([[1.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [1.0, 1.0]])
     Tensor([1.     , 0.70711], dtype=float32)
     """
-    x, y = as_float(x1), as_float(x2)
-    return sum(multiply(normalize(x, 2.0, dim, eps), normalize(y, 2.0, dim, eps)), axis=dim)
+    x, y = (_unit("cosine_similarity", as_float(one), 2.0, dim, eps) for one in (x1, x2))
+    common_shape("cosine_similarity", x, y)
+    return sum(multiply(x, y), axis=dim)
 
 
 def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
@@ -70,16 +71,30 @@ def pairwise_distance(x1: ArrayLike, x2: ArrayLike, p: float = 2.0, eps: float =
     >>> F.pairwise_distance([[3.0, 0.0]], [[0.0, 4.0]])
     Tensor([5.], dtype=float32)
     """
-    return vector_norm(add(subtract(as_float(x1), as_float(x2)), eps), p, -1, keepdims=keepdim)
+    x, y, name = as_float(x1), as_float(x2), "pairwise_distance"
+    common_shape(name, x, y)
+    differences = add(subtract(x, y), number(name, "eps", eps))
+    return vector_norm(name, differences, _order(name, p), -1, keepdims=keepdim)
 
 
-def vector_norm(x: Tensor, p: float, dim: int, *, keepdims: bool = False) -> Tensor:
+def _unit(name: str, x: Tensor, p: float, dim: int, eps: float) -> Tensor:
+    length = vector_norm(name, x, _order(name, p), dim, keepdims=True)
+    return divide(x, clip(length, min=number(name, "eps", eps, 0.0)))
+
+
+def _order(name: str, p: float) -> float:
+    """The p of a length."""
+    return number(name, "p", p, 0.0, infinite=True)
+
+
+def vector_norm(name: str, x: Tensor, p: float, dim: int, *, keepdims: bool = False) -> Tensor:
     """The length (Σ |x|^p)^(1/p) along an axis. Its gradient at a vector of zeros, where there is none, is 0.
 
     Args:
+        name: of the operation, for errors.
         p: 2, 1, ``math.inf`` for the largest absolute value, 0 for how many are not zero, or another power.
     """
-    at = normalize_axis(dim, x.ndim, "vector_norm")
+    at = normalize_axis(dim, x.ndim, name)
     if p == 2.0:
         return _root(sum(multiply(x, x), axis=at, keepdims=keepdims), 2.0)
     if p == 1.0:

@@ -294,7 +294,7 @@ def _shorten(weight: ArrayLike, positions: Tensor, max_norm: float, norm_type: f
     max_norm = number("embedding", "max_norm", max_norm, 0.0)
     table = stop_gradient(weight)
     used = primitives.scatter_add(Tensor(np.ones(positions.shape, np.int64)), positions, shape=table.shape[:1])
-    lengths = vector_norm(table, norm_type, 1)
+    lengths = vector_norm("embedding", table, number("embedding", "norm_type", norm_type, 0.0, infinite=True), 1)
     too_long = logical_and(greater(used, 0), greater(lengths, max_norm))
     factor = where(too_long, divide(max_norm, add(lengths, 1e-7)), 1.0)
     weight.assign(multiply(table, expand_dims(factor, -1)))

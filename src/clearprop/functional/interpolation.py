@@ -70,11 +70,17 @@ def _pairs(x: Tensor, pad: Any) -> dict[int, tuple[int, int]]:
             f"pad: pad={pad!r}", hint="pairs of whole numbers: (left, right), (left, right, top, bottom), …"
         )
     if len(widths) > 2 * x.ndim:
-        raise ShapeError(f"pad: {len(widths) // 2} pairs {tuple(widths)} for x of shape {x.shape}")
+        raise ShapeError(
+            f"pad: {len(widths) // 2} pairs {tuple(widths)} for x of shape {x.shape}",
+            hint=f"at most {x.ndim} pairs, that of the last axis first",
+        )
     pairs = {x.ndim - 1 - i: (int(widths[2 * i]), int(widths[2 * i + 1])) for i in range(len(widths) // 2)}
     for axis, (low, high) in pairs.items():
         if x.shape[axis] + min(low, 0) + min(high, 0) < 0:
-            raise ShapeError(f"pad: x has shape {x.shape}; {(low, high)} would cut more than there is off axis {axis}")
+            raise ShapeError(
+                f"pad: x has shape {x.shape}; {(low, high)} would cut more than there is off axis {axis}",
+                hint="narrower cuts",
+            )
     return {axis: pair for axis, pair in pairs.items() if any(pair)}
 
 
@@ -105,7 +111,10 @@ def _surrounded(x: Tensor, pairs: dict[int, tuple[int, int]], value: float | Non
 def _replicated(x: Tensor, axis: int, width: int, at_end: bool) -> Tensor:
     """The element at an edge, so many times."""
     if not x.shape[axis]:
-        raise ShapeError(f"pad: x has shape {x.shape}; there is nothing to replicate along axis {axis}")
+        raise ShapeError(
+            f"pad: x has shape {x.shape}; there is nothing to replicate along axis {axis}",
+            hint="an x with elements",
+        )
     edge = x.shape[axis] - 1 if at_end else 0
     one = take_range(x, axis, edge, edge + 1)
     shape = (*x.shape[:axis], width, *x.shape[axis + 1 :])
@@ -194,7 +203,10 @@ def interpolate(
 
 def _check_mode(x: Tensor, axes: int, mode: str, align_corners: bool | None) -> None:
     if axes not in (1, 2, 3) or 0 in x.shape[2:]:
-        raise ShapeError(f"interpolate: x has shape {x.shape}; it must be (N, C, L), (N, C, H, W) or (N, C, D, H, W)")
+        raise ShapeError(
+            f"interpolate: x has shape {x.shape}; it must be (N, C, L), (N, C, H, W) or (N, C, D, H, W)",
+            hint="x[None] is a batch of one image",
+        )
     if mode not in ("nearest", "nearest-exact", "area", *_AXES):
         raise UsageError(f"interpolate: mode={mode!r}", hint=f'"nearest", "nearest-exact", "area", {", ".join(_AXES)}')
     if _AXES.get(mode, axes) != axes:
@@ -220,7 +232,10 @@ def _new_lengths(x: Tensor, axes: int, size: Any, scale_factor: Any) -> tuple[tu
         )
     new = tuple(math.floor(length * factor) for length, factor in zip(old, given, strict=True))
     if min(new) < 1:
-        raise ShapeError(f"interpolate: scale_factor={scale_factor} leaves nothing of x, of shape {x.shape}")
+        raise ShapeError(
+            f"interpolate: scale_factor={scale_factor} leaves nothing of x, of shape {x.shape}",
+            hint="a larger factor, or size=…",
+        )
     return new, tuple(1.0 / factor for factor in given)
 
 

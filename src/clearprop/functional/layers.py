@@ -5,8 +5,8 @@ from __future__ import annotations
 from clearprop.array import add, matmul
 from clearprop.array.promotion import ArrayLike
 from clearprop.errors import ShapeError
-from clearprop.functional.checks import named
-from clearprop.tensor import Tensor, as_tensor
+from clearprop.functional.checks import check_dtype, named
+from clearprop.tensor import Parameter, Tensor, as_tensor
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Tensor:
@@ -21,14 +21,17 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Te
         (…, out).
 
     Raises:
+        DTypeError: floating-point numbers of another dtype than the weight's.
         ShapeError: names the weight (by its name in the network) and the number of features it takes.
 
     >>> import clearprop.functional as F
     >>> F.linear([[1.0, 2.0]], [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], [10.0, 20.0, 30.0])
     Tensor([[11., 22., 33.]], dtype=float32)
     """
+    x, w = as_tensor(x), as_tensor(weight)
+    check_dtype("linear", "x", x, w, weight)
     try:
-        product = matmul(x, weight)  # (…, in) @ (in, out) -> (…, out)
+        product = matmul(x, w)  # (…, in) @ (in, out) -> (…, out)
         return product if bias is None else add(product, bias)
     except ShapeError:
         problem = _misfit(x, weight, bias)
@@ -42,12 +45,15 @@ def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeErr
     have, want = as_tensor(x).shape, as_tensor(weight).shape
     label = named("weight", weight)
     if len(want) != 2:
-        return ShapeError(f"linear: {label} has shape {want}; it must be a matrix (in, out)")
+        return ShapeError(
+            f"linear: {label} has shape {want}; it must be a matrix (in, out)",
+            hint="weight.reshape(in, out)",
+        )
     if not have or have[-1] != want[0]:
         hint = f"nn.Linear({have[-1] if have else 1}, {want[1]}), or an x with {want[0]} features"
         if len(have) > 2 and _size(have[1:]) == want[0]:
             hint = "nn.Flatten() in front of it"
-        elif have and have[-1] == want[1]:
+        elif have and have[-1] == want[1] and not isinstance(weight, Parameter):
             hint = "weight.mT: weights are stored [in, out]"
         return ShapeError(
             f"linear: x has shape {have}, {label} has shape {want}: the last axis of x must have {want[0]} features",
@@ -55,7 +61,10 @@ def _misfit(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None) -> ShapeErr
         )
     if bias is not None and as_tensor(bias).shape != want[1:]:
         of_bias = named("bias", bias)
-        return ShapeError(f"linear: {label} has shape {want}, {of_bias} has shape {as_tensor(bias).shape}")
+        return ShapeError(
+            f"linear: {label} has shape {want}, {of_bias} has shape {as_tensor(bias).shape}",
+            hint=f"a bias of shape {want[1:]}, or None",
+        )
     return None
 
 

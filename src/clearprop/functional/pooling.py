@@ -328,7 +328,10 @@ def _places(name: str, images: Tensor, output_size: Any) -> Lengths:
             f"{name}: output_size={output_size!r}", hint="whole numbers from 1 on; None leaves an axis alone"
         )
     if 0 in images.shape[2:]:
-        raise ShapeError(f"{name}: x has shape {images.shape}, images without elements")
+        raise ShapeError(
+            f"{name}: x has shape {images.shape}, images without elements",
+            hint="images with elements",
+        )
     return tuple(length if one is None else int(one) for one, length in zip(given, images.shape[2:], strict=True))
 
 

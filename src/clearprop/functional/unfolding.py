@@ -90,11 +90,17 @@ def fold(
     lengths = one_per_axis("fold", "output_size", output_size, 2)
     elements = math.prod(window)
     if columns.shape[1] % elements:
-        raise ShapeError(f"fold: x has shape {given.shape}; its rows are no windows of {elements} elements, {window}")
+        raise ShapeError(
+            f"fold: x has shape {given.shape}; its rows are no windows of {elements} elements, {window}",
+            hint=f"(N, channels * {elements}, places)",
+        )
     count, channels = columns.shape[0], columns.shape[1] // elements
     places = checked_lengths("fold", (count, channels, *lengths), window, moves)
     if columns.shape[2] != math.prod(places):
-        raise ShapeError(f"fold: x has shape {given.shape}; the window has {places} places in an image {lengths}")
+        raise ShapeError(
+            f"fold: x has shape {given.shape}; the window has {places} places in an image {lengths}",
+            hint=f"{math.prod(places)} columns, or the output_size that they come from",
+        )
     parts = reshape(columns, (count, channels, elements, *places))
     around = tuple(length + low + high for length, (low, high) in zip(lengths, moves.padding, strict=True))
     total: Any = None

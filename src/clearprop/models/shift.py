@@ -39,7 +39,10 @@ class RandomShift(Module):
     def forward(self, x: Any) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         if x.ndim != 4:
-            raise ShapeError(f"RandomShift: images have shape (N, C, H, W); these have {x.shape}")
+            raise ShapeError(
+                f"RandomShift: images have shape (N, C, H, W); these have {x.shape}",
+                hint="images.reshape(-1, channels, height, width)",
+            )
         if not self.training or not self.pixels:
             return x
         n, channels, height, width = x.shape

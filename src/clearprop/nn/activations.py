@@ -231,7 +231,10 @@ class Softmax2d(Module):
         """The same shape."""
         x = as_tensor(x)
         if x.ndim not in (3, 4):
-            raise ShapeError(f"Softmax2d: x has shape {x.shape}; it must be (N, C, H, W) or (C, H, W)")
+            raise ShapeError(
+                f"Softmax2d: x has shape {x.shape}; it must be (N, C, H, W) or (C, H, W)",
+                hint="nn.Softmax(dim=…) for any shape",
+            )
         return functional.softmax(x, -3)
 
 

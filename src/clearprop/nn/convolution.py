@@ -44,7 +44,8 @@ class _Windowed(Module):
         check_sizes(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise UsageError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}"
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}",
+                hint="groups=1, or as many groups as in_channels",
             )
         if padding_mode not in _MODES:
             raise UsageError(f"{name}: padding_mode={padding_mode!r}", hint=", ".join(map(repr, _MODES)))

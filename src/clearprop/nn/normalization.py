@@ -81,8 +81,8 @@ class ChannelNorm(Module):
     def _check_axes(self, x: Tensor) -> None:
         if x.ndim not in self._axes:
             name = type(self).__name__
-            fitting = f"nn.{name[:-2]}{x.ndim - 2}d for this x" if x.ndim in (3, 4, 5) else ""
             wanted = " or ".join(map(str, self._axes))
+            fitting = f"nn.{name[:-2]}{max(x.ndim - 2, 1)}d for this x" if x.ndim in (2, 3, 4, 5) else f"{wanted} axes"
             raise ShapeError(f"{name}: x has shape {x.shape}; it must have {wanted} axes", hint=fitting)
 
     def extra_repr(self) -> str:

@@ -64,7 +64,10 @@ class Reduction(OneInput):
         if any(axis not in range(len(x.shape)) for axis in axes):
             raise ShapeError(f"{self.name}: x has shape {x.shape}, there is no axis {max(axes)}")
         if self.needs_elements and any(x.shape[axis] == 0 for axis in axes):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}; there is nothing to choose from along axes {axes}")
+            raise ShapeError(
+                f"{self.name}: x has shape {x.shape}; there is nothing to choose from along axes {axes}",
+                hint="an x with elements along these axes",
+            )
         kept = tuple(length for i, length in enumerate(x.shape) if i not in axes)
         return Spec(kept, np.dtype(self.gives) if self.gives else x.dtype)
 

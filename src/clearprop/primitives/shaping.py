@@ -208,7 +208,8 @@ class Concat(Primitive):
         for i, spec in enumerate(inputs):
             if len(spec.shape) != len(first.shape) or _without(spec.shape, axis) != _without(first.shape, axis):
                 raise ShapeError(
-                    f"concat: input {i} has shape {spec.shape}, input 0 has {first.shape}; only axis {axis} may differ"
+                    f"concat: input {i} has shape {spec.shape}, input 0 has {first.shape}; only axis {axis} may differ",
+                    hint="pad or cut the other axes to one length",
                 )
             if spec.dtype != first.dtype:
                 raise DTypeError(f"concat: input {i} is {spec.dtype}, input 0 is {first.dtype}")

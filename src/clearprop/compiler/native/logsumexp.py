@@ -89,10 +89,7 @@ class Logsumexp(NodeWriter):
 
             return fold(code, row.shape[:-1], line, [constant(self.dtype, first, lanes)])[0]
 
-        def combined(combine: Combine, first: float) -> Value:
-            return walk(combine, first)
-
-        return self._result(code, combined, lanes, across=True)
+        return self._result(code, walk, lanes, across=True)
 
     def _result(
         self, code: Code, combined: Callable[[Combine, float], Value], lanes: int, *, across: bool = False

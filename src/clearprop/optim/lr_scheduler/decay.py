@@ -261,7 +261,10 @@ def _functions(name: str, given: Any, optimizer: Optimizer) -> list[OfEpoch]:
     groups = len(optimizer.param_groups)
     functions = list(given) if isinstance(given, (list, tuple)) else [given] * groups
     if len(functions) != groups:
-        raise UsageError(f"{name}: {len(functions)} functions for {groups} groups of parameters")
+        raise UsageError(
+            f"{name}: {len(functions)} functions for {groups} groups of parameters",
+            hint=f"one function for all, or a list of {groups}",
+        )
     if not all(callable(function) for function in functions):
         raise UsageError(f"{name}: lr_lambda={given!r}", hint="a function of the number of the epoch")
     return functions

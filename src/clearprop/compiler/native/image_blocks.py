@@ -1,0 +1,220 @@
+"""Some images at a time in scratch memory: with zeros around them, or with their channels behind their places.
+
+Products read and write arrays of any strides, but they have no way to leave out what is not there, and they want
+neighbours in memory along the right axis. So images are copied, a block of them at a time that stays in the cache. Of
+large images a block is a few rows, where a row is all that stands at one position of the first spatial axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clearprop.compiler.native.code import Code, Value, index
+from clearprop.compiler.native.copying import copy, fill
+from clearprop.compiler.native.correlation import Bounds, Strides
+from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.single import Array, at, moved, nest
+from clearprop.compiler.native.views import row_strides
+from clearprop.primitives.windows import Lengths
+
+BLOCK_BYTES = 512 << 10
+"""Of the images of a block: less than a second-level cache."""
+
+FEW_PLACES = 256
+"""A block should have so many: weights are brought into the cache, or packed, for each block."""
+
+
+class Blocks(NamedTuple):
+    """How images are divided. The last block of images, or of rows, is moved back until it is whole.
+
+    Attributes:
+        images: how many there are, and how many are in a block.
+        rows: how many results along the first spatial axis there are, and how many are in a block.
+    """
+
+    images: tuple[int, int]
+    rows: tuple[int, int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether blocks have all rows."""
+        return self.rows[0] == self.rows[1]
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return math.prod(-(-there // taken) for there, taken in self)
+
+    def each(self, code: Code, body: Callable[[Integer, Integer], None]) -> None:
+        """Loops over the blocks; the body gets the first image and the first row."""
+        integers = Integers(code)
+
+        def along(axis: int, inner: Callable[[Integer], None]) -> None:
+            there, taken = self[axis]
+            turns = -(-there // taken)
+            integers.each(0, turns, 1, lambda i: inner(integers.smaller(integers.times(i, taken), there - taken)))
+
+        along(0, lambda image: along(1, lambda row: body(image, row)))
+
+
+def blocks_of(images: int, image_bytes: int, places: int, rows: int, row_bytes: int) -> Blocks:
+    """How to divide images such that a block fits the cache.
+
+    Args:
+        image_bytes: of one image in the block.
+        places: of one image.
+        rows: results along the first spatial axis; 1 if images must not be divided.
+        row_bytes: of one row more in the block.
+    """
+    if image_bytes > 2 * BLOCK_BYTES and rows > 1:
+        fixed = image_bytes - rows * row_bytes
+        return Blocks((images, 1), (rows, _even(rows, max(1, (BLOCK_BYTES - fixed) // row_bytes))))
+    most = max(1, BLOCK_BYTES // max(1, image_bytes), -(-FEW_PLACES // places))
+    return Blocks((images, _even(images, most)), (rows, rows))
+
+
+def _even(count: int, most: int) -> int:
+    """The size of parts that are as equal as can be, none larger than ``most``."""
+    parts = -(-count // min(count, most))
+    return -(-count // parts)
+
+
+def lying(shape: Lengths, *, last: bool) -> Strides:
+    """Strides of images (N, C, *lengths) that lie in order of rows, with their channels in front or behind."""
+    if not last:
+        return row_strides(shape)
+    count, channels, *lengths = shape
+    by_image, *by_place, by_channel = row_strides((count, *lengths, channels))
+    return (by_image, by_channel, *by_place)
+
+
+def copy_cost(shape: Lengths, source: Strides, target: Strides, itemsize: int) -> float:
+    """Cycles that a copy takes: fast along neighbours, slower where it transposes, slowest one by one."""
+    elements = math.prod(shape)
+    neighbours = [{i for i, step in enumerate(strides) if step == 1} for strides in (source, target)]
+    if neighbours[0] & neighbours[1] or not neighbours[1]:
+        return 0.05 * itemsize * elements
+    if not neighbours[0]:
+        return 2.0 * elements
+    (along,) = list(neighbours[1])[:1]
+    is_aliased = any(abs(strides[along]) * itemsize % 4096 == 0 for strides in (source, target) if strides[along] > 1)
+    return (1.2 if is_aliased else 0.5) * elements
+
+
+def copy_images(code: Code, machine: Machine, source: Array, target: Array) -> None:
+    """Copy images, walking through the target in the order in which it lies."""
+    axes = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]) if target.shape[axis] > 1 else 0)
+    copy(code, machine, _ordered(source, axes), _ordered(target, axes))
+
+
+def _ordered(array: Array, axes: Sequence[int]) -> Array:
+    return array._replace(
+        shape=tuple(array.shape[axis] for axis in axes), strides=tuple(array.strides[axis] for axis in axes)
+    )
+
+
+class Surrounded:
+    """A block of images in scratch memory, with zeros around them.
+
+    Args:
+        count, channels: of the images.
+        lengths: of the images.
+        bounds: which of their elements are in the block; those that are not in the image are 0.
+        last: whether channels are behind places.
+        moving: whether these are bounds of the first block of rows, and further ones follow.
+
+    Attributes:
+        strides: for (N, C, *lengths).
+        size: in elements.
+    """
+
+    def __init__(
+        self, count: int, channels: int, lengths: Lengths, bounds: Bounds, *, last: bool, moving: bool = False
+    ) -> None:
+        self.lengths, self.bounds, self.moving = lengths, bounds, moving
+        self.shape = (count, channels, *(end - start for start, end in bounds))
+        self.strides = lying(self.shape, last=last)
+        self.size = math.prod(self.shape)
+
+    def clear(self, code: Code, machine: Machine, target: Array) -> None:
+        """Make everything 0: what is around the images stays so."""
+        if self.moving or any(a < 0 or b > n for (a, b), n in zip(self.bounds, self.lengths, strict=True)):
+            fill(code, machine, self._plain(target, self.size))
+
+    def load(self, code: Code, machine: Machine, images: Array, target: Array, row: Integer = 0) -> None:
+        """Copy the elements that are there.
+
+        Args:
+            images: (N, C, *lengths), as many as are in the block.
+            row: by how much the bounds along the first spatial axis are moved.
+        """
+        if not self.moving:
+            self._load(code, machine, images, target, self.bounds)
+            return
+        integers, b = Integers(code), code.builder
+        (start, end), *others = self.bounds
+
+        def one(i: Integer) -> None:
+            place = integers.value(integers.add(i, start, row))
+            there = target.moved(code, integers.times(i, self.strides[2]))
+            inside = b.and_(b.icmp_signed(">=", place, index(0)), b.icmp_signed("<", place, index(self.lengths[0])))
+            with b.if_else(inside) as (yes, no):
+                with yes:
+                    source = images.moved(code, integers.times(place, images.strides[2]))
+                    self._load(code, machine, source, there, ((0, 1), *others))
+                with no:
+                    self._clear_row(code, machine, there)
+
+        integers.each(0, end - start, 1, one)
+
+    def _load(self, code: Code, machine: Machine, images: Array, target: Array, bounds: Bounds) -> None:
+        """Copy what is inside the bounds; the target begins where they begin."""
+        clipped = [(max(0, a), min(b, n)) for (a, b), n in zip(bounds, self.lengths, strict=True)]
+        shape = (*self.shape[:2], *(b - a for a, b in clipped))
+        if min(shape) < 1:
+            return
+        source = images.moved(code, at(code, [a for a, _ in clipped], images.strides[2:]))
+        inside = [a - start for (a, _), (start, _) in zip(clipped, bounds, strict=True)]
+        to = target.moved(code, at(code, inside, self.strides[2:]))
+        copy_images(
+            code, machine, source._replace(shape=shape), to._replace(shape=shape, strides=self.strides)
+        )
+
+    def _clear_row(self, code: Code, machine: Machine, target: Array) -> None:
+        """One position of the first spatial axis; of one image."""
+        if self.strides[1] == 1:
+            fill(code, machine, self._plain(target, self.strides[2]))
+            return
+        nest(
+            code,
+            self.shape[1:2],
+            lambda place: fill(
+                code, machine, self._plain(target.moved(code, at(code, place, self.strides[1:2])), self.strides[2])
+            ),
+        )
+
+    def _plain(self, target: Array, size: int) -> Array:
+        return target._replace(shape=(size,), strides=(1,))
+
+
+class Scratch:
+    """Memory for a kernel itself, handed out in parts."""
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+
+    def reserve(self, nbytes: int) -> int:
+        """Where the next so many bytes begin."""
+        start = self.nbytes
+        self.nbytes += -(-nbytes // 64) * 64
+        return start
+
+
+def part_of(code: Code, scratch: Value, start: int) -> Value:
+    """The address of a part."""
+    return moved(code, scratch, np.dtype(np.uint8), start)
