@@ -16,6 +16,7 @@ endif
 VENV := .venv
 BENCH := .venv-bench
 TORCH ?= torch==2.13.0
+PEERS ?= 'jax[cpu]' 'mlx[cpu]' tinygrad gensim
 # One thread for matrix products: several test processes with several threads each would only wait for one another.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m pytest
 
@@ -39,8 +40,8 @@ check: $(VENV)/installed-dev
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(BENCH)/installed ## speed, side by side with PyTorch
-	$(BENCH)/bin/python benchmarks/run.py
+bench: $(BENCH)/installed ## speed, side by side with PyTorch, JAX and others; some rows: make bench ROWS="tiny-mlp mlp"
+	$(BENCH)/bin/python benchmarks/run.py $(or $(strip $(ROWS) $(OPTIONS)),--save)
 
 clean: ## remove the environments and what the tools left behind
 	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -60,7 +61,8 @@ $(VENV)/installed-dev: pyproject.toml
 
 $(BENCH)/installed: pyproject.toml
 	$(call environment,$(BENCH))
-	$(BENCH)/bin/python -m pip install --quiet $(TORCH) --editable .
+	$(BENCH)/bin/python -m pip install --quiet $(TORCH) --editable '.[native]'
+	@for peer in $(PEERS); do $(BENCH)/bin/python -m pip install --quiet "$$peer" || echo "left out: $$peer" >&2; done
 	@touch $@
 
 # A Debian without python3-venv has no ensurepip: there the machine's own pip furnishes the environment.

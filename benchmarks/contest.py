@@ -9,15 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from select import select
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contestants import CONTESTANTS
-from limit import Limit
+
+if TYPE_CHECKING:
+    from limit import Limit
 
 _FOLDER = Path(__file__).parent
 _LOSS_TOLERANCE = 2e-3  # relative; float32 in another order of summation
@@ -59,7 +61,6 @@ class Worker:
         arguments = [contestant, workload, str(rules.threads), *(["--small"] if rules.small else [])]
         self._process = subprocess.Popen(
             [sys.executable, str(_FOLDER / "worker.py"), *arguments],
-            cwd=_FOLDER,
             env=_environment(contestant, rules.threads, self._folder.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -79,7 +80,7 @@ class Worker:
             self._errors.seek(0)
             reason = self._errors.read().strip()[-1500:]
             self.kill()
-            raise ContestError(f"stopped:\n{reason}")
+            raise ContestError(f"stopped: {reason}")
         return line
 
     def _tell(self, line: str) -> None:
@@ -128,6 +129,11 @@ class Result:
     losses: list[float] = field(default_factory=list)
 
     @property
+    def reason(self) -> str:
+        """The failure in a line."""
+        return self.failure.splitlines()[-1] if self.failure else ""
+
+    @property
     def seconds(self) -> float:
         """Seconds for a unit: the median of the rounds."""
         return median(self.rounds) if self.rounds else math.inf
@@ -140,18 +146,16 @@ def contest(workload: str, names: Sequence[str], rules: Rules, limit: Limit | No
     try:
         for result in results:
             _start(result, workload, rules, workers)
-        _compare_losses(results)
+        compare_losses(results)
         steps = {name: _steps_for_a_round(worker, rules.seconds) for name, worker in workers.items()}
         for turn in range(rules.rounds):
-            for result in _still_in(results, turn):
+            for result in still_in(results, turn):
                 time.sleep(_PAUSE)
-                count = steps[result.contestant]
-                worker = workers[result.contestant]
-                result.rounds.append(worker.run(count) / (count * worker.ready["units"]))
+                _take_turn(result, workers[result.contestant], steps[result.contestant])
             if limit is not None:
                 limit.measure()
         for result in results:
-            if result.contestant in workers:
+            if not result.failure:
                 result.peak_bytes = workers.pop(result.contestant).stop()
     finally:
         for worker in workers.values():
@@ -172,7 +176,14 @@ def _start(result: Result, workload: str, rules: Rules, workers: dict[str, Worke
     result.losses = ready["losses"]
 
 
-def _compare_losses(results: list[Result]) -> None:
+def _take_turn(result: Result, worker: Worker, steps: int) -> None:
+    try:
+        result.rounds.append(worker.run(steps) / (steps * worker.ready["units"]))
+    except ContestError as error:
+        result.failure = str(error)
+
+
+def compare_losses(results: list[Result]) -> None:
     """Name in each result whose losses are not those of most; a NaN is a loss that cannot be compared."""
     known = [result for result in results if result.losses and not math.isnan(result.losses[0])]
     if not known:
@@ -185,7 +196,7 @@ def _compare_losses(results: list[Result]) -> None:
                 break
 
 
-def _still_in(results: list[Result], turn: int) -> list[Result]:
+def still_in(results: list[Result], turn: int) -> list[Result]:
     """Who has another turn: all without a failure, and after a few rounds all who are not far behind."""
     running = [result for result in results if not result.failure]
     if turn < _FEW_ROUNDS:
@@ -213,5 +224,3 @@ def _environment(contestant: str, threads: int, folder: str) -> dict[str, str]:
         "TMPDIR": folder,
         **CONTESTANTS[contestant].environment(),
     }
-
-

@@ -1,89 +1,136 @@
 """``make bench``: every workload, every contestant, one table.
 
-Progress goes to standard error, the table to standard output; ``--save`` keeps it, with the machine's name.
+Progress goes to standard error, the table to standard output. ``--save`` keeps it, with all figures, the machine and
+the versions, as Markdown and JSON, and draws the chart.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import os
-import platform
+import json
+import math
+import re
 import sys
-from datetime import date
+import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from contest import ContestError, Result, contest
-from workloads import WORKLOADS
+import machine
+from chart import draw
+from contest import Rules, contest
+from contestants import CONTESTANTS, OURS, OURS_EAGER, taking_part
+from table import Row, details, properties, summary
+from workloads import WORKLOADS, small
 
-_OURS = "clearprop_eager"
-_PEERS = {"torch_eager": "torch"}  # contestant and the package that it needs
+_RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Parse the command line, run, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", help=f"which ones; by default all of: {', '.join(WORKLOADS)}")
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contestant (default: 15)")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the table to a file too (Markdown)")
-    options = parser.parse_args()
-    unknown = [name for name in options.workloads if name not in WORKLOADS]
-    if unknown:
-        parser.error(f"no workload {unknown[0]!r}; there are: {', '.join(WORKLOADS)}")
-    peers = [peer for peer, package in _PEERS.items() if importlib.util.find_spec(package)]
-    table = [_HEAD, _RULE]
-    for name in options.workloads or WORKLOADS:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        try:
-            results = contest(name, [_OURS, *peers], options.rounds)
-        except ContestError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            return 1
-        table.append(_row(name, results))
-    text = "\n".join([*table, "", _machine()])
+    """Parse the command line, run, print; 1 if one of our own entries failed, or anybody did other work."""
+    options = _options()
+    rules = Rules(options.rounds, options.seconds, options.patience, options.threads, options.small)
+    here = {name: CONTESTANTS[name] for name in options.only or CONTESTANTS}
+    for contestant in here.values():
+        if missing := contestant.missing():
+            print(f"{contestant.title}: not here: {missing}", file=sys.stderr)
+    here = {name: contestant for name, contestant in here.items() if not contestant.missing()}
+    started = time.perf_counter()
+    rows = [_row(name, list(here), rules) for name in options.rows or WORKLOADS]
+    taken = f"{time.perf_counter() - started:.0f} s"
+    about = {**machine.describe(), "threads": str(rules.threads), "rounds": str(rules.rounds), "taken": taken}
+    text = "\n".join([summary(rows), "", properties(about), "", properties(machine.versions())])
     print(text)
     if options.save:
-        options.save.write_text(text + "\n")
-    return 0
+        _save(options.save, rows, about, text)
+    return int(any(_is_wrong(result) for row in rows for result in row.results))
 
 
-_HEAD = "| workload | clearprop | best peer | ratio | to first step | peak memory |"
-_RULE = "|---|---|---|---|---|---|"
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"by default all of: {', '.join(WORKLOADS)}")
+    parser.add_argument("--only", nargs="+", metavar="CONTESTANT", help=f"some of: {', '.join(CONTESTANTS)}")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each contestant (default: 15)")
+    parser.add_argument("--seconds", type=float, default=0.05, help="shortest round (default: 0.05)")
+    parser.add_argument("--patience", type=float, default=180.0, help="seconds to get ready in (default: 180)")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="of each contestant (default: all cores)")
+    parser.add_argument("--small", action="store_true", help="shrunken workloads: only shows whether everything works")
+    parser.add_argument("--save", type=Path, nargs="?", const=_RESULTS, metavar="FOLDER", help="default: results/")
+    options = parser.parse_args()
+    for given, known, kind in ((options.rows, WORKLOADS, "workload"), (options.only or [], CONTESTANTS, "contestant")):
+        for name in given:
+            if name not in known:
+                parser.error(f"no {kind} {name!r}; there are: {', '.join(known)}")
+    if options.rounds < 1 or not 1 <= options.threads <= machine.cores():
+        parser.error(f"--rounds from 1 on, --threads from 1 to {machine.cores()}")
+    return options
 
 
-def _row(name: str, results: list[Result]) -> str:
-    ours, *peers = results
-    count = WORKLOADS[name].layers if WORKLOADS[name].per_layer else 1
-    unit = "/layer" if count > 1 else ""
-    cells = [name, f"{ours.seconds / count * 1e6:.1f} µs{unit}"]
-    if not peers:
-        return "| " + " | ".join([*cells, "none installed", "", f"{ours.first_step:.2f} s", _size(ours)]) + " |"
-    best = min(peers, key=lambda result: result.seconds)
-    cells += [
-        f"{best.contestant.replace('_', ' ')} {best.seconds / count * 1e6:.1f} µs{unit}",
-        f"{best.seconds / ours.seconds:.2f}",
-        f"{ours.first_step:.2f} s ({best.first_step:.2f} s)",
-        f"{_size(ours)} ({_size(best)})",
-    ]
-    return "| " + " | ".join(cells) + " |"
+def _row(name: str, here: list[str], rules: Rules) -> Row:
+    """Measure one workload, and the machine beside it."""
+    workload = small(WORKLOADS[name]) if rules.small else WORKLOADS[name]
+    names = [contestant for contestant in taking_part(workload) if contestant in here]
+    started = time.perf_counter()
+    print(f"{workload.title}: {', '.join(names)} …", file=sys.stderr, flush=True)
+    limit = _limit(rules.threads)
+    results = contest(name, names, rules, limit)
+    for result in results:
+        if result.failure:
+            print(f"  {result.contestant}: {result.failure}", file=sys.stderr)
+    print(f"  {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    if limit is None:
+        return Row(workload, results)
+    limit.close()
+    return Row(workload, results, limit.seconds(workload.flops, workload.optimizer_bytes))
 
 
-def _size(result: Result) -> str:
-    return f"{result.peak_bytes / 2**20:.0f} MB"
+def _limit(threads: int) -> Any:
+    """What measures the machine; None without llvmlite."""
+    try:
+        from limit import Limit
+    except ImportError:
+        return None
+    return Limit(threads)
 
 
-def _machine() -> str:
-    cpu = next(
-        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
-    cores = len(os.sched_getaffinity(0))
-    return f"{date.today()}, {cpu}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+def _is_wrong(result: Any) -> bool:
+    return bool(result.failure) and (result.contestant in (OURS, OURS_EAGER) or result.failure.startswith("other work"))
 
 
-def _lines(path: str) -> list[str]:
-    file = Path(path)
-    return file.read_text().splitlines() if file.exists() else []
+def _save(folder: Path, rows: list[Row], about: dict[str, str], text: str) -> None:
+    """Table and figures as Markdown, everything as JSON, and the chart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"\W+", "-", f"{about['date']} {about['processor']} {about['threads']} threads").strip("-")
+    title = f"# {about['date']}, {about['processor']}, {about['threads']} threads"
+    head = f"One run of `make bench`.\n\n![ratios]({name}.svg)"
+    page = "\n\n".join([title, head, text, "## All figures", details(rows)])
+    (folder / f"{name}.md").write_text(page + "\n")
+    record = {
+        "about": about,
+        "versions": machine.versions(),
+        "rows": [
+            {
+                "workload": row.workload.name,
+                "unit": row.workload.units[1],
+                "flops": row.workload.flops,
+                "optimizer_bytes": row.workload.optimizer_bytes,
+                "limit_seconds": row.limit,
+                "results": [asdict(result) for result in row.results],
+            }
+            for row in rows
+        ],
+    }
+    (folder / f"{name}.json").write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n")
+    (folder / f"{name}.svg").write_text(draw(rows, properties(about)))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say: None for numbers that are none."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

@@ -141,14 +141,15 @@ def needed_for(outputs: Iterable[Node], inputs: Iterable[Node] = ()) -> list[Nod
     return sorted(reached, key=lambda node: node.number)
 
 
-class _OutsideOfBody:
-    """Where a gradient would be added up that arrives at what comes from outside of the body of a loop."""
+class OutsideOfTrace:
+    """Stands where a gradient would be added up that arrives at a tensor from outside of the trace."""
 
     @property
     def grad(self) -> NoReturn:
         raise TraceError(
-            "backward() inside a step of scan, while it is traced, cannot add into .grad of what comes from outside",
-            hint="cp.grad inside the step, or a Python loop instead of cp.scan",
+            "backward() arrives at a tensor from outside of what is traced (a compiled function, a step of scan in it), "
+            "and cannot add into its .grad",
+            hint="cp.grad, or detach() what comes from outside",
         )
 
 
@@ -192,26 +193,27 @@ class Tracer:
         return Symbol(node, self)
 
     def tensor(self, spec: Spec, *, trained: bool = True) -> Tensor:
-        """A new input as a tensor; where cuts matter, one that gradients flow to."""
+        """A new input as a tensor, to which gradients flow if it is trained."""
         symbol = self.input(spec)
-        if not (self.cut and trained and spec.dtype.kind == "f"):
+        if not trained or spec.dtype.kind != "f":
             return Tensor(symbol)
-        node = leaf(spec.shape, spec.dtype, _OutsideOfBody())
+        node = leaf(spec.shape, spec.dtype, OutsideOfTrace())
         node.number = self.since  # from outside, and so older than all that is recorded here, whenever it is captured
         return Tensor(symbol, node)
 
     def lifted(self, x: Tensor) -> Tensor:
         """What stands for a tensor in this trace: itself, or a new input if it is a value from outside."""
         if type(x) is not Tensor:
-            return self._capture(x, (id(x), 0)) if getattr(x, "level", None) in self.levels else x
-        if type(x.array) is Symbol:
-            if x.array.tracer is not self:
-                self._check_outer(x.array)
-                return self._capture(x, (id(x.array), id(x.node)))
-            if self.cut and x.node is None and x.array.dtype.kind == "f":
-                return Tensor(self.note(stop_gradient, [x.array], {}))
-        elif x.node is not None and x.node.number <= self.since:
+            is_outside = getattr(x, "level", None) in self.levels
+            return self._capture(x, (id(x), 0)) if is_outside else x
+        if type(x.array) is not Symbol:  # a number; with a history from outside it is not a constant
+            is_outside = x.node is not None and x.node.number <= self.since
+            return self._capture(x, (id(x.array), id(x.node))) if is_outside else x
+        if x.array.tracer is not self:
+            self._check_outer(x.array)
             return self._capture(x, (id(x.array), id(x.node)))
+        if self.cut and x.node is None and x.array.dtype.kind == "f":
+            return Tensor(self.note(stop_gradient, [x.array], {}))
         return x
 
     def _capture(self, x: Tensor, key: tuple[int, int]) -> Tensor:

@@ -184,7 +184,8 @@ def test_batches() -> None:
 
     plain, checkpointed = scalar(layers), scalar(cp.checkpoint(layers))
     closure = scalar(lambda w, x: cp.checkpoint(lambda x: layers(w, x))(x))
-    for block in (checkpointed, closure):
+    batch_in_closure = scalar(lambda w, x: cp.checkpoint(lambda w: layers(w, x))(w))
+    for block in (checkpointed, closure, batch_in_closure):
         for argnums in (0, 1):
             expected = cp.vmap(cp.grad(plain, argnums), in_axes=(None, 0))(w, xs)
             close(cp.vmap(cp.grad(block, argnums), in_axes=(None, 0))(w, xs), expected)

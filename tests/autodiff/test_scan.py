@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -65,6 +66,26 @@ def test_parameters_read_in_the_body_get_gradients() -> None:
     np.testing.assert_allclose(w.grad.numpy(), 1 + 2 * 0.5 + 3 * 0.25)  # w³ + w² + w + 1
 
 
+def alternating() -> Any:
+    """A body whose output has one tensor, then two."""
+    widths = itertools.cycle([1, 2])
+    return lambda c, x: (c, [x] * next(widths))
+
+
+def swapped(x: Any) -> Any:
+    """A carry whose parts a step returns in another order, by their names."""
+    step = lambda c, _: ({"b": c["a"] * 2.0, "a": c["b"] + 1.0}, {"q": c["b"], "p": c["a"]})  # noqa: E731
+    carry, ys = cp.scan(step, {"a": x, "b": x * 10.0}, None, length=3)
+    return [carry["a"], carry["b"], ys["p"], ys["q"]]
+
+
+def test_dicts_are_matched_by_their_keys() -> None:
+    a, b, p, q = (x.tolist() for x in swapped(cp.asarray(np.float64(1.0))))
+    assert (a, b, p, q) == (23.0, 6.0, [1.0, 11.0, 3.0], [10.0, 2.0, 22.0])
+    compiled = cp.compile(swapped, executor="reference")(cp.asarray(np.float64(1.0)))
+    assert [x.tolist() for x in compiled] == [a, b, p, q]
+
+
 @pytest.mark.parametrize(
     ("call", "what"),
     [
@@ -72,7 +93,12 @@ def test_parameters_read_in_the_body_get_gradients() -> None:
         (lambda: cp.scan(lambda c, x: (c, x), cp.zeros(1), (cp.zeros(2), cp.zeros(3))), "one number of steps"),
         (lambda: cp.scan(lambda c, x: (c, x), cp.zeros(1), cp.zeros((0, 3))), "no steps"),
         (lambda: cp.scan(lambda c, x: (c, x), cp.zeros(1), cp.tensor(1.0)), "without axes"),
-        (lambda: cp.scan(lambda c, x: (cp.zeros(2), x), cp.zeros(1), cp.zeros(3)), r"returned one of \[\(2,\)\]"),
+        (
+            lambda: cp.scan(lambda c, x: (cp.zeros(2), x), cp.zeros(1), cp.zeros(3)),
+            "and the step returned shape",
+        ),
+        (lambda: cp.scan(lambda c, x: ([c], x), cp.zeros(1), cp.zeros(3)), "nested them in another way"),
+        (lambda: cp.scan(alternating(), cp.zeros(1), cp.zeros(3)), "the outputs of the steps are nested"),
     ],
 )
 def test_what_does_not_fit(call: Any, what: str) -> None:
@@ -96,7 +122,7 @@ def test_the_gradient_of_many_steps_costs_no_more_for_each() -> None:
 
 def test_a_carry_keeps_its_dtype() -> None:
     """It would be that of the first step and that of all others; traced, there is one step only."""
-    with pytest.raises(cp.DTypeError, match="part 0 of the carry is float32, and step 0 returned float64"):
+    with pytest.raises(cp.DTypeError, match="part 0 of the carry is float32, and the step returned float64"):
         cp.scan(lambda c, x: (c + x, c), cp.tensor(0.0), cp.asarray(np.ones(3)))
 
 

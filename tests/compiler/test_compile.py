@@ -178,6 +178,7 @@ def test_transformations_inside_and_outside() -> None:
         (cp.compile(cp.grad(plain)), cp.grad(f)),
         (cp.compile(lambda x: cp.hvp(plain, (x,), (x,))), lambda x: cp.hvp(f, (x,), (x,))),
         (cp.compile(cp.vmap(cp.grad(plain))), cp.vmap(cp.grad(f))),
+        (cp.compile(cp.vmap(plain)), cp.vmap(f)),
     ]:
         np.testing.assert_allclose(inside(x).numpy(), outside(x).numpy(), rtol=1e-5)
 
@@ -269,6 +270,24 @@ def test_gradients_of_what_was_compiled_flow_as_the_function_says(f: Any) -> Non
     run(leaf).sum().backward()
     assert leaf.grad is not None
     assert leaf.grad.tolist() == expected.tolist()
+
+
+def test_gradients_of_what_is_older_than_the_call() -> None:
+    """A tensor with a history, used from outside: no gradient that the function itself would give may be lost."""
+    p, x = cp.Parameter([1.0, 2.0]), cp.tensor([3.0, 4.0])
+    older = p * 2.0
+    cp.compile(lambda x: (x * older).sum())(x).backward()
+    assert p.grad is not None
+    assert p.grad.tolist() == [6.0, 8.0]
+
+    def step(x: Any) -> Any:
+        (x * older * p).sum().backward()
+
+    older = p * 2.0
+    with pytest.raises(TraceError, match=r"(?s)backward\(\) arrives at a tensor from outside.*\(x \* older \* p\)"):
+        cp.compile(step)(x)
+    with pytest.raises(TraceError, match="arrives at a tensor from outside"):
+        cp.compile(lambda x: (x * p).sum().backward())(cp.tensor([3.0, 4.0], requires_grad=True))
 
 
 def test_an_error_in_a_call_changes_nothing() -> None:

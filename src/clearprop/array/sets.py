@@ -176,6 +176,10 @@ def one_hot(x: ArrayLike, num_classes: int = -1, *, dtype: Any = None, axis: int
         raise DTypeError(f"one_hot: x is {tensor.dtype.name}; it takes class numbers", hint="x.astype(cp.int64)")
     at = normalize_axis(axis, tensor.ndim + 1, "one_hot")
     length = _number_of_classes(tensor, whole_number(num_classes, "one_hot", "num_classes"))
+    if not is_known(tensor):  # under vmap, or traced: looked at where the numbers are
+        says = f"one_hot: class {{wrong}} among {length} classes{{more}}"
+        hint = f"numbers from 0 to {length - 1}"
+        tensor = primitives.in_range(cast_to(tensor, DEFAULT_INT), count=length, message=says, hint=hint)
     shape = (*tensor.shape[:at], length, *tensor.shape[at:])
     numbers = np.arange(length).reshape(-1, *(1,) * (tensor.ndim - at))
     rows = primitives.broadcast(cast_to(tensor, DEFAULT_INT), shape=shape, axes=(at,))

@@ -146,16 +146,15 @@ class Scan(Primitive):
         floats = {carry[i] for i in body.float_carries}
         given = tuple(dx is not None or i in floats for i, dx in enumerate(tangents))
         filled_in = [_zeros(x) if dx is None else dx for x, dx in zip(inputs, tangents, strict=True)]
-        doubled = [
+        both_in = [  # of constants, carry and xs each the values, then the tangents
             x
             for role in (constants, carry, xs)
             for x in (*(inputs[i] for i in role), *(filled_in[i] for i in role if given[i]))
         ]
-        both = self(*doubled, **{**node.attributes, "body": body.derived(tangent_of, given)})
+        both = self(*both_in, **{**node.attributes, "body": body.derived(tangent_of, given)})
         carries, ys = body.float_carries, body.float_ys
-        first_y = body.carries + len(carries)
-        found = [*both[body.carries : first_y], *(both[len(both) - len(ys) :] if ys else ())]
-        return Parts(dict(zip([*carries, *ys], found, strict=True)))
+        of_carry, of_ys = both[body.carries : body.carries + len(carries)], both[len(both) - len(ys) :]
+        return Parts(dict(zip([*carries, *ys], [*of_carry, *of_ys], strict=True)))
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         """The outputs, and which of them have the batch as their first axis."""

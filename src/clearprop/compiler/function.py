@@ -64,7 +64,7 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result; what the function changes is changed."""
-        if state.tracer is not None:  # part of another traced function
+        if state.tracer is not None or state.batches:  # part of another traced function, or of a whole batch
             return self.function(*args, **kwargs)
         call = _Call(args, kwargs, self._static)
         entries = self._entries.setdefault(call.key, [])

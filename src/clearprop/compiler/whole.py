@@ -50,7 +50,7 @@ class Whole:
         state.cell_watcher = cells
         try:
             with tracing(tracer):
-                symbols = [_argument(tracer, spec, is_leaf) for spec, is_leaf in arguments]
+                symbols = [tracer.tensor(spec, trained=is_trained) for spec, is_trained in arguments]
                 self.result = f(*symbols)
                 results = [y for y in flatten(self.result) if isinstance(y, Tensor)]
                 self.assigned = list(cells.assigned_cells)
@@ -116,11 +116,6 @@ class Whole:
         following = iter(tensors)
         leaves = [next(following) if isinstance(y, Tensor) else y for y in flatten(self.result)]
         return rebuild(self.result, leaves)
-
-
-def _argument(tracer: Tracer, spec: Spec, is_leaf: bool) -> Tensor:
-    symbol = tracer.input(spec)
-    return Tensor(symbol, leaf(spec.shape, spec.dtype, None) if is_leaf else None)
 
 
 def _flows(node: Node | None) -> bool:

@@ -75,6 +75,8 @@ class ParamGroup(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name == "params":
             return self.params
+        if name not in self._settings:  # what dictionaries raise, in words
+            raise KeyError(f"{self.owner} has no setting {name!r}; it has {', '.join(self._settings)}")
         held = self._settings[name]
         if isinstance(held, tuple):
             return tuple(cell.item() for cell in held)

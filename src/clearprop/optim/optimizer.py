@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from clearprop.arguments import function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
-from clearprop.errors import DataError, UsageError
+from clearprop.errors import DataError, DTypeError, ShapeError, UsageError
 from clearprop.optim.group import ParamGroup
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, multiply, negative
@@ -106,8 +107,9 @@ class Optimizer:
         """
         loss = None
         if closure is not None:
+            compute = function(f"{self._name}.step", "closure", closure, "a function that computes the gradients")
             with enable_grad():
-                loss = closure()
+                loss = compute()
         with no_grad():
             for group in self.param_groups:
                 self.update(group)
@@ -145,6 +147,7 @@ class Optimizer:
             g = param.grad
             if g is None:
                 continue
+            _check_gradient(self._name, param, g)
             if maximize:
                 g = negative(g)
             if decay is not None:
@@ -311,6 +314,12 @@ def _saved_groups(name: str, saved: Any) -> list[Mapping[str, Any]]:
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= saved.keys():
         what = f"names {', '.join(map(str, saved))}"[:80] if isinstance(saved, Mapping) else type(saved).__name__
         raise DataError(f"{name}: this is no state of an optimizer: {what}", hint="optimizer.state_dict()")
+    parts = saved["state"], saved["param_groups"]
+    if not isinstance(parts[0], Mapping) or not isinstance(parts[1], list | tuple):
+        kinds = " and ".join(type(part).__name__ for part in parts)
+        raise DataError(
+            f"{name}: state and param_groups are {kinds}; they must be a dict and a list", hint="optimizer.state_dict()"
+        )
     groups = list(saved["param_groups"])
     for group in groups:
         if not isinstance(group, Mapping) or "params" not in group:
@@ -324,6 +333,27 @@ def _check_parameter(name: str, param: Any) -> None:
     what = "a tensor, which is a value and cannot be changed" if isinstance(param, Tensor) else repr(param)[:80]
     hint = "model.parameters()" if isinstance(param, (tuple, str)) else "cp.Parameter(value) makes one"
     raise UsageError(f"{name}: every one must be a Parameter; this one is {what}", hint=hint)
+
+
+def _check_gradient(name: str, param: Parameter, g: Any) -> None:
+    """Raise unless the gradient, which anybody may have set, is one of this parameter: it would be broadcast."""
+    held = param.peek()
+    if isinstance(g, Tensor) and g.shape == held.shape and numpy_dtype(g) == numpy_dtype(held):
+        return
+    label = f"parameter {param.name}" if param.name else "a parameter"
+    if not isinstance(g, Tensor):
+        raise UsageError(
+            f"{name}: the gradient of {label} is a {type(g).__name__}",
+            hint="parameter.grad = cp.asarray(value), or None",
+        )
+    if g.shape != held.shape:
+        raise ShapeError(
+            f"{name}: {label} has shape {held.shape}, its gradient has shape {g.shape}",
+            hint=f"a gradient of shape {held.shape}",
+        )
+    raise DTypeError(
+        f"{name}: {label} is {held.dtype.name}, its gradient is {g.dtype.name}", hint=f"g.astype(cp.{held.dtype.name})"
+    )
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

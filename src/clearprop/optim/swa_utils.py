@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
-from clearprop.errors import UsageError
+from clearprop.errors import DataError, UsageError
 from clearprop.nn import Module
 from clearprop.nn.normalization import BatchNorm
 from clearprop.primitive import numpy_dtype
@@ -66,9 +67,12 @@ class AveragedModel(Module):
         multi_avg_fn: AverageAll | None = None,
         use_buffers: bool = False,
     ) -> None:
-        _check_model(model)
+        _check_model("AveragedModel", model)
         if avg_fn is not None and multi_avg_fn is not None:
             raise UsageError("AveragedModel: avg_fn and multi_avg_fn are two ways to say one thing", hint="one of them")
+        for label, given in (("avg_fn", avg_fn), ("multi_avg_fn", multi_avg_fn)):
+            if given is not None:
+                function("AveragedModel", label, given, f"optim.swa_utils.get_ema_{label}(0.999)")
         self.module = copy.deepcopy(model)
         self.n_averaged = Buffer(np.int64(0))
         self.use_buffers = use_buffers
@@ -84,7 +88,7 @@ class AveragedModel(Module):
         Raises:
             UsageError: the network has other parameters or buffers than the one that was copied; nothing is changed.
         """
-        _check_model(model)
+        _check_model("AveragedModel", model)
         pairs = self._pairs(model)
         averaged = [(own, value) for own, value, is_averaged in pairs if is_averaged]
         with no_grad():
@@ -129,6 +133,9 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
         loader: batches, or tuples whose first entry is the input. They are gone through once, in training mode.
         model: the network with the averages. Afterwards its modules are in the modes they were in.
 
+    Raises:
+        DataError: there are no batches. The statistics are then, as after any error, those of before.
+
     >>> import clearprop as cp
     >>> from clearprop import nn, optim
     >>> model = optim.swa_utils.AveragedModel(nn.BatchNorm1d(1))
@@ -136,9 +143,15 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
     >>> model.module.running_mean.value
     Tensor([4.], dtype=float32)
     """
+    _check_model("update_bn", model)
+    if not isinstance(loader, Iterable):
+        raise UsageError(
+            f"update_bn: the loader is a {type(loader).__name__}", hint="a DataLoader, or a list of batches"
+        )
     layers = [module for module in model.modules() if isinstance(module, BatchNorm)]
     if not layers:
         return
+    before = [(buffer, buffer.value) for layer in layers for buffer in layer.buffers()]
     modes = [(module, module.training) for module in model.modules()]
     momenta = [layer.momentum for layer in layers]
     try:
@@ -146,9 +159,16 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the mean of all batches
+        batches = 0
         with no_grad():
-            for batch in loader:
+            for batches, batch in enumerate(loader, 1):  # noqa: B007 (how many there were)
                 model(batch[0] if isinstance(batch, (tuple, list)) else batch)
+        if not batches:
+            raise DataError("update_bn: there are no batches", hint="check how they were selected or read")
+    except BaseException:
+        for buffer, value in before:
+            buffer.assign(value)
+        raise
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
@@ -203,9 +223,9 @@ def _one_by_one(average: Average) -> AverageAll:
     return update
 
 
-def _check_model(model: Any) -> None:
+def _check_model(name: str, model: Any) -> None:
     if not isinstance(model, Module):
-        raise UsageError(f"AveragedModel: the model is a {type(model).__name__}", hint="an nn.Module")
+        raise UsageError(f"{name}: the model is a {type(model).__name__}", hint="an nn.Module")
 
 
 def _check_decay(decay: Any) -> None:

@@ -9,11 +9,12 @@ vectors run along the depth want each row contiguous along it: those are copied 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from clearprop.compiler.native.code import Code, Value, constant
 from clearprop.compiler.native.gemm_tile import Operand
 from clearprop.compiler.native.integers import Integer, Integers
-from clearprop.compiler.native.lanes import load_some, parts_of, transposed
+from clearprop.compiler.native.lanes import load_some, part, parts_of, transposed
 
 GROUP = 8
 """Steps that are copied for one tile before it is the next one's turn."""
@@ -62,37 +63,23 @@ class Packer:
 
         self._each_block([], block)
 
-    def turn(self, each_strip: EachTile) -> None:
-        """Rows, or columns, that stand apart in memory, next to one another: at most a vector of them at a time."""
+    def turn(self, each_tile: EachTile) -> None:
+        """Rows, or columns, that stand apart in memory, next to one another."""
         integers, lanes = self.integers, self.lanes
 
-        def strip(source: Operand, target: Operand, size: int) -> None:
+        def tile(source: Operand, target: Operand, size: int) -> None:
             def block(at: Sequence[Integer]) -> None:
                 s, t = self._moved(source, at), self._moved(target, at)
-                whole: Integer = 0
-                if source.depth == 1 and self.filled:
-                    whole = integers.times(integers.quotient(self.depth, lanes), lanes)
-
-                def square(k: Integer) -> None:
-                    begin = self._at(s, k, 1)
-                    rows = [self._load(self._at(begin, r, source.across), lanes) for r in range(size)]
-                    rows += [constant(self.dtype, 0, lanes)] * (lanes - size)
-                    for i, vector in enumerate(transposed(self.code, rows)):
-                        self._store(vector, self._at(t, integers.add(k, i), target.depth))
-
-                def gather(k: Integer) -> None:
-                    begin, goal = self._at(s, k, source.depth), self._at(t, k, target.depth)
-                    for r in range(lanes if self.filled else size):
-                        there = r < size
-                        value = self._load(self._at(begin, r, source.across), 1) if there else constant(self.dtype, 0)
-                        self._store(value, self._at(goal, r, 1))
-
-                integers.each(0, whole, lanes, square)
-                integers.each(whole, self.depth, 1, gather)
+                is_turned = source.depth == 1
+                whole = integers.times(integers.quotient(self.depth, lanes), lanes) if is_turned else 0
+                for first in range(0, size, lanes):
+                    strip = (self._at(s, first, source.across), self._at(t, first, 1), min(lanes, size - first))
+                    integers.each(0, whole, lanes, partial(self._square, source, target, *strip))
+                    integers.each(whole, self.depth, 1, partial(self._gather, source, target, *strip))
 
             self._each_block([], block)
 
-        each_strip(strip)
+        each_tile(tile)
 
     def along_depth(self, each_tile: EachTile) -> None:
         """Each row, or column, contiguous along the depth."""
@@ -133,6 +120,24 @@ class Packer:
             for at, length in parts_of(self.lanes, some):
                 value = self._load(self._at(source, first + at, 1), length)
                 self._store(value, self._at(target, first + at, 1))
+
+    def _square(self, source: Operand, target: Operand, s: Value, t: Value, size: int, k: Integer) -> None:
+        """As many steps as a vector has lanes."""
+        lanes = self.lanes
+        begin = self._at(s, k, 1)
+        rows = [self._load(self._at(begin, r, source.across), lanes) for r in range(size)]
+        rows += [constant(self.dtype, 0, lanes)] * (lanes - size)
+        for i, vector in enumerate(transposed(self.code, rows)):
+            goal = self._at(t, self.integers.add(k, i), target.depth)
+            for at, length in parts_of(lanes, lanes if self.filled else size):
+                self._store(part(self.code, vector, at, length), self._at(goal, at, 1))
+
+    def _gather(self, source: Operand, target: Operand, s: Value, t: Value, size: int, k: Integer) -> None:
+        """One step."""
+        begin, goal = self._at(s, k, source.depth), self._at(t, k, target.depth)
+        for r in range(self.lanes if self.filled else size):
+            value = self._load(self._at(begin, r, source.across), 1) if r < size else constant(self.dtype, 0)
+            self._store(value, self._at(goal, r, 1))
 
     def _row(self, source: Value, target: Value, stride: int) -> None:
         integers = self.integers

@@ -23,8 +23,10 @@ import numpy as np
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Product, Walk, Walks, walks
 
+DEPTH = 384
+"""Steps of a pass: so many that adding to c in between costs little, so few that a panel of b is not far away."""
 PANEL_BYTES = 24 << 10
-"""Of a panel of b: less than a first-level data cache."""
+"""Of b, if it stays in a first-level data cache."""
 BLOCK_BYTES = 384 << 10
 """Of a block of a: less than a second-level cache."""
 CACHE_BYTES = 512 << 10
@@ -171,7 +173,7 @@ class _Planner:
         kernel, rows, width = min(self._dot_tiles() if self.is_dot else self._spread_tiles())
         columns = whole_runs(axes.columns.length, width)
         is_packed = self._packs_b()
-        slow, fast, chunk = self._passes(width, tiles(columns), is_packed=is_packed)
+        slow, fast, chunk = self._passes(tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
         pack_b, cost_b = self._pack_b(width, depth) if is_packed else (None, 0.0)
         pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
@@ -205,20 +207,25 @@ class _Planner:
     def _spread_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         axes, lanes, registers = self.axes, self.lanes, self.machine.registers
         depth = axes.depth.length * count(axes.blocks)
-        load_b = 0.6 if self._packs_b() or self._is_aligned() else 1.0
+        is_packed = self._packs_b()
+        load_b = 0.6 if is_packed or self._is_aligned() else 1.0
         for vectors in range(1, max(1, min(-(-axes.columns.length // lanes), registers - 4)) + 1):
             columns = whole_runs(axes.columns.length, vectors * lanes)
+            passes = -(-depth // (DEPTH * 3 // 2)) if is_packed else 1
             most = max(1, (registers - 1 - vectors) // vectors)  # besides the tile, a row of b and an element of a
             for size in range(1, min(most, max(1, axes.rows.length)) + 1):
                 rows, cost = even_runs(axes.rows.length, size), 0.0
                 for r in rows:
                     for c in columns:
                         wide = -(-c.size // lanes)
-                        step = max(r.size * wide / 2, 0.6 * r.size + load_b * wide, 4.3)
-                        step += 0.02 * (r.size + wide)
+                        step = max(r.size * wide / 2, 0.6 * r.size + load_b * wide, 4.0)
+                        if min(depth, DEPTH) * c.size * self.itemsize > PANEL_BYTES:
+                            step = max(step, 1.2 * wide)  # b comes from the second-level cache
+                        step += 0.5 + 0.03 * (r.size + wide)
                         if r.size > 7 and self._is_aliased(axes.rows.a):
                             step *= 2
-                        cost += (r.last - r.first) * (c.last - c.first) * (depth * step + 8 + r.size * wide)
+                        once = passes * (8 + (1 if passes == 1 else 2) * r.size * wide)
+                        cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
                 variants = len(rows) * len(columns)
                 yield cost * (1 + 0.01 * variants), rows, vectors * lanes
 
@@ -242,16 +249,14 @@ class _Planner:
 
     # Blocks -----------------------------------------------------------------------------------------------------------
 
-    def _passes(
-        self, width: int, column_tiles: int, *, is_packed: bool
-    ) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
+    def _passes(self, column_tiles: int, *, is_packed: bool) -> tuple[tuple[Walk, ...], tuple[Walk, ...], int]:
         """Which blocks come one after the other, which are summed within a tile, and what depth at a time.
 
         A panel of b should stay in the cache while it meets all rows. If b is not packed and meets few rows, it is
         better read in the order of memory: all columns of a few rows of it.
         """
         blocks, depth = self.axes.blocks, self.axes.depth.length
-        limit = PANEL_BYTES // self.itemsize // width
+        limit = DEPTH
         if not is_packed:
             aliased = self._is_aliased(self.axes.depth.b)
             fits = self._size_of_b() <= (4 * PANEL_BYTES if aliased else CACHE_BYTES)
@@ -329,11 +334,16 @@ class _Planner:
         if self.is_dot:
             stride = _padded(depth)
             return (None, 0.0) if axes.depth.a == 1 else (Packing(rows[0].size * stride, stride, 1), elements)
-        is_far = axes.depth.a != 1 and abs(axes.depth.a) * self.itemsize >= 2048 and depth >= 64
-        if not is_far or tiles(columns) < 8 or axes.rows.length < 32:
+        if axes.depth.a == 1:
+            pays = elements * self.itemsize > 2 * CACHE_BYTES and tiles(columns) >= 24 and depth >= 64
+        else:
+            stride = abs(axes.depth.a) * self.itemsize
+            pays = depth >= (64 if stride >= 2048 else 192) and tiles(columns) >= 8
+        if not pays or axes.rows.length < 32:
             return None, 0.0
         size = rows[0].size
-        return Packing(size * depth, 1, size), elements * (0.4 if axes.rows.a == 1 else 1.0)
+        step = 0.4 if axes.rows.a == 1 else 0.6 if axes.depth.a == 1 else 1.0
+        return Packing(size * depth, 1, size), step * elements
 
 
 def _padded(depth: int) -> int:

@@ -11,15 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from clearprop.compiler.native.code import Code, Value, index
+from clearprop.compiler.native.code import Code, index
 from clearprop.compiler.native.copying import copy, fill
 from clearprop.compiler.native.correlation import Bounds, Strides
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.single import Array, at, moved, nest
-from clearprop.compiler.native.views import row_strides
+from clearprop.compiler.native.single import Array, at, nest
 from clearprop.primitives.windows import Lengths
 
 BLOCK_BYTES = 512 << 10
@@ -68,10 +65,10 @@ def blocks_of(images: int, image_bytes: int, places: int, rows: int, row_bytes: 
     Args:
         image_bytes: of one image in the block.
         places: of one image.
-        rows: results along the first spatial axis; 1 if images must not be divided.
-        row_bytes: of one row more in the block.
+        rows: results along the first spatial axis.
+        row_bytes: of one row more in the block; 0 if images must not be divided.
     """
-    if image_bytes > 2 * BLOCK_BYTES and rows > 1:
+    if image_bytes > 2 * BLOCK_BYTES and row_bytes:
         fixed = image_bytes - rows * row_bytes
         return Blocks((images, 1), (rows, _even(rows, max(1, (BLOCK_BYTES - fixed) // row_bytes))))
     most = max(1, BLOCK_BYTES // max(1, image_bytes), -(-FEW_PLACES // places))
@@ -86,11 +83,16 @@ def _even(count: int, most: int) -> int:
 
 def lying(shape: Lengths, *, last: bool) -> Strides:
     """Strides of images (N, C, *lengths) that lie in order of rows, with their channels in front or behind."""
-    if not last:
-        return row_strides(shape)
-    count, channels, *lengths = shape
-    by_image, *by_place, by_channel = row_strides((count, *lengths, channels))
-    return (by_image, by_channel, *by_place)
+    return strides_in(shape, [0, *range(2, len(shape)), 1] if last else range(len(shape)))
+
+
+def strides_in(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
+    """Strides of an array whose axes lie in that order, of axes of length 1 too; the last one runs fastest."""
+    strides, step = [0] * len(shape), 1
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= shape[axis]
+    return tuple(strides)
 
 
 def copy_cost(shape: Lengths, source: Strides, target: Strides, itemsize: int) -> float:
@@ -108,7 +110,9 @@ def copy_cost(shape: Lengths, source: Strides, target: Strides, itemsize: int) -
 
 def copy_images(code: Code, machine: Machine, source: Array, target: Array) -> None:
     """Copy images, walking through the target in the order in which it lies."""
-    axes = sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]) if target.shape[axis] > 1 else 0)
+    axes = sorted(
+        range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]) if target.shape[axis] > 1 else 0
+    )
     copy(code, machine, _ordered(source, axes), _ordered(target, axes))
 
 
@@ -181,9 +185,7 @@ class Surrounded:
         source = images.moved(code, at(code, [a for a, _ in clipped], images.strides[2:]))
         inside = [a - start for (a, _), (start, _) in zip(clipped, bounds, strict=True)]
         to = target.moved(code, at(code, inside, self.strides[2:]))
-        copy_images(
-            code, machine, source._replace(shape=shape), to._replace(shape=shape, strides=self.strides)
-        )
+        copy_images(code, machine, source._replace(shape=shape), to._replace(shape=shape, strides=self.strides))
 
     def _clear_row(self, code: Code, machine: Machine, target: Array) -> None:
         """One position of the first spatial axis; of one image."""
@@ -200,21 +202,3 @@ class Surrounded:
 
     def _plain(self, target: Array, size: int) -> Array:
         return target._replace(shape=(size,), strides=(1,))
-
-
-class Scratch:
-    """Memory for a kernel itself, handed out in parts."""
-
-    def __init__(self) -> None:
-        self.nbytes = 0
-
-    def reserve(self, nbytes: int) -> int:
-        """Where the next so many bytes begin."""
-        start = self.nbytes
-        self.nbytes += -(-nbytes // 64) * 64
-        return start
-
-
-def part_of(code: Code, scratch: Value, start: int) -> Value:
-    """The address of a part."""
-    return moved(code, scratch, np.dtype(np.uint8), start)

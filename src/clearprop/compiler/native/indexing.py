@@ -84,7 +84,7 @@ class _AtPositions(NodeWriter):
 
     def any_outside(self, code: Code, positions: Array, length: int, *, may_be_negative: bool = True) -> Value:
         """A bit: whether a position is not one of -length (or 0) to length - 1."""
-        once = tuple(1 if step == 0 else n for n, step in zip(positions.shape, positions.strides, strict=True))
+        once = tuple(min(n, 1) if step == 0 else n for n, step in zip(positions.shape, positions.strides, strict=True))
         shape, (steps,) = joined(once, positions.strides)
         count, step = (shape[-1], steps[-1]) if shape else (1, 1)
         b, dtype = code.builder, positions.dtype

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
+from clearprop.compiler.native.convolution import Correlating
 from clearprop.compiler.native.counting import ArgExtreme
 from clearprop.compiler.native.indexing import (
     AddAlongAxis,
@@ -26,6 +27,7 @@ from clearprop.compiler.native.moving import Concat, Pad, Reshape
 from clearprop.compiler.native.pooling import Pool, SpreadPool
 from clearprop.compiler.native.random_bits import RandomBits
 from clearprop.compiler.native.running import Running
+from clearprop.compiler.native.weight_gradient import WeightGradient
 from clearprop.graph import Node
 
 
@@ -52,6 +54,9 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "argmax": ArgExtreme.of,
     "argmin": ArgExtreme.of,
     "concat": Concat.of,
+    "convolution": Correlating.of,
+    "convolution_data_gradient": Correlating.of,
+    "convolution_weight_gradient": WeightGradient.of,
     "cumulative_prod": Running.of,
     "cumulative_sum": Running.of,
     "gather": Gather.of,

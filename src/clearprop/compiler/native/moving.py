@@ -57,7 +57,10 @@ class Pad(NodeWriter):
             self._axis(code, axis + 1, x.part(1).moved(code, integers.times(i, x.strides[0])), part.part(1))
 
         self._zeros(code, output, before[0] * inner)
-        integers.each(0, x.shape[0], 1, one)
+        if any((*before[1:], *after[1:])):
+            integers.each(0, x.shape[0], 1, one)
+        else:  # what is between is one block
+            copy(code, self.machine, x, output.moved(code, before[0] * inner)._replace(shape=x.shape))
         self._zeros(code, output.moved(code, (before[0] + x.shape[0]) * inner), after[0] * inner)
 
     def _zeros(self, code: Code, output: Array, count: int) -> None:

@@ -109,6 +109,8 @@ class CyclicLR(MomentumScheduler):
             raise UsageError(f"CyclicLR: mode={mode!r}", hint='"triangular", "triangular2" or "exp_range"')
         if scale_mode not in ("cycle", "iterations"):
             raise UsageError(f"CyclicLR: scale_mode={scale_mode!r}", hint='"cycle" or "iterations"')
+        if scale_fn is not None:
+            function("CyclicLR", "scale_fn", scale_fn, "a function of the number of the cycle, or of the step")
         self.mode, self.scale_fn, self.scale_mode = mode, scale_fn, scale_mode
         self.low_lrs = for_each_group("CyclicLR", "base_lr", base_lr, optimizer)
         self.max_lrs = for_each_group("CyclicLR", "max_lr", max_lr, optimizer)
