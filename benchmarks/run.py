@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="CONTESTANT", help=f"some of: {', '.join(CONTESTANTS)}")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each contestant (default: 15)")
     parser.add_argument("--seconds", type=float, default=0.05, help="shortest round (default: 0.05)")
-    parser.add_argument("--patience", type=float, default=180.0, help="seconds to get ready in (default: 180)")
+    parser.add_argument("--patience", type=float, default=120.0, help="seconds to get ready in (default: 120)")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="of each contestant (default: all cores)")
     parser.add_argument("--small", action="store_true", help="shrunken workloads: only shows whether everything works")
     parser.add_argument("--save", type=Path, nargs="?", const=_RESULTS, metavar="FOLDER", help="default: results/")

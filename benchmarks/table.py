@@ -52,12 +52,12 @@ def summary(rows: Sequence[Row]) -> str:
     names = [name for name in CONTESTANTS if any(r.contestant == name for row in rows for r in row.results)]
     lines = [["workload", *(CONTESTANTS[name].title for name in names), *_LAST]]
     lines += [[row.workload.title, *(_time(row, name) for name in names), *_comparison(row)] for row in rows]
-    return "\n".join([*_markdown(lines), "", *_legend(rows)])
+    return "\n".join([*_markdown(lines), "", *_legend(rows, names)])
 
 
 def details(rows: Sequence[Row]) -> str:
     """One row for each contestant of each workload."""
-    lines = [["workload", "contestant", "median", "fastest", "slowest", "rounds", "first step", "compilation", "memory"]]
+    lines = [["workload", "contestant", "median", "least", "most", "rounds", "first step", "compilation", "memory"]]
     for row in rows:
         for result in row.results:
             if not result.rounds:
@@ -95,33 +95,31 @@ def _comparison(row: Row) -> list[str]:
     return [
         "" if math.isnan(row.ratio) else f"{row.ratio:.2f}",
         "" if math.isnan(row.of_limit) else f"{100 * row.of_limit:.0f} %",
-        _beside(_size(own.peak_bytes), torch and _size(torch.peak_bytes)),
-        _beside(_seconds(own.first_step), torch and _seconds(torch.first_step)),
-        _beside(_seconds(own.compile), compiled and _seconds(compiled.compile)),
+        _beside(_size(own.peak_bytes), _size(torch.peak_bytes) if torch else ""),
+        _beside(_seconds(own.first_step), _seconds(torch.first_step) if torch else ""),
+        _beside(_seconds(own.compile), _seconds(compiled.compile) if compiled else ""),
     ]
 
 
-def _beside(own: str, other: str | None) -> str:
+def _beside(own: str, other: str) -> str:
     return f"{own} ({other})" if other else own
 
 
-def _legend(rows: Sequence[Row]) -> Iterable[str]:
+def _legend(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
     yield (
-        "The ratio is the best peer's time divided by ours. In parentheses: PyTorch's memory and first step, "
+        "- The ratio is the best peer's time divided by ours. In parentheses: PyTorch's memory and first step, "
         "torch.compile's compilation."
     )
     if any("\\*" in _time(row, result.contestant) for row in rows for result in row.results):
-        yield "\\* So far behind that a few rounds were enough."
-    reasons = {
-        f"{row.workload.title}: {CONTESTANTS[name].title} is absent: {reason}."
-        for row in rows
-        for name, reason in row.workload.absent.items()
-    }
-    yield from sorted(reasons)
+        yield "- \\* So far behind that a few rounds were enough."
     for row in rows:
-        for result in row.results:
-            if result.failure:
-                yield f"{row.workload.title}: {CONTESTANTS[result.contestant].title} failed: {result.reason}."
+        for name in names:
+            who = f"- {row.workload.title}: {CONTESTANTS[name].title}"
+            failure = next((result.reason for result in row.results if result.contestant == name), "")
+            if name in row.workload.absent:
+                yield f"{who} is absent: {row.workload.absent[name]}."
+            elif failure:
+                yield f"{who} failed: {failure}."
 
 
 def _pace(seconds: float, workload: Workload) -> str:

@@ -11,6 +11,8 @@ from workloads.base import Array, Training, Workload
 
 Arrays = dict[str, Any]
 
+_TABLES = ("embedding", "words", "positions", "others")
+
 
 class Weights:
     """Weights by name, with the buffers of the network and their new values.
@@ -45,10 +47,7 @@ class Weights:
 
 def first_moments(training: Training, weights: dict[str, Array]) -> dict[str, Array]:
     """What an optimizer keeps, before the first step."""
-    if training.optimizer == "SGD":
-        kinds = ("velocity",) if training.momentum else ()
-    else:
-        kinds = ("mean", "square")
+    kinds = ["mean", "square"] if training.optimizer != "SGD" else ["velocity"] if training.momentum else []
     return {f"{kind} {name}": np.zeros_like(array) for kind in kinds for name, array in weights.items()}
 
 
@@ -112,4 +111,4 @@ def starting_values(
 
 def is_of_linear(name: str, array: Array) -> bool:
     """Whether a weight, [out, in], is multiplied with, and not a table of vectors."""
-    return array.ndim == 2 and ".weight" in name and name.split(".")[0] not in ("embedding", "words", "positions", "others")
+    return array.ndim == 2 and ".weight" in name and name.split(".")[0] not in _TABLES

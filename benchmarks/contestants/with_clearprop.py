@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import clearprop as cp
-from clearprop import nn, optim
 from contestants.modules import check_names, fed, training_step
 from workloads.base import Workload
 
@@ -18,11 +17,8 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     network = workload.network(cp)
     check_names(workload, network)
     network.load_state_dict(workload.weights(), strict=False, layout="torch")
-    optimizer = getattr(optim, training.optimizer)(network.parameters(), **training.settings)
+    optimizer = getattr(cp.optim, training.optimizer)(network.parameters(), **training.settings)
     step = training_step(cp, workload, network, optimizer, partial(workload.module_loss, cp, network))
     if variant == "compile":
         step = cp.compile(step, executor="native")
     return fed(workload, step, cp.asarray)
-
-
-assert nn  # clearprop.nn, which the networks are made of

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gensim.models import Word2Vec as Model
+
 from workloads.word2vec import WINDOW, Word2Vec, zipf_text
 
 _LINE = 1000  # words

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
 from contestants.functional import Weights, clipped, is_of_linear, starting_values, updated
 from contestants.modules import fed
-from jax import lax
 from workloads.base import Array, Workload
 
 
@@ -120,4 +121,3 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
         return loss
 
     return fed(workload, step, lambda array: jnp.asarray(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array))
-

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import mlx.core as mx
+from mlx import nn
+
 from contestants.functional import Weights, clipped, starting_values, updated
 from contestants.modules import fed
-from mlx import nn
 from workloads.base import Array, Workload
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from tinygrad import Tensor, TinyJit
+
 from contestants.functional import Weights, clipped, starting_values, updated
 from contestants.modules import fed
-from tinygrad import Tensor, TinyJit
 from workloads.base import Array, Workload
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+
 from contestants.modules import check_names, fed, training_step
 from workloads.base import Workload
 

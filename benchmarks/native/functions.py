@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.update({name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")})
+os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import argparse
 import ctypes
@@ -35,16 +35,16 @@ from clearprop.primitive import PRIMITIVES
 
 _SIZES = (4096, 1_000_000)
 _TURN = 2e-3  # seconds, at least
-_UNARY = (
-    "exp expm1 log log1p log2 log10 sigmoid tanh erf sinh cosh asinh acosh atanh "
-    "sin cos tan asin acos atan sqrt signbit"
-).split()
-_BINARY = "power atan2 hypot logaddexp nextafter floor_divide remainder".split()
-_PYTORCH = {
-    "power": "pow",
-    "floor_divide": "floor_divide",
-    "erf": "erf",
-}  # where it has another name, or NumPy has none
+_UNARY = [
+    "exp", "expm1", "log", "log1p", "log2", "log10", "sigmoid", "tanh", "erf", "sinh", "cosh", "asinh", "acosh",
+    "atanh", "sin", "cos", "tan", "asin", "acos", "atan", "sqrt", "signbit",
+]  # fmt: skip
+_BINARY = ["power", "atan2", "hypot", "logaddexp", "nextafter", "floor_divide", "remainder"]
+_NUMPY = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+    "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh",
+}  # fmt: skip
+_PYTORCH = {"power": "pow"}
 
 
 class Case:
@@ -98,9 +98,7 @@ class Case:
 
     def numpy(self) -> Callable[[], Any]:
         """What is timed: NumPy's function, or what stands for it in our primitive."""
-        names = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
-        names |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
-        function = getattr(np, names.get(self.name, self.name), None)
+        function = getattr(np, _NUMPY.get(self.name, self.name), None)
         if function is None:
             return lambda: PRIMITIVES[self.name].compute(*self.operands)
         out = np.empty_like(self.result)
@@ -112,7 +110,7 @@ class Case:
         library.set_num_threads(1)
         operands = [library.from_numpy(array) for array in self.operands]
         out = library.from_numpy(np.empty_like(self.result))
-        function = getattr(library, {"power": "pow"}.get(self.name, self.name))
+        function = getattr(library, _PYTORCH.get(self.name, self.name))
         return lambda: function(*operands, out=out)
 
 

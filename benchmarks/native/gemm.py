@@ -1,8 +1,8 @@
 """Matrix products, one thread: the function that clearprop writes beside NumPy's (OpenBLAS) and PyTorch's.
 
 Contestants take turns, each turn long enough to be timed, and the median of the turns counts. Time is the processor's,
-so that another process on the machine does less harm. A ratio is the best peer's time divided by ours: more than 1 means
-that we are ahead. Calls from Python are part of every time. PyTorch takes part where it is installed.
+so that another process on the machine does less harm. A ratio is the best peer's time divided by ours: above 1, we are
+ahead. Calls from Python are part of every time. PyTorch takes part where it is installed.
 
     python benchmarks/native/gemm.py [words that a product's name has ...] [--rounds 15]
 """

@@ -43,8 +43,8 @@ _SMALL: dict[str, dict[str, Any]] = {
     "gpt": {"steps": 8, "width": 16, "layers": 2, "heads": 2, "vocabulary": 32, "batch": 3},
     "word2vec": {"vocabulary": 100, "width": 16, "batch": 50, "text_length": 2_000, "units": (50, "word")},
     "chain-100": {"sizes": (8,) * 101},
-    "chain-1000": {"sizes": (8,) * 201},
-    "chain-10000": {"sizes": (8,) * 301},
+    "chain-1000": {"sizes": (8,) * 201, "units": (200, "layer")},
+    "chain-10000": {"sizes": (8,) * 301, "units": (300, "layer")},
 }
 
 

@@ -1,7 +1,8 @@
 """What a workload is: sizes, starting weights, data, a network in two styles, and how much work a step is.
 
 The network is written once for libraries with PyTorch's modules (`Workload.network`), and once as a function of arrays
-(`Workload.logits`), for the others. Names and layouts of the weights are PyTorch's; each library turns them into its own.
+(`Workload.logits`), for the others. Names and layouts of the weights are PyTorch's; each library turns them into its
+own.
 """
 
 from __future__ import annotations

@@ -65,4 +65,4 @@ class CNN(Workload):
         return self.batch * (3 * sum(products) - products[0])  # nobody asks for the gradient of the images
 
 
-CNN_ = CNN("cnn", "CNN", 64, Training(momentum=0.9), images=True)
+CNN_ = CNN("cnn", "CNN", 64, Training(lr=1e-3, momentum=0.9), images=True)

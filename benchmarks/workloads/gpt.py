@@ -97,7 +97,8 @@ class GPT(Workload):
     @property
     def flops(self) -> int:
         products = self.layers * 12 * self.width**2 + self.width * self.vocabulary
-        attention = self.layers * self.batch * self.steps * (self.steps + 1) * self.width  # q k and weights v, half of each
+        pairs = self.batch * self.steps * (self.steps + 1) // 2  # of a word and one that it may look at
+        attention = self.layers * 2 * pairs * self.width
         return 3 * 2 * (self.batch * self.steps * products + attention)
 
 

@@ -41,9 +41,12 @@ class ResNet(Workload):
         return draw.weights
 
     def buffers(self) -> dict[str, Array]:
-        sizes = {name: array.size for name, array in self.weights().items() if "norm" in name and "bias" in name}
-        buffers = {name.replace("bias", "running_mean"): np.zeros(size, np.float32) for name, size in sizes.items()}
-        return buffers | {name.replace("bias", "running_var"): np.ones(size, np.float32) for name, size in sizes.items()}
+        buffers = {}
+        for name, array in self.weights().items():
+            if "norm" in name and name.endswith("bias"):
+                buffers[name.replace("bias", "running_mean")] = np.zeros_like(array)
+                buffers[name.replace("bias", "running_var")] = np.ones_like(array)
+        return buffers
 
     def data(self) -> Batch:
         return normal_inputs(self.batch, 3, self.side, self.side), classes(self.batch, _LABELS)

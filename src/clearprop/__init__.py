@@ -47,7 +47,20 @@ from clearprop.dtypes import (
     uint32,
     uint64,
 )
-from clearprop.errors import ClearpropError, DataError, DTypeError, FileError, GradientError, RangeError, ShapeError
+from clearprop.errors import (
+    AxisError,
+    ClearpropError,
+    ComputationError,
+    DataError,
+    DivergenceError,
+    DTypeError,
+    FileError,
+    GradientError,
+    RangeError,
+    ShapeError,
+    TraceError,
+    UsageError,
+)
 from clearprop.graph import Graph, Node
 from clearprop.tensor import Buffer, Cell, Parameter, Tensor, tensor
 
@@ -60,12 +73,15 @@ _warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarnin
 __version__ = "0.1.0"
 
 __all__ = [
+    "AxisError",
     "Buffer",
     "Cell",
     "ClearpropError",
+    "ComputationError",
     "DType",
     "DTypeError",
     "DataError",
+    "DivergenceError",
     "FileError",
     "Function",
     "GradientError",
@@ -75,6 +91,8 @@ __all__ = [
     "RangeError",
     "ShapeError",
     "Tensor",
+    "TraceError",
+    "UsageError",
     "array",
     "autodiff",
     "bool",
@@ -134,6 +152,10 @@ _ELSEWHERE = {
     "save": ("clearprop.files.tensors", "save"),
     "load": ("clearprop.files.tensors", "load_tensors"),
 }
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS, *_ELSEWHERE})
 
 
 def __getattr__(name: str) -> _Any:

@@ -111,6 +111,23 @@ def flag(name: str, setting: str, value: Any) -> bool:
     return bool(value)
 
 
+def one_of(name: str, setting: str, value: Any, *choices: str) -> str:
+    """A setting that is one of some words.
+
+    Raises:
+        UsageError: it is another.
+
+    >>> one_of("interpolate", "mode", "cubic", "nearest", "linear", "area")
+    Traceback (most recent call last):
+    clearprop.errors.UsageError: interpolate: mode='cubic'
+    Try: 'nearest', 'linear' or 'area'
+    """
+    if not isinstance(value, str) or value not in choices:
+        *others, last = map(repr, choices)
+        raise UsageError(f"{name}: {setting}={value!r}"[:200], hint=f"{', '.join(others)} or {last}")
+    return value
+
+
 def function(name: str, setting: str, value: Any, hint: str) -> Callable[..., Any]:
     """A setting that will be called.
 

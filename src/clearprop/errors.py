@@ -81,4 +81,4 @@ class FileError(ClearpropError, OSError):
 
 
 class UsageError(ClearpropError, ValueError):
-    """Wrong arguments on the command line, or a setting that a function does not take."""
+    """A setting that a function does not take, or wrong arguments on the command line."""

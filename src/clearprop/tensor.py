@@ -245,6 +245,11 @@ def to_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def as_array(value: Any) -> np.ndarray[Any, Any]:
+    """The numbers of a tensor, of this library or another, or of whatever NumPy takes; not copied where that can be."""
+    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+
+
 def _has_dtype(value: Any) -> bool:
     """Whether a value brings a dtype along, unlike numbers and lists of them: an array of any library, or a buffer."""
     if hasattr(value, "__array__"):

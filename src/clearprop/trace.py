@@ -147,8 +147,8 @@ class OutsideOfTrace:
     @property
     def grad(self) -> NoReturn:
         raise TraceError(
-            "backward() arrives at a tensor from outside of what is traced (a compiled function, a step of scan in it), "
-            "and cannot add into its .grad",
+            "backward() arrives at a tensor from outside of what is traced (a compiled function, a step of scan in "
+            "it), and cannot add into its .grad",
             hint="cp.grad, or detach() what comes from outside",
         )
 

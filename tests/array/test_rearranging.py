@@ -117,7 +117,7 @@ def test_meshgrid(indexing: Any) -> None:
 def test_wrong_grids() -> None:
     with pytest.raises(cp.ShapeError, match=r"array 1 has shape \(2, 3, 4\)"):
         cp.meshgrid([1.0], X)
-    with pytest.raises(cp.RangeError, match="indexing='ji'"):
+    with pytest.raises(cp.UsageError, match="indexing='ji'"):
         cp.meshgrid([1.0], indexing="ji")  # type: ignore[arg-type]
 
 

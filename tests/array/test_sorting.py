@@ -210,7 +210,7 @@ def test_searchsorted_inside_vmap() -> None:
 def test_searchsorted_in_what_cannot_be_searched() -> None:
     with pytest.raises(cp.ShapeError, match="must be a vector"):
         cp.searchsorted(X, 1.0)
-    with pytest.raises(cp.RangeError, match="side='middle'"):
+    with pytest.raises(cp.UsageError, match="side='middle'"):
         cp.searchsorted([1.0], 1.0, side="middle")  # type: ignore[arg-type]
     with pytest.raises(cp.ShapeError, match="sorter has shape"):
         cp.searchsorted([1.0, 2.0], 1.0, sorter=[0])

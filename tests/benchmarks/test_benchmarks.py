@@ -44,8 +44,8 @@ def run(folder: Path, *rows: str) -> tuple[str, dict]:
 
 
 def test_a_quick_run(tmp_path):
-    text, record = run(tmp_path, "tiny-mlp", "cnn", "word2vec", "mlp-eager")
-    assert [row["workload"] for row in record["rows"]] == ["tiny-mlp", "cnn", "word2vec", "mlp-eager"]
+    text, record = run(tmp_path, "tiny-mlp", "word2vec", "mlp-eager")
+    assert [row["workload"] for row in record["rows"]] == ["tiny-mlp", "word2vec", "mlp-eager"]
     for row in record["rows"]:
         assert row["limit_seconds"] > 0
         for result in row["results"]:
@@ -53,7 +53,7 @@ def test_a_quick_run(tmp_path):
             assert result["peak_bytes"] > 10e6
             assert result["first_step"] > result["compile"] >= 0
             assert len(set(result["losses"])) == 3, "it does not train"
-    assert text.count("µs") + text.count(" ms") > 3
+    assert text.count("µs") + text.count(" ms") >= 3
     assert "words/s" in text
     assert record["about"]["processor"] in text
     assert len(list(tmp_path.glob("*.svg"))) == len(list(tmp_path.glob("*.md"))) == 1

@@ -152,7 +152,7 @@ def test_the_archive_of_pictures_comes_first(folder: Path) -> None:
 def test_a_folder_without_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"holds neither cifar10-images.zip nor cifar-10-binary.tar.gz"):
         cifar10(folder=tmp_path)
-    with pytest.raises(UsageError, match="there is no split 'validation'"):
+    with pytest.raises(UsageError, match="split='validation'"):
         cifar10("validation")  # type: ignore[arg-type]
 
 

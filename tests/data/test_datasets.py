@@ -103,7 +103,7 @@ def test_no_image_is_in_both_parts() -> None:
 
 def test_an_unknown_split_is_an_error() -> None:
     for dataset in (digits, mnist):
-        with pytest.raises(UsageError, match="there is no split 'validation'"):
+        with pytest.raises(UsageError, match="split='validation'"):
             dataset("validation")
 
 

@@ -130,5 +130,5 @@ def test_datasets_that_do_not_fit_together() -> None:
     uneven = ConcatDataset([ArrayDataset(np.zeros((2, 3))), ArrayDataset(np.zeros((2, 4)))])
     with pytest.raises(DataError, match=r"different shapes: \[\(3,\)\]; \[\(4,\)\]"):
         list(DataLoader(uneven, batch_size=4))
-    with pytest.raises(RangeError, match="index 4 of 4"):
+    with pytest.raises(RangeError, match="there is no example 4; it has 4"):
         uneven[4]

@@ -122,8 +122,8 @@ def test_a_validation_part_shorter_than_a_window(tmp_path: Path) -> None:
     [
         ({"block_size": 0}, "block_size is 0"),
         ({"stride": -1}, "stride is -1"),
-        ({"part": "test"}, "there is no part 'test'"),
-        ({"validation": 1.0}, "validation is 1.0"),
+        ({"part": "test"}, "part='test'"),
+        ({"validation": 1.0}, "validation=1.0"),
         ({"encoding": "klingon"}, "there is no encoding 'klingon'"),
     ],
 )
@@ -143,5 +143,5 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_a_window_that_is_none() -> None:
-    with pytest.raises(RangeError, match="window 27 of 27"):
+    with pytest.raises(RangeError, match="no example 27; it has 27"):
         TextDataset(TEXT, TOKENIZER, 8)[27]

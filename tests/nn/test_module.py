@@ -204,7 +204,7 @@ def test_the_layout_of_torch_turns_matrices_and_nothing_else() -> None:
     other.load_state_dict(saved, layout="torch")
     for name, value in other.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), own[name].numpy())
-    with pytest.raises(UsageError, match="layout='jax' is not known"):
+    with pytest.raises(UsageError, match="layout='jax'"):
         net.state_dict(layout="jax")
 
 

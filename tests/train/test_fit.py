@@ -223,7 +223,7 @@ def test_gradients_that_are_not_finite() -> None:
         ({"validation": []}, "the validation data has no batches"),
         ({"epochs": -1}, "epochs is -1"),
         ({"epochs": 2.5}, "epochs is 2.5"),
-        ({"schedule": "batch"}, "schedule is 'batch'"),
+        ({"schedule": "batch"}, "schedule='batch'"),
         ({"callbacks": [train.EarlyStopping]}, "EarlyStopping is not a callback\nTry: EarlyStopping()"),
         ({"callbacks": [train.EarlyStopping("val_f1")]}, "the history has no column 'val_f1'; it has loss, accuracy"),
         ({"metrics": [train.metrics.Accuracy]}, r"Accuracy is not a metric\nTry: Accuracy\(\)"),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import one_of
 from clearprop.array.indexing import take
 from clearprop.array.promotion import ArrayLike, normalize_axis, whole_numbers
 from clearprop.array.sets import known_values
@@ -145,7 +146,7 @@ def meshgrid(*arrays: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> list[T
 
     Raises:
         ShapeError: if one of them is no vector.
-        RangeError: for another indexing.
+        UsageError: for another indexing.
 
     >>> import clearprop as cp
     >>> cp.meshgrid([1, 2], [3, 4, 5], indexing="ij")
@@ -153,8 +154,7 @@ def meshgrid(*arrays: ArrayLike, indexing: Literal["xy", "ij"] = "xy") -> list[T
             [2, 2, 2]], dtype=int64), Tensor([[3, 4, 5],
             [3, 4, 5]], dtype=int64)]
     """
-    if indexing not in ("xy", "ij"):
-        raise RangeError(f"meshgrid: indexing={indexing!r}", hint='indexing="xy" or indexing="ij"')
+    one_of("meshgrid", "indexing", indexing, "xy", "ij")
     vectors = [as_tensor(array) for array in arrays]
     for i, vector in enumerate(vectors):
         if vector.ndim != 1:

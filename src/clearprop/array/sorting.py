@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from clearprop import primitives
+from clearprop.arguments import one_of
 from clearprop.array.indexing import take
 from clearprop.array.promotion import ArrayLike, normalize_axis, same_dtype, whole_number
-from clearprop.errors import DTypeError, RangeError, ShapeError
+from clearprop.errors import DTypeError, ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
 
@@ -61,14 +62,13 @@ def searchsorted(
 
     Raises:
         ShapeError: if x1 is no vector.
-        RangeError: for another side.
+        UsageError: for another side.
 
     >>> import clearprop as cp
     >>> cp.searchsorted([1.0, 2.0, 2.0, 5.0], [0.0, 2.0, 9.0])
     Tensor([0, 1, 4], dtype=int64)
     """
-    if side not in ("left", "right"):
-        raise RangeError(f"searchsorted: side={side!r}", hint='side="left" or side="right"')
+    one_of("searchsorted", "side", side, "left", "right")
     inside, wanted = same_dtype(as_tensor(x1), as_tensor(x2))
     if inside.ndim != 1:
         raise ShapeError(f"searchsorted: x1 has shape {inside.shape}; it must be a vector", hint="x1.reshape(-1)")

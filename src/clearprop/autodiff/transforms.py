@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import one_of
 from clearprop.autodiff.batching import Batched, new_level
 from clearprop.autodiff.linearization import Linearization, is_recorded
 from clearprop.autodiff.tree import flatten, rebuild
@@ -212,8 +213,8 @@ def jacobian(
     >>> cp.jacobian(lambda x: A @ x)(x).shape, cp.jacobian(lambda x: A @ x, layout="denominator")(x).shape
     ((3, 2), (2, 3))
     """
-    if layout not in ("numerator", "denominator") or mode not in ("auto", "forward", "reverse"):
-        raise GradientError(f"jacobian: mode={mode!r}, layout={layout!r}", hint='mode="auto", layout="numerator"')
+    one_of("jacobian", "mode", mode, "auto", "forward", "reverse")
+    one_of("jacobian", "layout", layout, "numerator", "denominator")
 
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from clearprop.errors import DataError
+from clearprop.errors import DataError, RangeError, UsageError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Columns: TypeAlias = tuple[Array, ...]
@@ -51,6 +51,20 @@ def examples_at(dataset: Dataset, indices: Array) -> Columns:
             hint="a dataset whose examples all have the same entries with the same shapes; "
             "for sequences of different lengths, DataLoader(…, collate=data.PadCollate())",
         ) from error
+
+
+def check_dataset(name: str, dataset: Any) -> None:
+    """Raise UsageError unless it has a length and gives examples by their number."""
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise UsageError(f"{name}: the dataset is a {type(dataset).__name__}", hint="ArrayDataset(inputs, targets)")
+
+
+def no_such_example(dataset: Dataset, index: Any) -> RangeError:
+    """The error of an index that a dataset does not have, or that is none."""
+    return RangeError(
+        f"{type(dataset).__name__}: there is no example {index!r:.80}; it has {len(dataset)}",
+        hint=f"a whole number from 0 to {len(dataset) - 1}, or several" if len(dataset) else "it is empty",
+    )
 
 
 def as_array(value: Any) -> Array:

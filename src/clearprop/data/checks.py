@@ -9,12 +9,13 @@ import numpy as np
 from clearprop.errors import DataError
 
 
-def check_labels(y: Any, classes: int) -> None:
+def check_labels(y: Any, classes: int, name: str = "labels") -> None:
     """Check that all labels are integers from 0 to classes - 1.
 
     Args:
         y: integer array of any shape, or anything NumPy makes an array of.
         classes: the number of classes, which is the number of outputs of the network.
+        name: what to call them in the error.
 
     Raises:
         DataError: naming the first label that is not, and where.
@@ -27,14 +28,14 @@ def check_labels(y: Any, classes: int) -> None:
     labels = np.asarray(y)
     if labels.dtype.kind not in "iu":
         raise DataError(
-            f"labels must be integers from 0 to {classes - 1}: these have dtype {labels.dtype}",
+            f"{name} must be integers from 0 to {classes - 1}: these have dtype {labels.dtype}",
             hint="np.unique(labels, return_inverse=True)[1] numbers the classes",
         )
     wrong = np.argwhere((labels < 0) | (labels >= classes))
     if len(wrong):
         highest = int(labels.max())
         raise DataError(
-            f"labels must be integers from 0 to {classes - 1}: the label at {_place(wrong[0])} is "
+            f"{name} must be integers from 0 to {classes - 1}: the label at {_place(wrong[0])} is "
             f"{labels[tuple(wrong[0])]}{_and_others(wrong)}",
             hint=f"a network with at least {highest + 1} outputs, or labels counted from 0"
             if highest >= classes

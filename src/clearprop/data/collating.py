@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import number, whole
 from clearprop.data.batches import Array, Columns, as_array
 from clearprop.errors import DataError
 
@@ -27,14 +28,17 @@ def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_va
     array([[ 1,  2,  3],
            [ 4, -1, -1]])
     """
+    if not isinstance(sequences, Iterable):
+        raise DataError(f"pad_sequence: the sequences are a {type(sequences).__name__}", hint="a list of arrays")
+    number("pad_sequence", "padding_value", padding_value, infinite=True)
     arrays = [as_array(sequence) for sequence in sequences]
     if not arrays:
         raise DataError("pad_sequence: there are no sequences", hint="at least one")
     first = arrays[0]
-    for number, array in enumerate(arrays):
+    for i, array in enumerate(arrays):
         if array.ndim == 0 or array.shape[1:] != first.shape[1:] or array.dtype.kind != first.dtype.kind:
             raise DataError(
-                f"pad_sequence: sequence {number} has shape {array.shape} and dtype {array.dtype}, "
+                f"pad_sequence: sequence {i} has shape {array.shape} and dtype {array.dtype}, "
                 f"sequence 0 has shape {first.shape} and dtype {first.dtype}",
                 hint="arrays of shape (length, …) that differ in their lengths only",
             )
@@ -53,7 +57,7 @@ def padding_mask(lengths: Any, longest: int | None = None) -> Array:
         longest: the length of the batch; by default that of its longest sequence.
 
     Raises:
-        DataError: lengths that are no whole numbers along one axis.
+        DataError: lengths that are no whole numbers along one axis, or not from 0 to ``longest``.
 
     >>> padding_mask([3, 1])
     array([[False, False, False],
@@ -64,7 +68,11 @@ def padding_mask(lengths: Any, longest: int | None = None) -> Array:
         raise DataError(
             f"padding_mask: lengths of dtype {counts.dtype} and shape {counts.shape}", hint="one whole number each"
         )
-    return np.arange(counts.max(initial=0) if longest is None else longest) >= counts[:, None]
+    most = int(counts.max(initial=0)) if longest is None else whole("padding_mask", "longest", longest, 0)
+    wrong = counts[(counts < 0) | (counts > most)]
+    if wrong.size:
+        raise DataError(f"padding_mask: a length of {wrong[0]} in a batch of length {most}", hint=f"from 0 to {most}")
+    return np.arange(most) >= counts[:, None]
 
 
 @dataclass(frozen=True)

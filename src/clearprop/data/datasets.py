@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
-from clearprop.data.batches import Dataset
+from clearprop.arguments import number, one_of
+from clearprop.data.batches import Dataset, check_dataset, no_such_example
 from clearprop.data.idx import parse_idx, read_content, read_idx
-from clearprop.data.order import shuffled
+from clearprop.data.order import checked_seed, shuffled
 from clearprop.data.selections import Subset
-from clearprop.errors import DataError, FileError, UsageError
+from clearprop.errors import DataError, FileError
 from clearprop.files.cache import cache_folder
+from clearprop.tensor import as_array
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Split: TypeAlias = Literal["train", "test"]
@@ -74,7 +76,10 @@ class ArrayDataset:
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         """The entries of each array at `index`: an integer, a slice or an array of integers."""
-        return tuple(array[index] for array in self.arrays)
+        try:
+            return tuple(array[index] for array in self.arrays)
+        except IndexError:
+            raise no_such_example(self, index) from None
 
     def examples_at(self, indices: Array) -> tuple[Array, ...]:
         """Several examples at once, as columns."""
@@ -152,13 +157,15 @@ def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     >>> len(train), len(validation)
     (1298, 144)
     """
+    check_dataset("split", dataset)
+    fraction = number("split", "fraction", fraction)
     first = round(len(dataset) * fraction) if 0 < fraction < 1 else 0
     if not 0 < first < len(dataset):
         raise DataError(
             f"split: a fraction of {fraction} of {len(dataset)} examples leaves one of the two parts empty",
             hint="a fraction between 0 and 1, and enough examples",
         )
-    order = shuffled(len(dataset), seed)
+    order = shuffled(len(dataset), checked_seed("split", seed))
     if isinstance(dataset, ArrayDataset):
         return ArrayDataset(*dataset[order[:first]]), ArrayDataset(*dataset[order[first:]])
     return Subset(dataset, order[:first]), Subset(dataset, order[first:])
@@ -213,13 +220,12 @@ def _every_fifth_of_each_class(labels: Array) -> Array:
 
 def check_split(split: str) -> None:
     """Raise UsageError unless it is "train" or "test"."""
-    if split not in _MNIST_FILES:
-        raise UsageError(f"there is no split {split!r}", hint='"train" or "test"')
+    one_of("a data set", "split", split, "train", "test")
 
 
 def _to_array(value: Any, position: int) -> Array:
     try:
-        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        array = as_array(value)
     except ValueError as error:
         raise DataError(
             f"array {position} of the dataset has entries of different shapes", hint="pad or cut them to one shape"

@@ -20,6 +20,7 @@ MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # not EPS, for which Pillow runs another program
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # converting these to 8 bits would clip them
+_MOST_PIXELS = 1 << 28  # of a picture that is made larger: what nobody means
 _BYTES_FOR_THREADS = 1 << 12  # of smaller files most of the work is Python's, where threads only take turns
 _THREADS = 8  # the reading itself is done by one
 
@@ -43,8 +44,11 @@ class Decoder:
     def __post_init__(self) -> None:
         if self.mode is not None and self.mode not in MODES:
             raise UsageError(f"there is no mode {self.mode!r}", hint='"L" for brightness, "RGB" or "RGBA"')
-        if self.size is not None and min(self.size) < 1:
-            raise UsageError(f"pictures cannot be resized to {self.size}", hint="height and width, from 1 on")
+        if self.size is not None and (min(self.size) < 1 or self.size[0] * self.size[1] > _MOST_PIXELS):
+            raise UsageError(
+                f"pictures cannot be resized to {self.size}",
+                hint="height and width, from 1 on, such as resize=(224, 224)",
+            )
 
     def decode(self, content: bytes, name: str) -> Array:
         """A picture as uint8 of shape (C, H, W).
@@ -125,4 +129,6 @@ def _pillow(module: str) -> Any:
 
 
 def _first_line(error: Exception) -> str:
+    if type(error).__name__ == "UnidentifiedImageError":  # whose text is the address of an object
+        return "it begins like no kind of picture that is known"
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -40,7 +40,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     >>> read_idx(path)
     array([5, 0, 4], dtype=uint8)
     """
-    return parse_idx(read_content(path), os.fspath(path))
+    return parse_idx(read_content(path), str(path))
 
 
 def write_idx(path: str | os.PathLike[str], array: Array) -> None:

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import as_path, is_whole
 from clearprop.data import image_cache
-from clearprop.data.batches import Array, as_array, described
+from clearprop.data.batches import Array, as_array, described, no_such_example
 from clearprop.data.checks import check_labels
 from clearprop.data.decoding import Decoder, decode_all
 from clearprop.data.image_cache import CachedImages
@@ -79,7 +80,10 @@ class ImageDataset:
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
         """Image and label at `index`: an integer, a slice or an array of integers."""
-        return np.divide(self.images[index], 255, dtype=np.float32), self.labels[index]
+        try:
+            return np.divide(self.images[index], 255, dtype=np.float32), self.labels[index]
+        except IndexError:
+            raise no_such_example(self, index) from None
 
     def examples_at(self, indices: Array) -> tuple[Array, Array]:
         """Several examples at once, as columns."""
@@ -158,13 +162,21 @@ class ImageFolder(ImageDataset):
         mode: str | None = None,
         cache: bool = True,
     ) -> None:
-        inside = PurePosixPath(subfolder).as_posix() if subfolder else ""
-        size = (resize, resize) if isinstance(resize, int) else resize
+        inside = PurePosixPath(as_path(subfolder)).as_posix() if subfolder else ""
+        size = None if resize is None else _sides(resize)
         source, decoder = source_of(path, inside), Decoder(mode, size)
         found = _cached(source, decoder, inside) if cache else _decoded(source, decoder, inside)
         self.path, self.files = source.path, found.about["files"]
         names = _class_names(self.files, labels, _told(source, inside))
         super().__init__(found.images, *_numbered(names, classes, self.files), checksum=found.checksum)
+
+
+def _sides(resize: Any) -> tuple[int, int]:
+    """Height and width; UsageError for anything but one or two whole numbers."""
+    sides = tuple(resize) if isinstance(resize, tuple | list) else (resize, resize)
+    if len(sides) != 2 or not all(map(is_whole, sides)):
+        raise UsageError(f"ImageFolder: resize={resize!r}", hint="pixels of a side, or (height, width)")
+    return int(sides[0]), int(sides[1])
 
 
 def _cached(source: Source, decoder: Decoder, inside: str) -> CachedImages:
@@ -220,7 +232,15 @@ def _class_names(files: Sequence[str], labels: Labels, where: str) -> list[str]:
         where = "labels"
     if isinstance(labels, Mapping):
         return [_looked_up(file, labels, where) for file in files]
-    return [str(labels(file)) for file in files]
+    if not callable(labels):
+        raise UsageError(f"ImageFolder: labels={labels!r}", hint="a function, mapping or CSV file that tells the class")
+    names: list[Any] = [labels(file) for file in files]
+    if None in names:
+        raise DataError(
+            f"{files[names.index(None)]} in {where} has no class: the function for labels returned None",
+            hint="return the name of the class; or remove the picture",
+        )
+    return [str(name) for name in names]
 
 
 def _folder_of(file: str, where: str) -> str:
@@ -263,6 +283,8 @@ def _numbered(
     if isinstance(classes, str):
         raise UsageError(f"classes is {classes!r}", hint="a list of names")
     ordered = tuple(classes) if classes is not None else _in_order(set(names))
+    if len(set(ordered)) != len(ordered):
+        raise UsageError(f"ImageFolder: classes={list(ordered)} names one twice"[:200], hint="each name once")
     numbers = {name: number for number, name in enumerate(ordered)}
     for name, file in zip(names, files, strict=True):
         if name not in numbers:

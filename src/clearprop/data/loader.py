@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import flag, is_whole
 from clearprop.array import asarray
 from clearprop.data.ahead import computed_ahead
-from clearprop.data.batches import Array, Dataset, examples_at
+from clearprop.data.batches import Array, Dataset, check_dataset, examples_at
 from clearprop.data.draws import Draws
-from clearprop.data.order import shuffled
+from clearprop.data.order import checked_seed, shuffled
 from clearprop.data.transforms import Transform, applied, as_columns, check_callable, transform_name
 from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Tensor
@@ -64,16 +65,15 @@ class DataLoader:
         transform: Transform | None = None,
         collate: Callable[[Sequence[Any]], Any] | None = None,
     ) -> None:
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:  # type: ignore[redundant-expr]
+        if not is_whole(batch_size) or batch_size < 1:
             raise UsageError(f"DataLoader: batch_size is {batch_size!r}", hint="a whole number, at least 1")
-        if not isinstance(seed, (int, np.integer)):
-            raise UsageError(f"DataLoader: seed is {seed!r}", hint="a whole number, such as 0")
-        if not isinstance(prefetch, (int, np.integer)) or prefetch < 0:  # type: ignore[redundant-expr]
+        checked_seed("DataLoader", seed)
+        if not is_whole(prefetch) or prefetch < 0:
             raise UsageError(f"DataLoader: prefetch is {prefetch!r}", hint="a whole number, 0 for none")
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise UsageError(
-                f"DataLoader: the dataset is a {type(dataset).__name__}", hint="ArrayDataset(inputs, targets)"
-            )
+        shuffle, drop_last = (
+            flag("DataLoader", name, value) for name, value in (("shuffle", shuffle), ("drop_last", drop_last))
+        )
+        check_dataset("DataLoader", dataset)
         if collate is not None:
             check_callable("DataLoader: collate", collate)
         self._apply = None if transform is None else applied(transform, "DataLoader: transform")
@@ -129,6 +129,8 @@ class DataLoader:
         Raises:
             DataError: the state is that of a loader with other settings or with a dataset of another length.
         """
+        if not isinstance(state, Mapping):
+            raise DataError(f"DataLoader: the saved state is a {type(state).__name__}", hint="loader.state_dict()")
         own = self._identity()
         for name in ({**own, **state}).keys() - {"epoch", "position"}:
             if state.get(name) != own.get(name):
@@ -164,6 +166,8 @@ class DataLoader:
             columns = self._collected(indices)
             if self._apply is not None:
                 columns = self._apply(columns, Draws(len(indices), self.seed, epoch, first))
+                if self.collate is None:  # else the batch may be another axis of each
+                    _check_lengths(columns, self.transform)
             return _as_tensors(columns, copy=True)
 
         ready = getattr(self.dataset, "ready", False) and self.transform is None and self.collate is None
@@ -175,6 +179,17 @@ class DataLoader:
         if self.collate is None:
             return examples_at(self.dataset, indices)
         return as_columns(self.collate([self.dataset[int(index)] for index in indices]), self.collate)
+
+
+def _check_lengths(columns: tuple[Any, ...], transform: Any) -> None:
+    """Raise DataError if a transform has left columns of different lengths, so that inputs would lack targets."""
+    shapes = [np.shape(column) for column in columns]
+    if len({shape[:1] for shape in shapes}) > 1:
+        raise DataError(
+            f"DataLoader: the transform {transform_name(transform)} returned columns of shapes "
+            f"{', '.join(map(str, shapes))}, which are of different numbers of examples",
+            hint="as many entries of each column",
+        )
 
 
 def _as_tensors(columns: tuple[Any, ...], *, copy: bool) -> tuple[Tensor, ...]:

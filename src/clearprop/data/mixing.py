@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import number, whole
 from clearprop.data.batches import as_array
 from clearprop.data.checks import check_labels
 from clearprop.data.draws import Array, Draws
 from clearprop.data.transforms import check_images
-from clearprop.errors import DataError, UsageError
+from clearprop.errors import DataError
 
 _STEPS = 4096  # of the table of the beta distribution
 
@@ -167,8 +168,8 @@ def _mixed(target: Array, other: Array, share: Array) -> Array:
 
 
 def _check_alpha(mixer: MixUp | CutMix) -> None:
-    if not mixer.alpha > 0:
-        raise UsageError(f"{type(mixer).__name__}: alpha is {mixer.alpha}", hint="a positive number, such as 0.2")
+    whole(type(mixer).__name__, "classes", mixer.classes)
+    number(type(mixer).__name__, "alpha", mixer.alpha, positive=True)
 
 
 def _check_floats(mixer: MixUp, batch: Array) -> None:

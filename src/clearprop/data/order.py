@@ -6,6 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import is_whole
+from clearprop.errors import UsageError
+
+
+def checked_seed(name: str, seed: Any) -> int:
+    """A seed as an integer; UsageError if it is none."""
+    if not is_whole(seed):
+        raise UsageError(f"{name}: seed is {seed!r}", hint="a whole number, such as 0")
+    return int(seed)
+
 
 def shuffled(length: int, seed: int, epoch: int = 0) -> np.ndarray[Any, np.dtype[np.intp]]:
     """The indices 0 … length - 1 in an order that depends on nothing but the arguments.

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from clearprop.data.batches import Array, Columns, Dataset, as_array, described, examples_at
-from clearprop.data.order import shuffled
-from clearprop.errors import DataError, RangeError
+from clearprop.arguments import is_whole, number
+from clearprop.data.batches import (
+    Array,
+    Columns,
+    Dataset,
+    as_array,
+    check_dataset,
+    described,
+    examples_at,
+    no_such_example,
+)
+from clearprop.data.order import checked_seed, shuffled
+from clearprop.errors import DataError, UsageError
 
 
 class Subset:
@@ -33,6 +43,7 @@ class Subset:
     """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
+        check_dataset("Subset", dataset)
         self.dataset = dataset
         self.indices = as_array(indices)
         if self.indices.ndim != 1 or (self.indices.dtype.kind not in "iu" and self.indices.size):
@@ -58,9 +69,13 @@ class Subset:
 
     def __getitem__(self, index: Any) -> Any:
         """The example at `index`; for a slice or an array of them, another subset."""
-        if isinstance(index, slice | np.ndarray | list):
-            return Subset(self.dataset, self.indices[index])
-        return self.dataset[int(self.indices[index])]
+        try:
+            if isinstance(index, slice | np.ndarray | list):
+                return Subset(self.dataset, self.indices[index])
+            chosen = int(self.indices[index])
+        except IndexError:
+            raise no_such_example(self, index) from None
+        return self.dataset[chosen]
 
     def examples_at(self, indices: Array) -> Columns:
         """Several examples at once, as columns."""
@@ -86,9 +101,15 @@ class ConcatDataset:
     """
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
+        if hasattr(datasets, "examples_at") or not isinstance(datasets, Iterable):
+            raise UsageError(
+                f"ConcatDataset: datasets is a {type(datasets).__name__}", hint="a list: ConcatDataset([first, second])"
+            )
         self.datasets = list(datasets)
         if not self.datasets:
             raise DataError("ConcatDataset: there are no datasets", hint="at least one")
+        for dataset in self.datasets:
+            check_dataset("ConcatDataset", dataset)
         self._ends = np.array(list(accumulate(len(dataset) for dataset in self.datasets)))
 
     @property
@@ -101,11 +122,8 @@ class ConcatDataset:
 
     def __getitem__(self, index: int) -> Any:
         """The example at `index`."""
-        if not -len(self) <= index < len(self):
-            raise RangeError(
-                f"ConcatDataset: index {index} of {len(self)} examples",
-                hint=f"an index from 0 to {len(self) - 1}",
-            )
+        if not is_whole(index) or not -len(self) <= index < len(self):
+            raise no_such_example(self, index)
         number, within = self._locate(np.array([index % len(self)]))
         return self.datasets[number[0]][int(within[0])]
 
@@ -168,14 +186,19 @@ def random_split(dataset: Dataset, lengths: Sequence[float], seed: int = 0) -> l
     >>> len(training), len(validation), len(rest)
     (1154, 144, 144)
     """
+    check_dataset("random_split", dataset)
     counts = _counts(lengths, len(dataset))
-    order = shuffled(len(dataset), seed)
+    order = shuffled(len(dataset), checked_seed("random_split", seed))
     ends = list(accumulate(counts))
     return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)]
 
 
-def _counts(lengths: Sequence[float], examples: int) -> list[int]:
-    if all(isinstance(length, int | np.integer) for length in lengths):
+def _counts(lengths: Any, examples: int) -> list[int]:
+    if isinstance(lengths, str) or not isinstance(lengths, Iterable):
+        raise UsageError(f"random_split: lengths={lengths!r}", hint="a list, such as [0.9, 0.1]")
+    for length in lengths:
+        number("random_split", "a length", length)
+    if all(is_whole(length) for length in lengths):
         counts = [int(length) for length in lengths]
     elif abs(sum(lengths) - 1) < 1e-6:
         ends = [round(examples * share) for share in accumulate(lengths)]

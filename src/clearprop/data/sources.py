@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol
 
+from clearprop.arguments import as_path
 from clearprop.errors import DataError, FileError
 from clearprop.files.atomic import read_bytes
 
@@ -63,7 +64,7 @@ def source_of(path: str | os.PathLike[str], inside: str = "") -> Source:
     Raises:
         FileError: there is nothing.
     """
-    place = Path(path)
+    place = as_path(path)
     if place.is_dir():
         return FolderSource(place, inside)
     if not place.is_file():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
+from clearprop.arguments import is_whole
 from clearprop.data.batches import Array
 from clearprop.data.tokenizer import (
     NotOneError,
@@ -24,6 +25,7 @@ from clearprop.data.tokenizer import (
 from clearprop.errors import DataError, UsageError
 
 _BYTES = 256
+_MOST_TOKENS = 1 << 22  # some ten times as many as the largest vocabularies have
 _PRIVATE = 0xF0000  # where the planes of Unicode that will never have characters begin
 
 
@@ -122,6 +124,7 @@ class BPETokenizer(SubwordTokenizer):
             FileError: a file cannot be read.
         """
         special = with_unknown(special_tokens, None)
+        _check_size(cls.__name__, vocab_size)
         least = _BYTES + len(special)
         if vocab_size < least:
             raise UsageError(
@@ -133,12 +136,15 @@ class BPETokenizer(SubwordTokenizer):
         inner.pre_tokenizer = parts.pre_tokenizers.ByteLevel(add_prefix_space=False)
         inner.decoder = parts.decoders.ByteLevel()
         alphabet = parts.pre_tokenizers.ByteLevel.alphabet()
+        lengths = [0]  # of what has been read: the texts come one by one
         inner.train_from_iterator(
-            (_checked(text, cls.__name__) for text in texts_of(source)),
+            (_checked(text, cls.__name__) for text in _measured(texts_of(source), lengths)),
             parts.trainers.BpeTrainer(
                 vocab_size=vocab_size, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
             ),
         )
+        if not lengths[0]:
+            raise nothing_to_train_on(cls)
         return cls(inner)
 
 
@@ -181,6 +187,7 @@ class WordPieceTokenizer(SubwordTokenizer):
             FileError: a file cannot be read.
         """
         special = with_unknown(special_tokens, unk_token)
+        _check_size(cls.__name__, vocab_size)
         parts = library()
         normalizer, splitter = (
             parts.normalizers.BertNormalizer(lowercase=lowercase),
@@ -242,6 +249,19 @@ def library() -> Any:
             "BPE and WordPiece need the library tokenizers, which is not installed",
             hint="pip install 'clearprop[text]'; or CharTokenizer, which needs nothing",
         ) from None
+
+
+def _measured(texts: Iterable[str], lengths: list[int]) -> Iterator[str]:
+    """The texts, whose characters are added to the only number in the list."""
+    for text in texts:
+        lengths[0] += len(text)
+        yield text
+
+
+def _check_size(name: str, vocab_size: Any) -> None:
+    """Raise UsageError for what is no size of a vocabulary: the library sets memory aside for all tokens at once."""
+    if not is_whole(vocab_size) or vocab_size > _MOST_TOKENS:
+        raise UsageError(f"{name}.train: vocab_size is {vocab_size!r}", hint="a whole number, such as 1024")
 
 
 def _checked(text: str, name: str) -> str:

@@ -9,9 +9,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.data.batches import Array, as_array
+from clearprop.arguments import is_whole, number, one_of
+from clearprop.data.batches import Array, as_array, no_such_example
 from clearprop.data.tokenizer import CharTokenizer, Tokenizer
-from clearprop.errors import DataError, FileError, RangeError, UsageError
+from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
 from clearprop.files.cache import cache_folder
 
@@ -57,8 +58,12 @@ class TextDataset:
         self.block_size = block_size
         self.stride = block_size if stride is None else stride
         for name, value in (("block_size", self.block_size), ("stride", self.stride)):
-            if value < 1:
-                raise UsageError(f"TextDataset: {name} is {value}", hint="a whole number from 1 on")
+            if not is_whole(value) or value < 1:
+                raise UsageError(f"TextDataset: {name} is {value!r}", hint="a whole number from 1 on")
+        if not isinstance(tokenizer, Tokenizer):
+            raise UsageError(
+                f"TextDataset: the tokenizer is a {type(tokenizer).__name__}", hint="data.CharTokenizer.train(text)"
+            )
         self.tokens = tokenizer.encode(text)
         if len(self.tokens) <= block_size:
             raise DataError(
@@ -77,11 +82,8 @@ class TextDataset:
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         """Inputs and targets of window `index`."""
-        if not -len(self) <= index < len(self):
-            raise RangeError(
-                f"TextDataset: window {index} of {len(self)}",
-                hint=f"an index from 0 to {len(self) - 1}",
-            )
+        if not is_whole(index) or not -len(self) <= index < len(self):
+            raise no_such_example(self, index)
         start = index % len(self) * self.stride
         return self.tokens[start : start + self.block_size], self.tokens[start + 1 : start + self.block_size + 1]
 
@@ -149,6 +151,7 @@ def tiny_shakespeare(
         DataError: the file is not the published one.
         FileError: it can neither be read nor downloaded, or is not in the folder named.
     """
+    _check_part(part, validation)
     path = _find_shakespeare(folder)
     found = hashlib.sha256(read_bytes(path)).hexdigest()
     if found != _SHAKESPEARE_SHA256:
@@ -179,13 +182,16 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
         ) from error
 
 
+def _check_part(part: str, validation: float) -> None:
+    one_of("a text", "part", part, "train", "validation", "all")
+    if not 0.0 <= number("a text", "validation", validation) < 1.0:
+        raise UsageError(f"a text: validation={validation}", hint="a share of the text, such as 0.1")
+
+
 def _windows(
     text: str, part: str, block_size: int, tokenizer: Tokenizer | None, stride: int | None, validation: float
 ) -> TextDataset:
-    if part not in ("train", "validation", "all"):
-        raise UsageError(f"there is no part {part!r} of a text", hint='"train", "validation" or "all"')
-    if not 0 <= validation < 1:
-        raise UsageError(f"validation is {validation}", hint="a share of the text, such as 0.1")
+    _check_part(part, validation)
     known = tokenizer if tokenizer is not None else CharTokenizer.train(text)
     end = int(len(text) * (1 - validation))
     chosen = {"train": text[:end], "validation": text[end:], "all": text}[part]

@@ -237,7 +237,9 @@ class CharTokenizer(Tokenizer):
                 raise NotOneError("it is of another kind")
             known, unknown = content["special_tokens"], content["unk_token"]
             return cls(content["characters"], special_tokens=known, unk_token=unknown)
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise NotOneError(f"it has no entry {error}") from error
+        except (ValueError, TypeError) as error:
             raise NotOneError(str(error)) from error
 
     def __repr__(self) -> str:
@@ -301,6 +303,7 @@ def with_unknown(special_tokens: Sequence[str], unk_token: str | None) -> tuple[
         raise UsageError(f"special_tokens is {special_tokens!r}", hint=f"a list: [{special_tokens!r}]")
     _check_tokens(special_tokens, "a special token", None)
     missing = [] if unk_token is None or unk_token in special_tokens else [unk_token]
+    _check_tokens(missing, "a token for what is unknown", None)
     return (*missing, *special_tokens)
 
 

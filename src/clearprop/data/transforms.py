@@ -19,10 +19,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from clearprop.arguments import number, whole
 from clearprop.data.draws import Array, Draws
 from clearprop.errors import DataError, UsageError
 
 Transform: TypeAlias = Callable[..., Any]
+from clearprop.tensor import as_array
 
 
 class Compose:
@@ -136,7 +138,7 @@ class ImageTransform(ABC):
 
 def check_images(name: str, images: Any) -> Array:
     """The images as an array of shape (N, C, H, W); DataError, naming the transform, if they are none."""
-    batch = np.asarray(images.numpy() if hasattr(images, "numpy") else images)
+    batch = as_array(images)
     if batch.ndim != 4:
         hint = "images[np.newaxis] for a single image" if batch.ndim == 3 else "a dataset of images, not flattened"
         raise DataError(f"{name}: images have the shape (N, C, H, W); these have {batch.shape}", hint=hint)
@@ -180,8 +182,9 @@ class Normalize(ImageTransform):
     std: float | Sequence[float]
 
     def __post_init__(self) -> None:
-        if not np.all(np.asarray(self.std) > 0):
-            raise UsageError(f"Normalize: std is {self.std}", hint="positive numbers")
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            for one in value if isinstance(value, Sequence | np.ndarray) else (value,):
+                number("Normalize", name, one, positive=name == "std")
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """(N, C, H, W), floating point, -> the same dtype."""
@@ -221,7 +224,8 @@ class RandomCrop(ImageTransform):
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(_pair(self.size)) < 1 or self.padding < 0:
+        number("RandomCrop", "fill", self.fill)
+        if min(_pair(self.size)) < 1 or whole("RandomCrop", "padding", self.padding, 0) < 0:
             raise UsageError(f"{self}: it gives no image", hint="a size from 1 on, and padding from 0 on")
 
     def apply(self, images: Array, draws: Draws) -> Array:
@@ -257,8 +261,7 @@ class RandomHorizontalFlip(ImageTransform):
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise UsageError(f"RandomHorizontalFlip: p is {self.p}", hint="a share from 0 to 1")
+        number("RandomHorizontalFlip", "p", self.p, 0.0, 1.0)
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """(N, C, H, W) -> the same shape."""
@@ -287,8 +290,8 @@ class Cutout(ImageTransform):
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise UsageError(f"Cutout: size is {self.size}", hint="pixels, from 1 on")
+        whole("Cutout", "size", self.size)
+        number("Cutout", "fill", self.fill)
 
     def apply(self, images: Array, draws: Draws) -> Array:
         """(N, C, H, W) -> the same shape."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from clearprop.arguments import as_path
 from clearprop.errors import FileError
 
 _ABANDONED_AFTER_SECONDS = 3600.0
@@ -38,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> path.read_bytes()
     b'x = 3'
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(as_path(path)))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         if target.exists() and not target.is_file():
@@ -61,10 +62,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """The content of a file; FileError with a suggestion if it cannot be read."""
+    place = as_path(path)
     try:
-        return Path(path).read_bytes()
+        return place.read_bytes()
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}", hint=_reading_hint(Path(path), error)) from error
+        raise FileError(f"cannot read {path}: {error.strerror}", hint=_reading_hint(place, error)) from error
 
 
 def write_error(path: str | os.PathLike[str], error: OSError) -> FileError:

@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from clearprop.errors import FileError, UsageError
 from clearprop.files.atomic import atomic_write, read_bytes
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_array
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,7 +36,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
         metadata: names and texts to keep beside them.
 
     Raises:
-        UsageError: a tensor whose dtype a safetensors file cannot hold, or metadata that is not text.
+        UsageError: tensors without names, or of a dtype that a safetensors file cannot hold; metadata that is not text.
         FileError: the file cannot be written.
 
     >>> import tempfile
@@ -48,6 +48,7 @@ def save(path: str | os.PathLike[str], tensors: Mapping[str, Any], metadata: Map
     >>> load_metadata(path)
     {'model': 'tiny'}
     """
+    _check_names(tensors)
     arrays = {name: _to_array(value) for name, value in tensors.items()}
     for key, text in (metadata or {}).items():
         if not isinstance(text, str):
@@ -115,9 +116,19 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Array], 
     return arrays, metadata
 
 
+def _check_names(tensors: Any) -> None:
+    """Raise UsageError unless every tensor has a name."""
+    if not isinstance(tensors, Mapping):
+        hint = "model.state_dict()" if hasattr(tensors, "state_dict") else 'a name for each tensor: {"x": x}'
+        raise UsageError(f"save: tensors is a {type(tensors).__name__}, not a mapping of names", hint=hint)
+    unnamed = [name for name in tensors if not isinstance(name, str)]
+    if unnamed:
+        raise UsageError(f"save: the name of a tensor is {unnamed[0]!r}, not text", hint=f"str({unnamed[0]!r})")
+
+
 def _to_array(value: Any) -> Array:
     """The value as a C-ordered array: the library writes memory as it lies, so a transposed view would be garbled."""
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value, order="C")
+    return np.asarray(as_array(value), order="C")
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], memoryview]:

@@ -27,6 +27,14 @@ from clearprop.functional.activations import (
     tanh,
     tanhshrink,
 )
+from clearprop.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from clearprop.functional.attention import scaled_dot_product_attention
 from clearprop.functional.classification import cross_entropy, nll_loss
 from clearprop.functional.convolution import (
@@ -36,9 +44,8 @@ from clearprop.functional.convolution import (
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
-    convolve,
-    cross_correlate,
 )
+from clearprop.functional.correlation import convolve, cross_correlate
 from clearprop.functional.ctc import ctc_loss
 from clearprop.functional.distances import cosine_similarity, normalize, pairwise_distance
 from clearprop.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
@@ -65,12 +72,6 @@ from clearprop.functional.margins import (
 from clearprop.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from clearprop.functional.piecewise import hardshrink, hardsigmoid, hardswish, hardtanh, relu6, softshrink, threshold
 from clearprop.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,

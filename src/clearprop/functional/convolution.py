@@ -1,8 +1,7 @@
 """Convolutions of images, and their transposes, in the names and arguments of PyTorch.
 
 What networks call a convolution is, in the words of the lecture notes, a cross-correlation: the window is laid over the
-image as it is. In a convolution proper it is turned round first. `cross_correlate` and `convolve` are these two by
-their own names, for plain arrays without channels.
+image as it is. In a convolution proper it is turned round first; see `correlation`.
 """
 
 from __future__ import annotations
@@ -12,16 +11,20 @@ from typing import Any
 
 from clearprop import primitives
 from clearprop.arguments import is_whole
-from clearprop.array.promotion import ArrayLike, as_float, cast_to, same_dtype
+from clearprop.array.promotion import ArrayLike, as_float, cast_to
 from clearprop.errors import ShapeError, UsageError
 from clearprop.functional.checks import check_dtype, named
-from clearprop.functional.windows import SPATIAL, like_input, one_per_axis, with_batch_axis
+from clearprop.functional.windows import (
+    SPATIAL,
+    Setting,
+    like_input,
+    moves_of,
+    one_per_axis,
+    with_batch_axis,
+)
 from clearprop.primitive import numpy_dtype
-from clearprop.primitives.windows import Lengths, Moves, checked_lengths
+from clearprop.primitives.windows import Lengths, Moves, checked_lengths, reaches
 from clearprop.tensor import Tensor, as_tensor
-
-Setting = int | Sequence[int]
-Pairs = tuple[tuple[int, int], ...]
 
 
 def conv1d(
@@ -177,68 +180,6 @@ def conv_transpose3d(
     return _transposed("conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def cross_correlate(
-    x: ArrayLike, kernel: ArrayLike, *, stride: Setting = 1, padding: Setting | str = 0, dilation: Setting = 1
-) -> Tensor:
-    """The cross-correlation of an array with a kernel: the kernel slides over the array as it is.
-
-    z[i, j] = Σ_k,l x[i + k, j + l] kernel[k, l]. This is what networks compute in their "convolutional" layers. In a
-    convolution proper, `convolve`, the kernel is turned round. A network that learns its kernels does not care: it
-    learns them turned. The gradient of one by its array is the other.
-
-    Args:
-        x: an array with any number of axes, at least one.
-        kernel: an array with as many axes.
-        padding: zeros around x: a number, or one for each axis; "valid" for none, "same" for as many as keep the
-            lengths (of an odd number one more behind), "full" for all places where the two overlap at all.
-
-    Raises:
-        ShapeError: if the numbers of axes differ, or the kernel is larger than the array.
-
-    >>> import clearprop.functional as F
-    >>> F.cross_correlate([0.0, 0.0, 1.0, 0.0, 0.0], [1.0, 2.0, 3.0])
-    Tensor([3., 2., 1.], dtype=float32)
-    """
-    return _slid("cross_correlate", *same_dtype(as_tensor(x), as_tensor(kernel)), stride, padding, dilation)
-
-
-def convolve(
-    x: ArrayLike, kernel: ArrayLike, *, stride: Setting = 1, padding: Setting | str = 0, dilation: Setting = 1
-) -> Tensor:
-    """The convolution of an array with a kernel, as mathematics means it: the kernel is turned round, and then slides.
-
-    z[i, j] = Σ_k,l x[i - k, j - l] kernel[k, l], up to where i and j begin. It is `cross_correlate` with the flipped
-    kernel, and takes the same arguments. Because of the turn it is symmetric (with padding="full", where nothing is
-    lost) and associative: x * k = k * x, and (x * k) * l = x * (k * l). A single 1 in x becomes a copy of the kernel.
-
-    >>> import clearprop.functional as F
-    >>> F.convolve([0.0, 0.0, 1.0, 0.0, 0.0], [1.0, 2.0, 3.0])
-    Tensor([1., 2., 3.], dtype=float32)
-    >>> F.convolve([1.0, 2.0], [1.0, 10.0], padding="full")
-    Tensor([ 1., 12., 20.], dtype=float32)
-    """
-    array, turned = same_dtype(as_tensor(x), as_tensor(kernel))
-    if turned.ndim == array.ndim:
-        turned = primitives.flip(turned, axes=tuple(range(turned.ndim)))
-    return _slid("convolve", array, turned, stride, padding, dilation)
-
-
-def _slid(name: str, x: Tensor, kernel: Tensor, stride: Setting, padding: Setting | str, dilation: Setting) -> Tensor:
-    """A kernel over an array, both without channels."""
-    axes = x.ndim
-    if axes != kernel.ndim or not axes:
-        raise ShapeError(
-            f"{name}: x has shape {x.shape}, kernel has shape {kernel.shape}; both need as many axes",
-            hint="a kernel with an axis for each axis of x",
-        )
-    image = primitives.reshape(x, shape=(1, 1, *x.shape))
-    window = primitives.reshape(kernel, shape=(1, 1, *kernel.shape))
-    moves = _moves(name, kernel.shape, stride, padding, dilation, 1)
-    checked_lengths(name, image.shape, kernel.shape, moves)
-    z = primitives.convolution(image, window, moves=moves)
-    return primitives.reshape(z, shape=z.shape[2:])
-
-
 def _convolved(
     name: str,
     axes: int,
@@ -255,7 +196,7 @@ def _convolved(
     images = with_batch_axis(name, given, axes)
     _check_groups(name, groups, w.shape[0], named("weight", weight), "outputs")
     _check_channels(name, given, images.shape[1], w.shape[1] * groups, axes, named("weight", weight), w.shape)
-    moves = _moves(name, w.shape[2:], stride, padding, dilation, groups)
+    moves = moves_of(name, w.shape[2:], stride, padding, dilation, "valid", "same")._replace(groups=int(groups))
     checked_lengths(name, images.shape, w.shape[2:], moves)
     z = primitives.convolution(images, w, moves=moves)
     return like_input(_plus_bias(name, z, bias, weight), given, axes)
@@ -278,7 +219,7 @@ def _transposed(
     images = with_batch_axis(name, given, axes)
     _check_groups(name, groups, w.shape[0], named("weight", weight), "inputs")
     _check_channels(name, given, images.shape[1], w.shape[0], axes, named("weight", weight), w.shape)
-    moves = _moves(name, w.shape[2:], stride, padding, dilation, groups)
+    moves = moves_of(name, w.shape[2:], stride, padding, dilation)._replace(groups=int(groups))
     more = one_per_axis(name, "output_padding", output_padding, axes, least=0)
     _check_output_padding(name, more, moves)
     lengths = transposed_lengths(images.shape[2:], w.shape[2:], moves, more)
@@ -299,9 +240,9 @@ def _transposed(
 def transposed_lengths(lengths: Sequence[int], window: Lengths, moves: Moves, output_padding: Lengths) -> Lengths:
     """The spatial lengths of the output of a transposed convolution."""
     return tuple(
-        (length - 1) * stride - sum(pair) + dilation * (size - 1) + more + 1
-        for length, size, stride, pair, dilation, more in zip(
-            lengths, window, moves.stride, moves.padding, moves.dilation, output_padding, strict=True
+        (length - 1) * stride - sum(pair) + reach + more
+        for length, reach, stride, pair, more in zip(
+            lengths, reaches(window, moves.dilation), moves.stride, moves.padding, output_padding, strict=True
         )
     )
 
@@ -366,30 +307,6 @@ def _check_output_padding(name: str, more: Lengths, moves: Moves) -> None:
             f"{name}: output_padding={more}, with stride {moves.stride} and dilation {moves.dilation}",
             hint="less than the stride or the dilation: more would add lengths that no window reaches",
         )
-
-
-def _moves(
-    name: str, window: Lengths, stride: Setting, padding: Setting | str, dilation: Setting, groups: int
-) -> Moves:
-    axes = len(window)
-    by, apart = one_per_axis(name, "stride", stride, axes), one_per_axis(name, "dilation", dilation, axes)
-    return Moves(by, _padding(name, padding, window, by, apart), apart, int(groups))
-
-
-def _padding(name: str, padding: Setting | str, window: Lengths, stride: Lengths, dilation: Lengths) -> Pairs:
-    """The widths on both sides of each axis."""
-    if not isinstance(padding, str):
-        return tuple((width, width) for width in one_per_axis(name, "padding", padding, len(window), least=0))
-    if padding == "valid":
-        return ((0, 0),) * len(window)
-    reaches = [step * (size - 1) for size, step in zip(window, dilation, strict=True)]
-    if padding == "same":
-        if max(stride, default=1) > 1:
-            raise UsageError(f'{name}: padding="same" with stride {stride}', hint="with a stride, padding is a number")
-        return tuple((reach // 2, reach - reach // 2) for reach in reaches)
-    if padding == "full" and name in ("cross_correlate", "convolve"):
-        return tuple((reach, reach) for reach in reaches)
-    raise UsageError(f"{name}: padding={padding!r}", hint='a whole number, one for each axis, "valid" or "same"')
 
 
 def _plus_bias(name: str, z: Tensor, bias: ArrayLike | None, weight: ArrayLike) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from clearprop import primitives
-from clearprop.arguments import is_whole, number
+from clearprop.arguments import is_whole, number, one_of
 from clearprop.array import (
     add,
     any,
@@ -234,8 +234,7 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
 
 def check_mode(mode: str) -> None:
     """Raise UsageError unless it is one of the three words."""
-    if mode not in ("sum", "mean", "max"):
-        raise UsageError(f"embedding_bag: mode={mode!r} is not known", hint='mode="sum", "mean" or "max"')
+    one_of("embedding_bag", "mode", mode, "sum", "mean", "max")
 
 
 def _factors(positions: Tensor, per_sample_weights: ArrayLike | None, mode: str) -> Tensor | None:

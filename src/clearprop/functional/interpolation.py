@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
-from clearprop.arguments import is_whole
+from clearprop.arguments import is_whole, one_of
 from clearprop.array import add, concat, flip, multiply, reshape, take, where
 from clearprop.array.promotion import ArrayLike, as_float
 from clearprop.errors import ShapeError, UsageError
-from clearprop.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from clearprop.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from clearprop.functional.windows import one_per_axis
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
@@ -48,8 +48,7 @@ def pad(x: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float |
     pairs = _pairs(tensor, pad)
     if mode == "constant":
         return _surrounded(tensor, pairs, value)
-    if mode not in _EDGES:
-        raise UsageError(f"pad: mode={mode!r}", hint=f'"constant", {", ".join(map(repr, _EDGES))}')
+    one_of("pad", "mode", mode, "constant", *_EDGES)
     if value:
         raise UsageError(f"pad: value={value} with mode={mode!r}", hint='mode="constant"')
     for axis, (low, high) in pairs.items():
@@ -207,8 +206,7 @@ def _check_mode(x: Tensor, axes: int, mode: str, align_corners: bool | None) -> 
             f"interpolate: x has shape {x.shape}; it must be (N, C, L), (N, C, H, W) or (N, C, D, H, W)",
             hint="x[None] is a batch of one image",
         )
-    if mode not in ("nearest", "nearest-exact", "area", *_AXES):
-        raise UsageError(f"interpolate: mode={mode!r}", hint=f'"nearest", "nearest-exact", "area", {", ".join(_AXES)}')
+    one_of("interpolate", "mode", mode, "nearest", "nearest-exact", "area", *_AXES)
     if _AXES.get(mode, axes) != axes:
         fitting = [repr(name) for name, count in _AXES.items() if count == axes]
         raise UsageError(f"interpolate: mode={mode!r} for x of shape {x.shape}", hint=" or ".join(fitting))

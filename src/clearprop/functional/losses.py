@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from clearprop.arguments import number
+from clearprop.arguments import number, one_of
 from clearprop.array import abs, add, less, less_equal, logaddexp, mean, multiply, negative, subtract, sum, where
 from clearprop.array.promotion import ArrayLike, as_float, cast_to
-from clearprop.errors import ShapeError, UsageError
+from clearprop.errors import ShapeError
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor, as_tensor
 
@@ -26,8 +26,7 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 def check_reduction(reduction: str) -> None:
     """Raise UsageError unless it is one of the three words."""
-    if reduction not in ("mean", "sum", "none"):
-        raise UsageError(f"reduction={reduction!r} is not known", hint='reduction="mean", "sum" or "none"')
+    one_of("loss", "reduction", reduction, "mean", "sum", "none")
 
 
 def mse_loss(prediction: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Tensor:

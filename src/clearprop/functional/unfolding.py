@@ -11,12 +11,10 @@ from clearprop import primitives
 from clearprop.array import add, concat, reshape
 from clearprop.array.promotion import ArrayLike
 from clearprop.errors import ShapeError
-from clearprop.functional.windows import like_input, one_per_axis, with_batch_axis
+from clearprop.functional.windows import Setting, like_input, moves_of, one_per_axis, with_batch_axis
 from clearprop.primitives.shaping import take_range
 from clearprop.primitives.windows import Lengths, Moves, checked_lengths
 from clearprop.tensor import Tensor, as_tensor
-
-Setting = int | Sequence[int]
 
 
 def unfold(
@@ -42,7 +40,8 @@ def unfold(
     """
     given = as_tensor(x)
     images = with_batch_axis("unfold", given, 2)
-    window, moves = _moves("unfold", kernel_size, dilation, padding, stride)
+    window = one_per_axis("unfold", "kernel_size", kernel_size, 2)
+    moves = moves_of("unfold", window, stride, padding, dilation)
     places = checked_lengths("unfold", images.shape, window, moves)
     low, high = zip((0, 0), (0, 0), *moves.padding, strict=True)
     around: Tensor = primitives.pad(images, before=low, after=high, between=(0, 0, 0, 0))
@@ -86,7 +85,8 @@ def fold(
     """
     given = as_tensor(x)
     columns = with_batch_axis("fold", given, 1)
-    window, moves = _moves("fold", kernel_size, dilation, padding, stride)
+    window = one_per_axis("fold", "kernel_size", kernel_size, 2)
+    moves = moves_of("fold", window, stride, padding, dilation)
     lengths = one_per_axis("fold", "output_size", output_size, 2)
     elements = math.prod(window)
     if columns.shape[1] % elements:
@@ -122,12 +122,3 @@ def _laid(x: Tensor, tap: Sequence[int], lengths: Lengths, moves: Moves) -> Tens
     )
     between = tuple(by - 1 for by in moves.stride)
     return primitives.pad(x, before=(0, 0, *before), after=(0, 0, *after), between=(0, 0, *between))
-
-
-def _moves(
-    name: str, kernel_size: Setting, dilation: Setting, padding: Setting, stride: Setting
-) -> tuple[Lengths, Moves]:
-    """The window, and how it moves."""
-    widths = one_per_axis(name, "padding", padding, 2, least=0)
-    by, apart = one_per_axis(name, "stride", stride, 2), one_per_axis(name, "dilation", dilation, 2)
-    return one_per_axis(name, "kernel_size", kernel_size, 2), Moves(by, tuple((w, w) for w in widths), apart)

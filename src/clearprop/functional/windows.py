@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from clearprop import primitives
 from clearprop.arguments import is_whole
 from clearprop.errors import ShapeError, UsageError
-from clearprop.primitives.windows import Lengths
+from clearprop.primitives.windows import Lengths, Moves, reaches
 from clearprop.tensor import Tensor
+
+Setting: TypeAlias = int | Sequence[int]
+"""One number for all spatial axes, or one for each."""
+
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
+"""Widths on both sides of each spatial axis."""
 
 SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
 """The usual letters of the spatial axes, by their number."""
@@ -28,6 +34,46 @@ def one_per_axis(name: str, label: str, value: Any, axes: int, least: int = 1) -
         many = f", or {axes} of them" if axes > 1 else ""
         raise UsageError(f"{name}: {label}={value!r}", hint=f"a whole number from {least} on{many}")
     return tuple(int(one) for one in given)
+
+
+def both_sides(widths: Sequence[int]) -> Pairs:
+    """As much padding behind each axis as before it."""
+    return tuple((width, width) for width in widths)
+
+
+def same_padding(window: Lengths, dilation: Lengths) -> Pairs:
+    """Padding for as many places as there are elements; of an odd number one more behind."""
+    return tuple(((reach - 1) // 2, reach // 2) for reach in reaches(window, dilation))
+
+
+def moves_of(
+    name: str, window: Lengths, stride: Setting, padding: Setting | str, dilation: Setting, *words: str
+) -> Moves:
+    """How a window moves, from settings as users give them.
+
+    Args:
+        words: those that the padding may be: "valid" for none, "same" for as many places as there are elements, "full"
+            for all places where window and image overlap at all.
+
+    Raises:
+        UsageError: names the operation and the setting; also for "same" with a stride.
+    """
+    axes = len(window)
+    by, apart = one_per_axis(name, "stride", stride, axes), one_per_axis(name, "dilation", dilation, axes)
+    if not isinstance(padding, str):
+        return Moves(by, both_sides(one_per_axis(name, "padding", padding, axes, least=0)), apart)
+    if padding not in words:
+        quoted = [f'"{word}"' for word in words]
+        raise UsageError(f"{name}: padding={padding!r}", hint=" or ".join(["whole numbers", *quoted]))
+    if padding == "same" and max(by, default=1) > 1:
+        raise UsageError(f'{name}: padding="same" with stride {by}', hint="with a stride, padding is a number")
+    reach = reaches(window, apart)
+    pairs = {
+        "valid": both_sides((0,) * axes),
+        "same": same_padding(window, apart),
+        "full": both_sides([elements - 1 for elements in reach]),
+    }
+    return Moves(by, pairs[padding], apart)
 
 
 def with_batch_axis(name: str, x: Tensor, axes: int) -> Tensor:

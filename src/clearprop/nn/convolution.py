@@ -9,16 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop import functional
+from clearprop.arguments import one_of
 from clearprop.dtypes import to_numpy
 from clearprop.errors import UsageError
-from clearprop.functional.windows import one_per_axis
+from clearprop.functional.convolution import transposed_lengths
+from clearprop.functional.windows import Setting, both_sides, one_per_axis, same_padding
 from clearprop.nn import init
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
+from clearprop.primitives.windows import Moves
 from clearprop.random import Generator
 from clearprop.tensor import Parameter, Tensor, as_tensor
-
-Setting = int | Sequence[int]
 
 _MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
@@ -47,8 +48,7 @@ class _Windowed(Module):
                 f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}",
                 hint="groups=1, or as many groups as in_channels",
             )
-        if padding_mode not in _MODES:
-            raise UsageError(f"{name}: padding_mode={padding_mode!r}", hint=", ".join(map(repr, _MODES)))
+        one_of(name, "padding_mode", padding_mode, *_MODES)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = one_per_axis(name, "kernel_size", kernel_size, self.axes)
@@ -126,14 +126,11 @@ class _Convolution(_Windowed):
 
     def _widths(self) -> list[int]:
         """What the padding adds at both ends of each axis, from the last to the first."""
-        widths = []
-        for axis in reversed(range(self.axes)):
-            if not isinstance(self.padding, str):
-                widths += [self.padding[axis], self.padding[axis]]
-                continue
-            reach = self.dilation[axis] * (self.kernel_size[axis] - 1) if self.padding == "same" else 0
-            widths += [reach // 2, reach - reach // 2]
-        return widths
+        if self.padding == "same":
+            pairs = same_padding(self.kernel_size, self.dilation)
+        else:
+            pairs = both_sides((0,) * self.axes if self.padding == "valid" else self.padding)
+        return [width for pair in reversed(pairs) for width in pair]
 
 
 class Conv1d(_Convolution):
@@ -237,19 +234,15 @@ class _Transposed(_Windowed):
     def _output_padding(self, x: Any, output_size: Sequence[int]) -> tuple[int, ...]:
         """What must be added to get the output size."""
         wanted, given = list(output_size)[-self.axes :], as_tensor(x).shape[-self.axes :]
-        smallest = [
-            (length - 1) * stride - 2 * width + dilation * (size - 1) + 1
-            for length, stride, width, dilation, size in zip(
-                given, self.stride, self.padding, self.dilation, self.kernel_size, strict=True
-            )
-        ]
+        moves = Moves(self.stride, both_sides(self.padding), self.dilation)
+        smallest = transposed_lengths(given, self.kernel_size, moves, (0,) * self.axes)
         largest = [least + stride - 1 for least, stride in zip(smallest, self.stride, strict=True)]
         if len(wanted) != self.axes or not all(
             a <= size <= b for a, size, b in zip(smallest, wanted, largest, strict=True)
         ):
             raise UsageError(
                 f"{type(self).__name__}: output_size={tuple(output_size)} for x of shape {as_tensor(x).shape}",
-                hint=f"lengths from {tuple(smallest)} to {tuple(largest)}",
+                hint=f"lengths from {smallest} to {tuple(largest)}",
             )
         return tuple(size - least for size, least in zip(wanted, smallest, strict=True))
 

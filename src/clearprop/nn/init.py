@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from clearprop import random
-from clearprop.arguments import is_whole, number
+from clearprop.arguments import is_whole, number, one_of
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitives.special import normal_quantile_array
 from clearprop.random import Generator
@@ -300,7 +300,6 @@ def fans(cell: Cell) -> tuple[int, int]:
 
 
 def _kaiming_std(cell: Cell, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise UsageError(f"mode={mode!r} is not known", hint='mode="fan_in" or "fan_out"')
+    one_of("kaiming", "mode", mode, "fan_in", "fan_out")
     fan: Any = fans(cell)[0 if mode == "fan_in" else 1]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clearprop.errors import DataError, UsageError
-from clearprop.tensor import Cell, Tensor
+from clearprop.arguments import one_of
+from clearprop.errors import DataError
+from clearprop.tensor import Cell, Tensor, as_array
 
 _MOST_SHOWN = 8
 
@@ -84,9 +85,7 @@ def load(owner: str, slots: Sequence[Slot], values: Mapping[str, Any], strict: b
 
 
 def _is_torch(layout: str) -> bool:
-    if layout not in ("clearprop", "torch"):
-        raise UsageError(f"layout={layout!r} is not known", hint='layout="clearprop" or "torch"')
-    return layout == "torch"
+    return one_of("a state", "layout", layout, "clearprop", "torch") == "torch"
 
 
 def _turned(slot: Slot, array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
@@ -96,7 +95,7 @@ def _turned(slot: Slot, array: np.ndarray[Any, Any], layout: str) -> np.ndarray[
 
 def _array(value: Any) -> np.ndarray[Any, Any]:
     try:
-        return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        return as_array(value)
     except (TypeError, RuntimeError) as error:  # PyTorch's bfloat16, or a tensor with a gradient
         raise DataError(f"a value cannot become an array: {error}", hint="value.detach().float()") from error
 

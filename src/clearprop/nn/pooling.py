@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from clearprop import functional
+from clearprop.functional.windows import Setting
 from clearprop.nn.module import Module
 from clearprop.tensor import Tensor
-
-Setting = int | Sequence[int]
 
 
 class _MaxPool(Module):

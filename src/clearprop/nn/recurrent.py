@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.arguments import is_whole, number
+from clearprop.arguments import is_whole, number, one_of
 from clearprop.array import add, arange, concat, expand_dims, less, permute_dims, squeeze, stack, subtract, where
 from clearprop.array.promotion import cast_to, expand
 from clearprop.autodiff import scan
@@ -27,7 +27,6 @@ from clearprop.nn.recurrent_cells import (
     begin_gru,
     begin_lstm,
     begin_rnn,
-    check_nonlinearity,
     check_recurrent_sizes,
     checked_state,
     draw_recurrent,
@@ -238,7 +237,7 @@ class RNN(_Recurrent):
         dtype: Any = None,
         generator: Generator | None = None,
     ) -> None:
-        check_nonlinearity("RNN", nonlinearity)
+        one_of("RNN", "nonlinearity", nonlinearity, "tanh", "relu")
         self.nonlinearity = nonlinearity
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, generator

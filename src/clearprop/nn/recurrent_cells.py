@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import one_of
 from clearprop.array import add, expand_dims, squeeze
 from clearprop.array.promotion import expand
 from clearprop.dtypes import to_numpy
@@ -165,7 +166,7 @@ class RNNCell(_RecurrentCell):
         dtype: Any = None,
         generator: Generator | None = None,
     ) -> None:
-        check_nonlinearity("RNNCell", nonlinearity)
+        one_of("RNNCell", "nonlinearity", nonlinearity, "tanh", "relu")
         self.nonlinearity = nonlinearity
         super().__init__(input_size, hidden_size, bias, dtype, generator)
 
@@ -247,12 +248,6 @@ def check_recurrent_sizes(name: str, **sizes: Any) -> None:
     for label, size in sizes.items():
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
             raise UsageError(f"{name}: {label}={size!r}", hint="a whole number from 1 on, such as 64")
-
-
-def check_nonlinearity(name: str, nonlinearity: Any) -> None:
-    """Raise UsageError unless it is one of the two words."""
-    if nonlinearity not in ("tanh", "relu"):
-        raise UsageError(f"{name}: nonlinearity={nonlinearity!r} is not known", hint='nonlinearity="tanh" or "relu"')
 
 
 def checked_state(name: str, hx: Any, shapes: Sequence[tuple[int, ...]], x: Tensor, weight: Cell) -> State:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clearprop import functional
+from clearprop.arguments import one_of
 from clearprop.array import add
-from clearprop.errors import UsageError
 from clearprop.nn.attention import MultiheadAttention
 from clearprop.nn.dropout import Dropout
 from clearprop.nn.linear import Linear, check_sizes
@@ -204,6 +204,5 @@ class TransformerDecoderLayer(_Layer):
 def _activation(name: str, activation: Any) -> Callable[[Tensor], Tensor]:
     if callable(activation):
         return activation
-    if activation not in ("relu", "gelu"):
-        raise UsageError(f"{name}: activation={activation!r} is not known", hint='"relu", "gelu", or a function')
-    return functional.relu if activation == "relu" else functional.gelu
+    known = {"relu": functional.relu, "gelu": functional.gelu}
+    return known[one_of(name, "activation", activation, *known)]

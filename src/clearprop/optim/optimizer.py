@@ -18,7 +18,7 @@ from clearprop.errors import DataError, DTypeError, ShapeError, UsageError
 from clearprop.optim.group import ParamGroup
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, multiply, negative
-from clearprop.tensor import Cell, Parameter, Tensor
+from clearprop.tensor import Cell, Parameter, Tensor, as_array
 
 _OF_SCHEDULES = frozenset({"initial_lr"})
 """Settings that are there if there is, or was, a schedule."""
@@ -199,7 +199,7 @@ class Optimizer:
                 hint="build the optimizer as it was when its state was saved",
             )
         checked = [self._checked(group, other) for group, other in zip(self.param_groups, groups, strict=True)]
-        values = {name: _array(value) for name, value in saved["state"].items()}
+        values = {name: as_array(value) for name, value in saved["state"].items()}
         self._check_state(checked, values)
         for group, new in zip(self.param_groups, checked, strict=True):
             group.take_over(new)
@@ -358,7 +358,3 @@ def _check_gradient(name: str, param: Parameter, g: Any) -> None:
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-
-
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)

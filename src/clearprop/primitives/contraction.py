@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Primitive, Spec, Value, register
-from clearprop.primitives.families import NUMBERS, check_kind, spread
+from clearprop.primitives.families import NUMBERS, check_dtypes, check_kind, spread
 from clearprop.primitives.shaping import transpose
 
 
@@ -26,8 +26,7 @@ class Matmul(Primitive):
         check_kind(self.name, NUMBERS, x=x, y=y)
         if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-2]:
             raise matmul_error(x.shape, y.shape)
-        if x.dtype != y.dtype:
-            raise DTypeError(f"matmul: x is {x.dtype}, y is {y.dtype}", hint=f"y.astype(cp.{x.dtype})")
+        check_dtypes(self.name, x=x, y=y)
         return Spec((*x.shape[:-1], y.shape[-1]), x.dtype)
 
     def compute(self, x: Value, y: Value) -> Value:

@@ -43,7 +43,8 @@ class Parts(dict[int, Value]):
 class Item(Primitive):
     """z = one output of a node that has several (attribute ``index``).
 
-    Only `clearprop.autodiff.custom` makes such nodes. Their upstream gradient, and their tangent, are `Parts`.
+    Such nodes are those of rules of the user's own, and of loops (`clearprop.autodiff`). Their upstream gradient, and
+    their tangent, are `Parts`.
     """
 
     formula = Formula(r"z = x_{\mathit{index}}", (r"\bar x_{\mathit{index}} = \bar z",))

@@ -23,10 +23,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Primitive, Spec, Value, register, spec_of
 from clearprop.primitives.correlation import correlate, data_gradient, weight_gradient
-from clearprop.primitives.families import NUMBERS, check_kind
+from clearprop.primitives.families import NUMBERS, check_dtypes, check_kind
 from clearprop.primitives.shaping import permute, reshape
 from clearprop.primitives.windows import Lengths, Moves, checked_lengths
 
@@ -35,14 +35,9 @@ class _Convolution(Primitive):
     """What the three have in common: two inputs of one dtype, and the attribute ``moves``."""
 
     def _check_dtypes(self, *inputs: Spec) -> None:
-        first, second = self.inputs
-        one, other = inputs
-        check_kind(self.name, NUMBERS, **{first: one, second: other})
-        if one.dtype != other.dtype:
-            raise DTypeError(
-                f"{self.name}: {first} is {one.dtype}, {second} is {other.dtype}",
-                hint=f"{second}.astype(cp.{one.dtype})",
-            )
+        named = dict(zip(self.inputs, inputs, strict=True))
+        check_kind(self.name, NUMBERS, **named)
+        check_dtypes(self.name, **named)
 
     def _places(self, x: Lengths, w: Lengths, moves: Moves) -> Lengths:
         """The shape of y that belongs to these shapes of x and w; ShapeError if the two do not fit."""

@@ -69,10 +69,24 @@ def check_equal(name: str, **inputs: Spec) -> None:
                 f"{name}: {first} has shape {one.shape}, {label} has shape {spec.shape}; they must be equal",
                 hint="reshape one of them, e.g. x.reshape(-1, 1): from the last axis on, lengths are equal or one is 1",
             )
+    check_dtypes(name, **inputs)
+
+
+def check_dtypes(name: str, **inputs: Spec) -> None:
+    """Raise DTypeError unless all inputs have one dtype."""
+    (first, one), *others = inputs.items()
+    for label, spec in others:
         if spec.dtype != one.dtype:
             raise DTypeError(
                 f"{name}: {first} is {one.dtype}, {label} is {spec.dtype}", hint=f"{label}.astype(cp.{one.dtype})"
             )
+
+
+def check_axes(name: str, shape: Sequence[int], *axes: int) -> None:
+    """Raise ShapeError unless an array of that shape has these axes, counted from the front."""
+    for axis in axes:
+        if axis not in range(len(shape)):
+            raise ShapeError(f"{name}: x has shape {tuple(shape)}, there is no axis {axis}")
 
 
 def spread(values: Sequence[Value], mapped: Sequence[bool], size: int) -> list[Value]:
@@ -116,6 +130,22 @@ class OneInput(Primitive):
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         return self(values[0], **self.shifted(size, **attributes))
+
+
+class AlongAxis(OneInput):
+    """An operation along one ``axis`` of an array, of that array's shape."""
+
+    accepts: ClassVar[str] = ANYTHING
+    gives: ClassVar[str | None] = None
+
+    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
+        (x,) = inputs
+        check_kind(self.name, self.accepts, x=x)
+        check_axes(self.name, x.shape, attributes["axis"])
+        return Spec(x.shape, np.dtype(self.gives) if self.gives else x.dtype)
+
+    def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
+        return {**attributes, "axis": attributes["axis"] + 1}
 
 
 def next_axes(axes: Sequence[int]) -> tuple[int, ...]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, RangeError, ShapeError
+from clearprop.errors import RangeError, ShapeError
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Primitive, Spec, Value, numpy_dtype, register
 from clearprop.primitives.arithmetic import add, where
-from clearprop.primitives.families import INTEGERS, OneInput, check_kind, spread
+from clearprop.primitives.families import INTEGERS, OneInput, check_axes, check_dtypes, check_kind, spread
 from clearprop.primitives.logic import equal
 from clearprop.primitives.shaping import inverse_permutation, reshape
 
@@ -176,8 +176,7 @@ class ScatterSet(Primitive):
         x, y, index = inputs
         if check_indices(self.name, [index]) != y.shape or len(x.shape) != 1 or len(y.shape) != 1:
             raise ShapeError(f"scatter_set: x has shape {x.shape}, y {y.shape}, index {index.shape}")
-        if x.dtype != y.dtype:
-            raise DTypeError(f"scatter_set: x is {x.dtype}, y is {y.dtype}", hint=f"y.astype(cp.{x.dtype})")
+        check_dtypes(self.name, x=x, y=y)
         return x
 
     def compute(self, x: Value, y: Value, index: Value) -> Value:
@@ -217,8 +216,7 @@ def last_writers(index: Value, size: int) -> Value:
 def check_along(name: str, shape: tuple[int, ...], index: Spec, axis: int) -> None:
     """Raise unless an index array fits an array along an axis."""
     check_kind(name, INTEGERS, index=index)
-    if axis not in range(len(shape)):
-        raise ShapeError(f"{name}: x has shape {shape}, there is no axis {axis}")
+    check_axes(name, shape, axis)
     others = [(a, b) for i, (a, b) in enumerate(zip(shape, index.shape, strict=False)) if i != axis]
     if len(shape) != len(index.shape) or any(a != b for a, b in others):
         raise ShapeError(f"{name}: x has shape {shape}, index has shape {index.shape}; only axis {axis} may differ")

@@ -11,32 +11,15 @@ as equal keeps its order, in both directions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, ShapeError
+from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Primitive, Spec, Value, register
-from clearprop.primitives.families import ANYTHING, OneInput, check_kind, spread
+from clearprop.primitives.families import AlongAxis, OneInput, check_axes, check_dtypes, spread
 from clearprop.primitives.indexing import add_along_axis, take_along_axis
 from clearprop.primitives.shaping import reshape
-
-
-class AlongAxis(OneInput):
-    """An operation along one ``axis`` of an array, of that array's shape."""
-
-    accepts: ClassVar[str] = ANYTHING
-    gives: ClassVar[str | None] = None
-
-    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        (x,), axis = inputs, attributes["axis"]
-        check_kind(self.name, self.accepts, x=x)
-        if axis not in range(len(x.shape)):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}, there is no axis {axis}")
-        return Spec(x.shape, np.dtype(self.gives) if self.gives else x.dtype)
-
-    def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
-        return {**attributes, "axis": attributes["axis"] + 1}
 
 
 def comparisons(x: Spec, axis: int) -> int:
@@ -145,8 +128,7 @@ class Argtopk(OneInput):
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         (x,), axis, k = inputs, attributes["axis"], attributes["k"]
-        if axis not in range(len(x.shape)):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}, there is no axis {axis}")
+        check_axes(self.name, x.shape, axis)
         if not 0 <= k <= x.shape[axis]:
             raise ShapeError(
                 f"{self.name}: the {k} best of {x.shape[axis]}: x has shape {x.shape}, axis {axis}",
@@ -204,8 +186,7 @@ class Searchsorted(Primitive):
             raise ShapeError(
                 f"{self.name}: x has shape {x.shape}, y has shape {y.shape}; only the last axis may differ"
             )
-        if x.dtype != y.dtype:
-            raise DTypeError(f"{self.name}: x is {x.dtype}, y is {y.dtype}", hint=f"y.astype(cp.{x.dtype})")
+        check_dtypes(self.name, x=x, y=y)
         return Spec(y.shape, np.dtype(np.int64))
 
     def compute(self, x: Value, y: Value, *, right: bool) -> Value:

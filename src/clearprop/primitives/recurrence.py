@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Primitive, Spec, Value, filled, numpy_dtype, register
 from clearprop.primitives.arithmetic import multiply
-from clearprop.primitives.families import FLOATS, NUMBERS, check_equal, check_kind, spread
-from clearprop.primitives.ordering import AlongAxis
+from clearprop.primitives.families import FLOATS, NUMBERS, AlongAxis, check_axes, check_equal, check_kind, spread
 from clearprop.primitives.shaping import concat, pad, take_range
 
 
@@ -78,8 +76,7 @@ class LinearRecurrence(Primitive):
         x, a = inputs
         check_kind(self.name, FLOATS, x=x, a=a)
         check_equal(self.name, x=x, a=a)
-        if attributes["axis"] not in range(len(x.shape)):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}, there is no axis {attributes['axis']}")
+        check_axes(self.name, x.shape, attributes["axis"])
         return x
 
     def compute(self, x: Value, a: Value, *, axis: int, reverse: bool) -> Value:

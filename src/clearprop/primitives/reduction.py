@@ -17,7 +17,16 @@ from clearprop.errors import ShapeError
 from clearprop.primitive import Formula, Spec, Value, filled, numpy_dtype, register
 from clearprop.primitives.arithmetic import divide, maximum, multiply, subtract, where
 from clearprop.primitives.exponential import exp
-from clearprop.primitives.families import BOOLEANS, FLOATS, NUMBERS, OneInput, check_kind, next_axes
+from clearprop.primitives.families import (
+    BOOLEANS,
+    FLOATS,
+    NUMBERS,
+    AlongAxis,
+    OneInput,
+    check_axes,
+    check_kind,
+    next_axes,
+)
 from clearprop.primitives.logic import cast, equal
 from clearprop.primitives.shaping import concat, inverse_permutation, permute, reshape, take_range
 
@@ -61,8 +70,7 @@ class Reduction(OneInput):
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         (x,), axes = inputs, attributes["axes"]
         check_kind(self.name, self.accepts, x=x)
-        if any(axis not in range(len(x.shape)) for axis in axes):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}, there is no axis {max(axes)}")
+        check_axes(self.name, x.shape, *axes)
         if self.needs_elements and any(x.shape[axis] == 0 for axis in axes):
             raise ShapeError(
                 f"{self.name}: x has shape {x.shape}; there is nothing to choose from along axes {axes}",
@@ -205,18 +213,12 @@ class Logsumexp(Reduction):
         return 4 * inputs[0].size
 
 
-class CumulativeSum(OneInput):
+class CumulativeSum(AlongAxis):
     """z = running sums along ``axis``, from its end if ``reverse``. Each element is used by all that come after it."""
 
     formula = Formula(r"z_i = \sum_{j \le i} x_j", (r"\bar x_j = \sum_{i \ge j} \bar z_i",))
     linear = True
-
-    def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
-        (x,) = inputs
-        check_kind(self.name, NUMBERS, x=x)
-        if attributes["axis"] not in range(len(x.shape)):
-            raise ShapeError(f"cumulative_sum: x has shape {x.shape}, there is no axis {attributes['axis']}")
-        return x
+    accepts = NUMBERS
 
     def compute(self, x: Value, *, axis: int, reverse: bool) -> Value:
         if reverse:
@@ -225,9 +227,6 @@ class CumulativeSum(OneInput):
 
     def vjp_x(self, g: Value, axis: int, reverse: bool) -> Value:
         return cumulative_sum(g, axis=axis, reverse=not reverse)
-
-    def shifted(self, size: int, **attributes: Any) -> dict[str, Any]:
-        return {"axis": attributes["axis"] + 1, "reverse": attributes["reverse"]}
 
     def flops(self, output: Spec, *inputs: Spec, **attributes: Any) -> int:
         return output.size

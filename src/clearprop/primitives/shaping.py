@@ -18,7 +18,7 @@ import numpy as np
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Primitive, Spec, Value, filled, register
-from clearprop.primitives.families import OneInput, next_axes, spread
+from clearprop.primitives.families import OneInput, check_axes, next_axes, spread
 
 
 class Reshape(OneInput):
@@ -170,8 +170,7 @@ class Flip(OneInput):
 
     def shape(self, *inputs: Spec, **attributes: Any) -> Spec:
         (x,), axes = inputs, attributes["axes"]
-        if any(axis not in range(len(x.shape)) for axis in axes):
-            raise ShapeError(f"flip: x has shape {x.shape}, there is no axis {max(axes)}")
+        check_axes(self.name, x.shape, *axes)
         return x
 
     def compute(self, x: Value, *, axes: tuple[int, ...]) -> Value:

@@ -43,12 +43,17 @@ def plain_moves(axes: int) -> Moves:
     return Moves((1,) * axes, ((0, 0),) * axes, (1,) * axes)
 
 
+def reaches(window: Lengths, dilation: Lengths) -> Lengths:
+    """How many elements the window reaches over along each axis: its own, and those that a dilation leaves out."""
+    return tuple(step * (size - 1) + 1 for size, step in zip(window, dilation, strict=True))
+
+
 def output_lengths(lengths: Sequence[int], window: Lengths, moves: Moves) -> Lengths:
     """At how many places the window can stand, for each axis; not positive where it does not fit."""
     return tuple(
-        (length + low + high - step * (size - 1) - 1) // by + 1
-        for length, size, by, (low, high), step in zip(
-            lengths, window, moves.stride, moves.padding, moves.dilation, strict=True
+        (length + low + high - reach) // by + 1
+        for length, reach, by, (low, high) in zip(
+            lengths, reaches(window, moves.dilation), moves.stride, moves.padding, strict=True
         )
     )
 
@@ -89,8 +94,8 @@ def _check_settings(name: str, window: Lengths, moves: Moves) -> None:
 
 def _too_large(name: str, shape: Lengths, window: Lengths, moves: Moves) -> str:
     """The message for a window that is larger than the image."""
-    spread = tuple(step * (size - 1) + 1 for size, step in zip(window, moves.dilation, strict=True))
-    dilated = f", {spread} with its dilation," if spread != window else ""
+    reach = reaches(window, moves.dilation)
+    dilated = f", {reach} with its dilation," if reach != window else ""
     padded = tuple(length + sum(pair) for length, pair in zip(shape[2:], moves.padding, strict=True))
     around = f", {padded} with its padding" if padded != shape[2:] else ""
     return f"{name}: the window {window}{dilated} is larger than the image {shape[2:]}{around} (x has shape {shape})"

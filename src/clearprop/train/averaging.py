@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from clearprop.arguments import one_of
 from clearprop.errors import UsageError
 from clearprop.optim.swa_utils import AveragedModel
 from clearprop.train.callbacks import Callback
@@ -44,8 +45,7 @@ class AverageWeights(Callback):
             raise UsageError(
                 f"AverageWeights: {averaged!r} averages nothing", hint="optim.swa_utils.AveragedModel(model)"
             )
-        if each not in ("step", "epoch"):
-            raise UsageError(f"AverageWeights: each={each!r}", hint='"step" or "epoch"')
+        one_of("AverageWeights", "each", each, "step", "epoch")
         self.averaged = averaged
         self.each = each
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from clearprop.arguments import as_path, is_whole, number
 from clearprop.errors import FileError, UsageError
 from clearprop.files.tensors import load_with_metadata, save
 from clearprop.train.pack import pack, unpack
@@ -40,13 +41,14 @@ class Checkpoint:
         every_steps: int | None = None,
         every_seconds: float | None = None,
     ) -> None:
-        self.path = path
+        self.path = as_path(path)
         self.every_epochs = every_epochs
         self.every_steps = every_steps
         self.every_seconds = every_seconds
         for name, value in self._intervals().items():
-            if value <= 0:
-                raise UsageError(f"Checkpoint: {name} is {value}", hint="a positive number, or None")
+            counted = name != "every_seconds"
+            if not (is_whole(value) if counted else number("Checkpoint", name, value, infinite=True)) or value <= 0:
+                raise UsageError(f"Checkpoint: {name} is {value!r}", hint="a positive number, or None")
         self._saved_at = time.monotonic()
 
     def due_after_step(self, step: int) -> bool:
@@ -71,7 +73,7 @@ class Checkpoint:
 
     def __repr__(self) -> str:
         intervals = "".join(f", {name}={value}" for name, value in self._intervals().items())
-        return f"Checkpoint({os.fspath(self.path)!r}{intervals})"
+        return f"Checkpoint({str(self.path)!r}{intervals})"
 
 
 def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:

@@ -23,10 +23,11 @@ def check_values(data: Any, name: str) -> None:
             check_finite(array, f"{name}, array {index},")  # finds and names the first one
 
 
-def check_classes(data: Any, output: Any, target: Any, ignored: int | None) -> None:
+def check_classes(data: Any, name: str, output: Any, target: Any, ignored: int | None) -> None:
     """Raise DataError if a label is not a class of the network, given one batch of its outputs and targets.
 
     Args:
+        name: what to call the labels in errors.
         ignored: a label that the loss passes over.
     """
     labels = np.asarray(target)
@@ -36,38 +37,39 @@ def check_classes(data: Any, output: Any, target: Any, ignored: int | None) -> N
         return  # the classes are another axis, and the loss knows which
     for array in list(_arrays(data))[-1:] or [labels]:
         if array.dtype.kind in "iu":
-            check_labels(array if ignored is None else array[array != ignored], output.shape[1])
+            kept = array if ignored is None else array[array != ignored]
+            check_labels(kept, output.shape[1], name)
 
 
-def check_loader(data: Any, name: str) -> None:
+def check_loader(data: Any, name: str, owner: str = "fit") -> None:
     """Raise an error if something is not a source of batches that can be gone through again and again."""
     if isinstance(data, ArrayDataset):
-        raise UsageError(f"fit: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
+        raise UsageError(f"{owner}: {name} is a dataset", hint="DataLoader(dataset, batch_size=64, shuffle=True)")
     if not isinstance(data, Iterable):
         raise UsageError(
-            f"fit: {name} is a {type(data).__name__}, which gives no batches",
+            f"{owner}: {name} is a {type(data).__name__}, which gives no batches",
             hint="DataLoader(dataset, batch_size=64), or a list of batches",
         )
     if isinstance(data, Iterator):
         raise UsageError(
-            f"fit: {name} is a {type(data).__name__}, which can be gone through only once",
+            f"{owner}: {name} is a {type(data).__name__}, which can be gone through only once",
             hint="DataLoader(dataset, batch_size=64), or a list of batches",
         )
     if isinstance(data, Sized) and len(data) == 0:
-        raise no_batches(name)
+        raise no_batches(name, owner)
 
 
-def no_batches(name: str) -> DataError:
+def no_batches(name: str, owner: str = "fit") -> DataError:
     """The error of data of which there are none."""
-    return DataError(f"fit: {name} has no batches", hint="check how it was selected or read")
+    return DataError(f"{owner}: {name} has no batches", hint="check how it was selected or read")
 
 
-def split_batch(batch: Any) -> tuple[tuple[Any, ...], Any]:
+def split_batch(batch: Any, owner: str = "fit") -> tuple[tuple[Any, ...], Any]:
     """The inputs and the target of a batch."""
     if not isinstance(batch, tuple | list) or len(batch) < 2:
         kind = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
         raise DataError(
-            f"fit: a batch must be a tuple of inputs and a target; this one is a {kind}",
+            f"{owner}: a batch must be a tuple of inputs and a target; this one is a {kind}",
             hint="ArrayDataset(inputs, targets); to learn the inputs themselves, ArrayDataset(inputs, inputs)",
         )
     return tuple(batch[:-1]), batch[-1]

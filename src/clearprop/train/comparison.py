@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import as_path
 from clearprop.errors import UsageError
 from clearprop.train.figures import BOOKKEEPING, VALIDATION, better, duration, figure, label
 from clearprop.train.history import FILE_NAME, History
@@ -152,7 +153,7 @@ def letters(place: int) -> str:
 def _check_different(runs: Iterable[str | os.PathLike[str] | History]) -> None:
     seen: set[object] = set()
     for one in runs:
-        place: object = id(one) if isinstance(one, History) else _file(Path(one)).resolve()
+        place: object = id(one) if isinstance(one, History) else _file(as_path(one)).resolve()
         if place in seen:
             name = one.name if isinstance(one, History) else one
             raise UsageError(f"{name} was given twice", hint="each run once")
@@ -171,7 +172,7 @@ def _names(runs: Sequence[str | os.PathLike[str] | History]) -> list[str]:
             short.append(one.name)
             long.append(one.name)
         else:
-            file = _file(Path(one)).absolute()
+            file = _file(as_path(one)).absolute()
             name = file.parent.name if file.name == FILE_NAME else file.stem
             short.append(name)
             long.append(str(one))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from clearprop.arguments import is_whole, number
 from clearprop.errors import UsageError
 from clearprop.tensor import Tensor
 from clearprop.train.callbacks import Callback
@@ -39,8 +40,11 @@ class EarlyStopping(Callback):
         mode: Literal["min", "max"] | None = None,
         restore_best: bool = True,
     ) -> None:
-        if patience is not None and patience < 1:
-            raise UsageError(f"EarlyStopping: patience is {patience}", hint="at least 1, or None to train all epochs")
+        if not isinstance(monitor, str):
+            raise UsageError(f"EarlyStopping: monitor is {monitor!r}", hint='the name of a figure, such as "val_loss"')
+        number("EarlyStopping", "min_delta", min_delta, 0.0)
+        if patience is not None and (not is_whole(patience) or patience < 1):
+            raise UsageError(f"EarlyStopping: patience is {patience!r}", hint="at least 1, or None to train all epochs")
         if mode not in (None, "min", "max"):
             raise UsageError(f"EarlyStopping: mode is {mode!r}", hint='"min" or "max"')
         self.monitor = monitor

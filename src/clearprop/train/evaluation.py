@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DataError
+from clearprop.arguments import function
+from clearprop.errors import DataError, UsageError
 from clearprop.nn import Module
 from clearprop.train.checks import check_loader, no_batches, split_batch
 from clearprop.train.metrics import AnyMetric, ConfusionMatrix, Mean, make_metrics
@@ -58,8 +59,14 @@ def evaluate(
     >>> [one.mistaken for one in result.worst]
     [True, True, True]
     """
-    check_loader(data, "the data")
+    if not isinstance(model, Module):
+        raise UsageError(f"evaluate: the model is a {type(model).__name__}", hint="an nn.Module")
+    check_loader(data, "the data", "evaluate")
     check_worst(worst, loss)
+    if show is not None:
+        function("evaluate", "show", show, "a function of an input, which gives an image or a text")
+    if not isinstance(class_names, Sequence):
+        raise UsageError(f"evaluate: class_names={class_names!r}", hint='a name for each class: ["cat", "dog"]')
     mean_loss, counted = Mean("loss"), make_metrics(metrics)
     confusion = ConfusionMatrix(len(class_names)) if class_names else None
     kept = Worst(worst, loss, class_names, show) if loss is not None and worst else None
@@ -67,7 +74,7 @@ def evaluate(
     with Progress(1, show=progress) as shown, evaluating(model):
         shown.start_validation(len(data) if isinstance(data, Sized) else None, label=split)
         for batch in data:
-            inputs, target = split_batch(batch)
+            inputs, target = split_batch(batch, "evaluate")
             output = model(*inputs)
             if loss is not None:
                 mean_loss.add(float(loss(output, target).item()), len(target))
@@ -80,7 +87,7 @@ def evaluate(
             examples += len(target)
             shown.advance(len(target))
     if not examples:
-        raise no_batches("the data")
+        raise no_batches("the data", "evaluate")
     figures = {metric.name: metric.compute() for metric in ([mean_loss] if loss is not None else []) + list(counted)}
     counts = None if confusion is None else confusion.counts
     return Evaluation(figures, examples, counts, class_names, split, [] if kept is None else kept.examples())

@@ -24,6 +24,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
+from clearprop.arguments import as_path
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
 from clearprop.train import environment
@@ -197,8 +198,9 @@ class History:
         Raises:
             FileError: it is not there, is not the record of a run, or is damaged.
         """
-        file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
-        if file != Path(path) and not file.exists():
+        place = as_path(path)
+        file = place / FILE_NAME if place.is_dir() else place
+        if file != place and not file.exists():
             raise FileError(f"{path} is not the folder of a run: it has no {FILE_NAME}", hint="a folder in runs/")
         try:
             records, torn = parse_lines(read_bytes(file).decode())

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from clearprop.arguments import as_path
 from clearprop.errors import DataError
 from clearprop.files.atomic import atomic_write, write_error
 
@@ -31,7 +32,7 @@ class LineFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self._size = -1  # after this process's last write
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:

@@ -266,9 +266,10 @@ class _Loop:
         random = {one: one.state_dict() for one in generators(run.model).values()}
         with evaluating(run.model):
             output = run.model(*inputs)
-        checks.check_classes(run.data, output, target, getattr(run.loss, "ignore_index", None))
+        ignored = getattr(run.loss, "ignore_index", None)
+        checks.check_classes(run.data, "labels", output, target, ignored)
         if run.validation is not None:
-            checks.check_classes(run.validation, output, target, getattr(run.loss, "ignore_index", None))
+            checks.check_classes(run.validation, "labels of the validation data", output, target, ignored)
         if not run.history.layers:
             rows = summarize(run.model, inputs, batch=len(target)).rows
             run.history.layers = [Layer(row.path, row.kind, row.output, row.parameters) for row in rows]

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import one_of
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
@@ -85,7 +86,7 @@ class Run:
         self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
         self.scheduler, self.schedule, self.monitor = scheduler, schedule, monitor
         self.clip_grad_norm = clip_grad_norm
-        self.callbacks = list(callbacks)
+        self.callbacks = _listed(callbacks)
         self.history = history if isinstance(history, History) else History(type(model).__name__, path=history)
         self.position = Position()
         self.loss_of_step = float("nan")
@@ -263,6 +264,13 @@ def diverged(what: str, run: Run) -> DivergenceError:
     )
 
 
+def _listed(callbacks: Any) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        name = getattr(callbacks, "__name__", type(callbacks).__name__)
+        raise UsageError(f"fit: callbacks is {name}, not a list", hint="callbacks=[train.EarlyStopping()]")
+    return list(callbacks)
+
+
 def check_arguments(run: Any) -> None:
     """Raise UsageError for arguments that make no run."""
     if not isinstance(run.model, Module):
@@ -281,8 +289,7 @@ def check_arguments(run: Any) -> None:
         raise UsageError(
             f"fit: the scheduler is {run.scheduler!r}", hint="optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)"
         )
-    if run.schedule not in ("epoch", "step"):
-        raise UsageError(f"fit: schedule is {run.schedule!r}", hint='"epoch" or "step"')
+    one_of("fit", "schedule", run.schedule, "epoch", "step")
     if run.scheduler is not None and run.scheduler.optimizer is not run.optimizer:
         raise UsageError("fit: the scheduler is that of another optimizer", hint="make it with this optimizer")
     if isinstance(run.scheduler, ReduceLROnPlateau):

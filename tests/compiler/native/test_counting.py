@@ -9,13 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import dtypes, layouts, numbers, shapes
-from tests.compiler.native.test_native import same
+from tests.compiler.native.protected import check
 
 import clearprop as cp
-
-
-def check(f: Any, *arrays: Any) -> None:
-    assert same(f, *arrays, rtol=0).by_numpy() == []
 
 
 @given(shape=shapes, dtype=dtypes.filter(lambda dtype: dtype != "bool"), ties=st.booleans(), data=st.data())

@@ -138,7 +138,7 @@ def products(draw: st.DrawFn) -> Product:
     )
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(product=products(), vectors=st.sampled_from(list(MACHINES)), threads=st.integers(2, 9))
 def test_any_order(product: Product, vectors: str, threads: int) -> None:
     check(product, MACHINES[vectors], threads=(1, threads), level=0)  # LLVM does not rewrite what is written here

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import dtypes, layouts, lengths, numbers, shapes
+from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import native, same
 
 import clearprop as cp
@@ -24,11 +25,6 @@ def positions(data: Any, shape: tuple[int, ...], length: int) -> Any:
     low = -length if data.draw(st.booleans()) and not dtype.startswith("u") else 0
     random = np.random.default_rng(data.draw(st.integers(0, 9)))
     return layout, random.integers(low, length, layout.stored).astype(dtype)
-
-
-def check(f: Callable[..., Any], *arrays: Any, rtol: float = 0.0) -> None:
-    compiled = same(f, *arrays, rtol=rtol)
-    assert compiled.by_numpy() == []
 
 
 @given(shape=shapes, dtype=dtypes, data=st.data())

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import dtypes, layouts, lengths, numbers, shapes
-from tests.compiler.native.test_native import same
+from tests.compiler.native.protected import check
 
 import clearprop as cp
-
-
-def check(f: Any, *arrays: Any) -> None:
-    """Natively the same, to the bit, and nothing by NumPy."""
-    compiled = same(f, *arrays, rtol=0)
-    assert compiled.by_numpy() == []
 
 
 @given(shape=shapes, dtype=dtypes, data=st.data())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import layouts, numbers
+from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import same
 
 import clearprop as cp
@@ -30,10 +31,6 @@ def settings(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], Moves]:
     longest = 40 if axes == 1 else 20 if axes == 2 else 6
     lengths = [draw(st.integers(max(1, need - sum(pair)), longest)) for need, pair in zip(spread, padding, strict=True)]
     return tuple(lengths), window, Moves(tuple(draw(small) for _ in range(axes)), padding, dilation)
-
-
-def check(f: Any, *arrays: Any, rtol: float = 0.0) -> None:
-    assert same(f, *arrays, rtol=rtol).by_numpy() == []
 
 
 dtypes = st.sampled_from(["float32", "float64", "int32", "int8"])

@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import layouts, numbers, shapes
+from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import same
 
 import clearprop as cp
 from clearprop import primitives
-
-
-def check(f: Any, *arrays: Any, rtol: float = 0.0) -> None:
-    assert same(f, *arrays, rtol=rtol).by_numpy() == []
 
 
 @given(shape=shapes, dtype=st.sampled_from(["float32", "float64", "int64", "uint8"]), data=st.data())

@@ -27,12 +27,12 @@ from clearprop.compiler.native.correlation import (
     data_gradient,
     part_product,
 )
+from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import (
     Blocks,
     Surrounded,
     blocks_of,
-    copy_cost,
     copy_images,
     lying,
     strides_in,
@@ -173,7 +173,7 @@ class Correlating(ScratchWriter):
             Gemm(part_product(about, part, images, x, self.weights.of(i)[1], z, some), self.machine)
             for i, part in enumerate(about.parts)
         )
-        cost += sum(product.plan.cost for product in products)
+        cost += sum(product_cost(product) for product in products)
         return Way(blocks, source, target, products, cost * blocks.count)
 
     def _blocks(self, with_source: bool, with_target: bool) -> Blocks:

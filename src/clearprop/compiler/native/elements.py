@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native import exact, functions, trigonometry
+from clearprop.compiler.native import exact, functions, hyperbolic, trigonometry
 from clearprop.compiler.native.code import Code, Value, constant, has_type, value_type
 from clearprop.compiler.native.numbers import Function, Number, called
 from clearprop.graph import Node
@@ -225,12 +225,12 @@ _FUNCTIONS: dict[str, Function] = {
     "log10": functions.log10,
     "logaddexp": functions.logaddexp,
     "sigmoid": functions.sigmoid,
-    "tanh": functions.tanh,
-    "sinh": functions.sinh,
-    "cosh": functions.cosh,
-    "asinh": functions.asinh,
-    "acosh": functions.acosh,
-    "atanh": functions.atanh,
+    "tanh": hyperbolic.tanh,
+    "sinh": hyperbolic.sinh,
+    "cosh": hyperbolic.cosh,
+    "asinh": hyperbolic.asinh,
+    "acosh": hyperbolic.acosh,
+    "atanh": hyperbolic.atanh,
     "erf": functions.erf,
     "hypot": functions.hypot,
     "sin": trigonometry.sin,

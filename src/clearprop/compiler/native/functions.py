@@ -1,4 +1,4 @@
-"""Exponentials, logarithms, powers, hyperbolic functions and the error function: vectors of them, without a library.
+"""Exponentials, logarithms, powers and the error function: vectors of them, without a library.
 
 An argument is reduced to a small interval, where a polynomial serves; how, is said at each function. The coefficients
 are minimax polynomials by Remez' algorithm, for the interval named beside them, those for float32 rounded one after the
@@ -21,7 +21,6 @@ from clearprop.compiler.native.numbers import (
     Number,
     exactly,
     format_of_bits,
-    in_double,
     parts,
     polynomial,
 )
@@ -59,7 +58,7 @@ def _reduced(x: Number) -> tuple[Number, Number]:
     shifter = x.format.shifter
     shifted = x.fma(1.0 / math.log(2.0), shifter)
     k = shifted - shifter
-    high, low = parts(x, _LN2, 2)
+    high, low = parts(x.format, _LN2, 2)
     return shifted.bits(), k.fma(-low, k.fma(-high, x))
 
 
@@ -71,11 +70,14 @@ def _power_of_two(bits: Number) -> Number:
 
 def exp(x: Number) -> Number:
     """e^x."""
-    return _exp(x, 0)
+    return scaled_exp(x, 0)
 
 
-def _exp(x: Number, halvings: int, more: Number | None = None) -> Number:
-    """e^(x + more) / 2^halvings, with a small ``more``. 2^k is multiplied in two steps, since it may overflow, or the result be denormal."""
+def scaled_exp(x: Number, halvings: int, more: Number | None = None) -> Number:
+    """e^(x + more) / 2^halvings, where ``more`` is small.
+
+    2^k is multiplied in two steps, since it may overflow, or the result be denormal.
+    """
     form = x.format
     low, high = (-104.0, 90.0) if form is SINGLE else (-746.0, 712.0)
     bits, r = _reduced(within(x, low, high))
@@ -87,7 +89,7 @@ def _exp(x: Number, halvings: int, more: Number | None = None) -> Number:
     return scaled * ((twice_biased - half) << form.digits).as_float()
 
 
-def _near_exp(x: Number) -> tuple[Number, Number]:
+def near_exp(x: Number) -> tuple[Number, Number]:
     """2^k and p, where e^x = 2^k (1 + p), if 2^k is neither denormal nor overflows."""
     bits, r = _reduced(x)
     return _power_of_two(bits), (r * r).fma(_EXP.at(r), r)
@@ -106,7 +108,7 @@ def expm1(x: Number) -> Number:
     limited = within(x, low, high)
     shifted = limited.fma(1.0 / math.log(2.0), form.shifter)
     k = shifted - form.shifter
-    first, second = parts(x, _LN2, 2)
+    first, second = parts(x.format, _LN2, 2)
     r, more = _sum(k.fma(-first, limited), k * -second)
     rest = (r * r).fma(_EXPM1.at(r), more)
     half = _power_of_two(shifted.bits() - 1)  # 2^k may be too large for the type
@@ -192,7 +194,7 @@ def _log_beyond(f: Number) -> Number:
 
 def _times_log2(k: Number, rest: Number, main: Number) -> Number:
     """k log(2) + rest + main."""
-    high, low = parts(k, _LN2, 2)
+    high, low = parts(k.format, _LN2, 2)
     return k.fma(high, k.fma(low, rest) + main)
 
 
@@ -217,22 +219,22 @@ def log2(x: Number) -> Number:
 def log10(x: Number) -> Number:
     """The logarithm to base 10."""
     k, f = _split(x)
-    high, low = parts(x, _LOG10_2, 2)
+    high, low = parts(x.format, _LOG10_2, 2)
     return _with_ends(k.fma(high, k.fma(low, _times(f, _log_beyond(f), _LOG10_E))), x)
 
 
 def _times(main: Number, rest: Number, factor: Fraction) -> Number:
     """(main + rest) * factor, where the rest is much smaller."""
-    high, low = parts(main, factor, 2)
+    high, low = parts(main.format, factor, 2)
     return main.fma(high, main.fma(low, rest * high))
 
 
 def log1p(x: Number) -> Number:
     """log(1 + x)."""
-    return _with_ends(_log1p(x).with_sign_of(x), x, -1.0)
+    return _with_ends(log1p_inside(x).with_sign_of(x), x, -1.0)
 
 
-def _log1p(x: Number) -> Number:
+def log1p_inside(x: Number) -> Number:
     """log(1 + x) for a finite x above -1: 1 + f = (1 + x) / 2^k, with the k of the rounded 1 + x."""
     form = x.format
     exponent, _ = _exponent(x + 1.0)
@@ -244,94 +246,14 @@ def _log1p(x: Number) -> Number:
 def logaddexp(x: Number, y: Number) -> Number:
     """log(e^x + e^y) = the larger + log(1 + e^-|x - y|).
 
-    Where the two terms cancel, the error is 2 ulp of the larger of them, not of the result.
+    Where the two terms cancel, the error is 3 ulp of the larger of them, not of the result.
     """
     swapped = x > y
     smaller, larger = swapped.choose(y, x), swapped.choose(x, y)
     apart = smaller - larger
     lost = (apart > -200.0).choose((smaller - apart) - larger, 0.0)  # by rounding, where it matters
     ratio = exp(x.equals(y).choose(x.constant(0.0), apart))  # infinities may be equal, too
-    return larger + _log1p(ratio.fma(lost, ratio))
-
-
-# Hyperbolic functions -------------------------------------------------------------------------------------------------
-
-# (tanh(x) - x) / x^3 in x^2, where |x| <= 0.55.
-_TANH = ByType(
-    (-0.33333316445350647, 0.13332544267177582, -0.0538475476205349, 0.02105071395635605, -0.00624284939840436),
-    (
-        -0.33333333333332316, 0.1333333333316871, -0.05396825387607953, 0.021869485974814758, -0.008863194504334863,
-        0.003591719700015094, -0.0014532167714921475, 0.0005791370655721357, -0.00021030248963623197,
-        5.102154607642983e-05,
-    ),
-)  # fmt: skip
-# (sinh(x) - x) / x^3 in x^2, where |x| <= 1.
-_SINH = ByType(
-    (0.1666666716337204, 0.00833331048488617, 0.00019842895562760532, 2.7822131869470468e-06),
-    (
-        0.16666666666666669, 0.008333333333332912, 0.00019841269841593408, 2.755731910675844e-06,
-        2.5052130998299975e-08, 1.6056659213289708e-10, 7.776598321675014e-13,
-    ),
-)  # fmt: skip
-
-
-def tanh(x: Number) -> Number:
-    """The hyperbolic tangent: 1 - 2 / (e^2|x| + 1), and a polynomial near 0."""
-    size = abs(x)
-    end = 9.1 if x.format is SINGLE else 19.1  # here it is 1
-    limited = (size > end).choose(x.constant(end), size)
-    power, p = _near_exp(limited + limited)
-    far = 1.0 - 2.0 / power.fma(p, power + 1.0)
-    return (size < 0.55).choose(_odd(size, _TANH), far).with_sign_of(x)
-
-
-def _odd(x: Number, coefficients: ByType) -> Number:
-    """x + x^3 p(x^2)."""
-    z = x * x
-    return (x * z).fma(coefficients.at(z), x)
-
-
-def sinh(x: Number) -> Number:
-    """The hyperbolic sine: (e^x - e^-x) / 2, and a polynomial near 0."""
-    size = abs(x)
-    half = _exp(size, 1)
-    return (size < 1.0).choose(_odd(size, _SINH), half - 0.25 / half).with_sign_of(x)
-
-
-def cosh(x: Number) -> Number:
-    """The hyperbolic cosine: (e^x + e^-x) / 2."""
-    half = _exp(abs(x), 1)
-    return half + 0.25 / half
-
-
-@in_double
-def asinh(x: Number) -> Number:
-    """The inverse of sinh: log(|x| + sqrt(x^2 + 1)), written for log1p; float64 within 4 ulp."""
-    size = abs(x)
-    near = size + size * size / (size.fma(size, 1.0).sqrt() + 1.0)
-    return _log_of_sum(size, near).with_sign_of(x)
-
-
-@in_double
-def acosh(x: Number) -> Number:
-    """The inverse of cosh: log(x + sqrt(x^2 - 1)), written for log1p; float64 within 4 ulp."""
-    beyond = x - 1.0
-    near = beyond + beyond.fma(beyond, beyond + beyond).sqrt()
-    return (x >= 1.0).choose(_log_of_sum(x, near), math.nan)
-
-
-def _log_of_sum(x: Number, near: Number) -> Number:
-    """log(1 + near), or log(2 x) if x is so large that its square may overflow."""
-    is_large = x > 2.0**28
-    value = _log1p(is_large.choose(x - 1.0, near)) + is_large.choose(x.constant(math.log(2.0)), 0.0)
-    return (x < math.inf).choose(value, x)
-
-
-@in_double
-def atanh(x: Number) -> Number:
-    """The inverse of tanh: log((1 + x) / (1 - x)) / 2, written for log1p; float64 within 4 ulp."""
-    size = abs(x)
-    return (0.5 * log1p((size + size) / (1.0 - size))).with_sign_of(x)
+    return larger + log1p_inside(ratio.fma(lost, ratio))
 
 
 # The error function ---------------------------------------------------------------------------------------------------
@@ -369,7 +291,7 @@ def erf(x: Number) -> Number:
     size = abs(x)
     middle, end = (0.925, 3.93) if x.format is SINGLE else (1.0, 5.95)
     limited = (size > end).choose(x.constant(end), size)
-    power, p = _near_exp(_ERF_FAR.at(limited))
+    power, p = near_exp(_ERF_FAR.at(limited))
     far = (1.0 - power) - power * p
     near = size.fma(_ERF_NEAR.at(x * x), size)
     return (size < middle).choose(near, far).with_sign_of(x)
@@ -402,11 +324,11 @@ def _power(x: Number, y: Number) -> Number:
     high, low = _long_log(x)
     product = y * high
     rest = y.fma(low, y.fma(high, -product))
-    return _exp(product, 0, (abs(product) < 2000.0).choose(rest, 0.0))
+    return scaled_exp(product, 0, (abs(product) < 2000.0).choose(rest, 0.0))
 
 
 def _long_log(x: Number) -> tuple[Number, Number]:
-    """log(x) as a sum of two numbers: 2 s + 2/3 s^3 + ..., where s = f / (f + 2) and the cube is in two numbers, too."""
+    """log(x) as a sum of two numbers: 2 s + 2/3 s^3 + ..., where s = f / (f + 2); the cube is in two numbers, too."""
     k, f = _split(x)
     d = f + 2.0
     inverse = 1.0 / d
@@ -416,10 +338,10 @@ def _long_log(x: Number) -> tuple[Number, Number]:
     z_low = s.fma(s, -z) + 2.0 * s * s_low
     cube = s * z
     cube_low = s.fma(z, -cube) + s * z_low + s_low * z
-    two_thirds, rest = parts(x, Fraction(2, 3), 2)
+    two_thirds, rest = parts(x.format, Fraction(2, 3), 2)
     term = cube * two_thirds
     term_low = cube.fma(two_thirds, -term) + (cube * rest + cube_low * two_thirds)
-    first, second = parts(x, _LN2, 2)
+    first, second = parts(x.format, _LN2, 2)
     main = k * first
     main_low = k.fma(first, -main) + k * second
     sum_1, lost_1 = _sum(s + s, term)

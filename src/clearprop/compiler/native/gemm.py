@@ -144,8 +144,8 @@ class _Writer:
     def _share(self, units: int, number: Integer, parts: Integer) -> tuple[Integer, Integer]:
         """The range of one of several parts."""
         integers = self.integers
-        ends = (integers.quotient(integers.times(at, units), parts) for at in (number, integers.add(number, 1)))
-        low, high = ends
+        after = integers.add(number, 1)
+        low, high = (integers.quotient(integers.times(at, units), parts) for at in (number, after))
         return low, high
 
     def _items_between(self, low: Integer, high: Integer, size: int, items: int) -> tuple[Integer, Integer]:

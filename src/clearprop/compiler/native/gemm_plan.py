@@ -84,10 +84,12 @@ class Plan:
         is_dot: whether vectors run along the depth.
         rows, columns: runs of tiles.
         width: columns of a full tile.
-        blocks: those summed over within a tile; the ones before come one after the other, adding to c.
+        slow_blocks: block axes that come one after the other, each step adding to c.
+        fast_blocks: block axes that are summed over within a tile.
         chunk: the depth of one pass.
         row_tiles, column_tiles, items: how many tiles of rows, of columns, and how many inner batch items a block has.
         pack_a, pack_b: how, or None.
+        cost: what this is estimated to take, to be compared with other plans for the same product.
     """
 
     product: Product
@@ -260,7 +262,7 @@ class _Planner:
         if not is_packed:
             aliased = self._is_aliased(self.axes.depth.b)
             fits = self._size_of_b() <= (4 * PANEL_BYTES if aliased else CACHE_BYTES)
-            whole = fits or self.total_rows > FEW_ROWS or column_tiles < 4
+            whole = fits or self.total_rows > FEW_ROWS or column_tiles == 1
             limit = max(1, depth * count(blocks)) if whole else 8 if aliased else 16
         if self.is_dot or depth * count(blocks) <= limit * 3 // 2:
             return (), blocks, depth

@@ -19,8 +19,8 @@ from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, at, nest
 from clearprop.primitives.windows import Lengths
 
-BLOCK_BYTES = 512 << 10
-"""Of the images of a block: less than a second-level cache."""
+BLOCK_BYTES = 128 << 10
+"""Of the images of a block: a small part of a second-level cache, which weights and results share."""
 
 FEW_PLACES = 256
 """A block should have so many: weights are brought into the cache, or packed, for each block."""
@@ -59,7 +59,9 @@ class Blocks(NamedTuple):
         along(0, lambda image: along(1, lambda row: body(image, row)))
 
 
-def blocks_of(images: int, image_bytes: int, places: int, rows: int, row_bytes: int) -> Blocks:
+def blocks_of(
+    images: int, image_bytes: int, places: int, rows: int, row_bytes: int, nbytes: int = BLOCK_BYTES
+) -> Blocks:
     """How to divide images such that a block fits the cache.
 
     Args:
@@ -67,11 +69,12 @@ def blocks_of(images: int, image_bytes: int, places: int, rows: int, row_bytes: 
         places: of one image.
         rows: results along the first spatial axis.
         row_bytes: of one row more in the block; 0 if images must not be divided.
+        nbytes: of a block.
     """
-    if image_bytes > 2 * BLOCK_BYTES and row_bytes:
+    if image_bytes > 2 * nbytes and row_bytes:
         fixed = image_bytes - rows * row_bytes
-        return Blocks((images, 1), (rows, _even(rows, max(1, (BLOCK_BYTES - fixed) // row_bytes))))
-    most = max(1, BLOCK_BYTES // max(1, image_bytes), -(-FEW_PLACES // places))
+        return Blocks((images, 1), (rows, _even(rows, max(1, (nbytes - fixed) // row_bytes))))
+    most = max(1, nbytes // max(1, image_bytes), -(-FEW_PLACES // places))
     return Blocks((images, _even(images, most)), (rows, rows))
 
 
@@ -93,19 +96,6 @@ def strides_in(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
         strides[axis] = step
         step *= shape[axis]
     return tuple(strides)
-
-
-def copy_cost(shape: Lengths, source: Strides, target: Strides, itemsize: int) -> float:
-    """Cycles that a copy takes: fast along neighbours, slower where it transposes, slowest one by one."""
-    elements = math.prod(shape)
-    neighbours = [{i for i, step in enumerate(strides) if step == 1} for strides in (source, target)]
-    if neighbours[0] & neighbours[1] or not neighbours[1]:
-        return 0.05 * itemsize * elements
-    if not neighbours[0]:
-        return 2.0 * elements
-    (along,) = list(neighbours[1])[:1]
-    is_aliased = any(abs(strides[along]) * itemsize % 4096 == 0 for strides in (source, target) if strides[along] > 1)
-    return (1.2 if is_aliased else 0.5) * elements
 
 
 def copy_images(code: Code, machine: Machine, source: Array, target: Array) -> None:

@@ -23,16 +23,15 @@ class Logsumexp(NodeWriter):
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         (x,), axes = operands, self.attributes["axes"]
         self.dtype = x.dtype
-        shape, steps = ([array[i] for i in axes] for array in (x.shape, x.strides))
-        inner, (inner_steps,) = joined(shape, steps)
+        lengths, steps = ([array[i] for i in axes] for array in (x.shape, x.strides))
+        inner, (inner_steps,) = joined(lengths, steps)
         self.row = x._replace(shape=inner, strides=inner_steps)
         kept = [i for i in range(len(x.shape)) if i not in axes]
-        others = [x.shape[i] for i in kept], [x.strides[i] for i in kept]
-        shape, (steps, to_steps) = joined(others[0], others[1], output.strides)
+        shape, (kept_steps, to_steps) = joined([x.shape[i] for i in kept], [x.strides[i] for i in kept], output.strides)
         if inner and inner_steps[-1] == 1:
 
             def along(place: list[Integer]) -> None:
-                row = self.row.moved(code, at(code, place, steps))
+                row = self.row.moved(code, at(code, place, kept_steps))
                 code.store(
                     self._along(code, row),
                     moved(code, output.pointer, self.dtype, at(code, place, to_steps)),
@@ -41,7 +40,7 @@ class Logsumexp(NodeWriter):
 
             nest(code, shape, along)
         else:
-            self._columns(code, x._replace(shape=shape, strides=steps), output._replace(strides=to_steps))
+            self._columns(code, x._replace(shape=shape, strides=kept_steps), output._replace(strides=to_steps))
 
     def _columns(self, code: Code, x: Array, output: Array) -> None:
         """Vectors across: a result in each lane."""

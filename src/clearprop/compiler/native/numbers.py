@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.code import I32, Code, Value, constant, scalar_type, value_type
+from clearprop.compiler.native.code import Code, Value, constant, index, value_type
 
 DType = np.dtype[Any]
 BOOL = np.dtype(np.bool_)
@@ -45,9 +45,9 @@ class Format(NamedTuple):
         return 2.0**-self.digits
 
     @property
-    def sign(self) -> int:
-        """The bit of the sign."""
-        return 1 << (8 * self.dtype.itemsize - 1)
+    def signed(self) -> DType:
+        """The integers of the same size, with a sign."""
+        return np.dtype(f"i{self.dtype.itemsize}")
 
     def bits_of(self, value: float) -> int:
         """A number as an integer."""
@@ -188,13 +188,9 @@ class Number:
         """The opposite of `equals`."""
         return self._compare("!=", other)
 
-    def is_nan(self) -> Number:
-        """Whether it is no number."""
-        return self.made(self.code.builder.fcmp_unordered("uno", self.value, self.value), BOOL)
-
     def sign_bit(self) -> Number:
         """Whether the sign of a floating-point number is negative: of -0 and of a NaN with that bit set, too."""
-        return self.bits() >= self.format.sign
+        return self.bits().to(self.format.signed) < 0
 
     def choose(self, x: Number, y: Number | float) -> Number:
         """For booleans: x where they are true, y elsewhere."""
@@ -303,13 +299,14 @@ def in_double(function: Callable[[Number], Number]) -> Callable[[Number], Number
     return widened
 
 
-def parts(x: Number, value: Fraction, count: int) -> list[float]:
-    """A constant as a sum of so many numbers of the type of x, each the nearest to what is left."""
-    found = []
+@cache
+def parts(form: Format, value: Fraction, count: int) -> tuple[float, ...]:
+    """A constant as a sum of so many numbers of a format, each the nearest to what is left."""
+    found: list[float] = []
     for _ in range(count):
-        found.append(float(np.asarray(float(value), x.dtype)))
+        found.append(float(np.asarray(float(value), form.dtype)))
         value -= Fraction(found[-1])
-    return found
+    return tuple(found)
 
 
 def exactly(*doubles: float) -> Fraction:
@@ -339,14 +336,25 @@ def where_rare(condition: Number, value: Number, otherwise: Callable[[], Number]
 def lane_by_lane(intrinsic: str, *operands: Number) -> Number:
     """A function of the C library, called for each lane: ``sin`` and the like, or ``frem``, which is ``fmod``."""
     first = operands[0]
-    b, scalar = first.code.builder, scalar_type(first.dtype)
-    result = first.value
-    for lane in range(first.lanes):
-        at = ir.Constant(I32, lane)
-        numbers = [x.value if first.lanes == 1 else b.extract_element(x.value, at) for x in operands]
-        number = b.frem(*numbers) if intrinsic == "frem" else first.code.intrinsic(intrinsic, *numbers)
-        result = number if first.lanes == 1 else b.insert_element(result, number, at)
-    return first.made(result)
+    if first.lanes == 1:
+        return first.made(_library(first.code, intrinsic, [x.value for x in operands]))
+    module, kind = first.code.module, first.value.type
+    name = f"{intrinsic}.{first.dtype}x{first.lanes}"
+    if name not in module.globals:
+        code = Code.function(module, name, [kind] * len(operands), kind)
+        code.builder.function.linkage = "internal"
+        vectors = code.builder.function.args
+
+        def body(lane: Value, carried: list[Value]) -> list[Value]:
+            numbers = [code.builder.extract_element(vector, lane) for vector in vectors]
+            return [code.builder.insert_element(carried[0], _library(code, intrinsic, numbers), lane)]
+
+        code.builder.ret(code.loop(index(0), index(first.lanes), 1, body, [vectors[0]])[0])
+    return first.made(first.code.builder.call(module.globals[name], [x.value for x in operands]))
+
+
+def _library(code: Code, intrinsic: str, operands: Sequence[Value]) -> Value:
+    return code.builder.frem(*operands) if intrinsic == "frem" else code.intrinsic(intrinsic, *operands)
 
 
 Function = Callable[..., Number]

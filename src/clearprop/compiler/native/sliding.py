@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -112,7 +113,7 @@ class Sliding:
         *outer, _ = self.axes
         for parts in product(*(axis.parts() for axis in outer)):
             inside = [axis.is_inside(part) for axis, part in zip(outer, parts, strict=True)]
-            self._places(parts, lambda place, inside=inside: self._last_axis(x, z, place, inside))
+            self._places(parts, partial(self._last_axis, x, z, inside))
 
     def _places(self, parts: Sequence[Bounds], body: Callable[[list[Integer]], None]) -> None:
         def walk(place: list[Integer]) -> None:
@@ -123,7 +124,7 @@ class Sliding:
 
         walk([])
 
-    def _last_axis(self, x: Array, z: Array, place: list[Integer], inside: Sequence[bool]) -> None:
+    def _last_axis(self, x: Array, z: Array, inside: Sequence[bool], place: list[Integer]) -> None:
         lanes = self.machine.lanes(self.dtype) if x.strides[-1] == 1 else 1
         if self.how == "positions":
             lanes = min(lanes, self.machine.lanes(self.kind))

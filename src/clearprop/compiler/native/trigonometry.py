@@ -1,7 +1,7 @@
 """Sine, cosine, tangent and their inverses: vectors of them, see `functions`.
 
-Multiples of π are taken off with π as a sum of three numbers and fused multiply-add (Cody and Waite's reduction), which
-is exact enough up to some 2^20 in float32 and 2^32 in float64. Arguments beyond are left to the C library, lane by lane.
+Multiples of π/2, as a sum of three numbers, are taken off by fused multiply-add (Cody and Waite's reduction), which is
+exact enough up to 2^20 in float32 and 2^32 in float64. Arguments beyond are left to the C library, lane by lane.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ _TAN = ByType(
 
 
 def sin(x: Number) -> Number:
-    """sin(k π/2 + r): ± sin(r) if k is even, ± cos(r) if it is odd."""
+    """The sine. With x = k π/2 + r it is ± the sine of r if k is even, ± its cosine if k is odd."""
     return _or_library("sin", x, x.equals(0.0).choose(x, _wave(x, 0)))  # -0 would have become 0
 
 
 def cos(x: Number) -> Number:
-    """cos(x) = sin(x + π/2)."""
+    """The cosine: the sine of x + π/2."""
     return _or_library("cos", x, _wave(x, 1))
 
 
 def _wave(x: Number, quarters: int) -> Number:
     """sin(x + quarters * π/2)."""
     k, first, bits = _quadrant(x)
-    _, middle, low = parts(x, -_PI / 2, 3)
+    _, middle, low = parts(x.format, -_PI / 2, 3)
     r = k.fma(low, k.fma(middle, first))
     z = r * r
     sine = (r * z).fma(_SIN.at(z), r)
@@ -80,13 +80,13 @@ def _quadrant(x: Number) -> tuple[Number, Number, Number]:
     shifter = x.format.shifter
     shifted = x.fma(2.0 / math.pi, shifter)
     k = shifted - shifter
-    return k, k.fma(parts(x, -_PI / 2, 3)[0], x), shifted.bits()
+    return k, k.fma(parts(x.format, -_PI / 2, 3)[0], x), shifted.bits()
 
 
 def tan(x: Number) -> Number:
-    """tan(k π/2 + r): tan(r), or -1 / tan(r) if k is odd; here r is a sum of two numbers."""
+    """The tangent. With x = k π/2 + r, where r is a sum of two numbers, it is that of r, or -1 / that if k is odd."""
     k, first, bits = _quadrant(x)
-    _, middle, low = parts(x, -_PI / 2, 3)
+    _, middle, low = parts(x.format, -_PI / 2, 3)
     product = k * middle
     r = first + product
     kept = r - first
@@ -147,7 +147,7 @@ def _half_angle(x: Number) -> tuple[Number, Number, Number]:
 def asin(x: Number) -> Number:
     """The angle whose sine is x."""
     is_large, s, more = _half_angle(x)
-    high, low = parts(x, _PI / 2, 2)
+    high, low = parts(x.format, _PI / 2, 2)
     far = s.fma(-2.0, high)
     lost = s.fma(-2.0, high - far)
     far = far - (more.fma(2.0, -low) - lost)
@@ -157,7 +157,7 @@ def asin(x: Number) -> Number:
 def acos(x: Number) -> Number:
     """The angle whose cosine is x: π/2 - asin(x)."""
     is_large, s, more = _half_angle(x)
-    high, low = parts(x, _PI / 2, 2)
+    high, low = parts(x.format, _PI / 2, 2)
     is_negative = x < 0.0
     from_right = (high - s) - (more - low)  # what is left to a right angle
     from_left = (high + s) + (more + low)
@@ -188,7 +188,7 @@ def _angle(t: Number, is_steep: Number, x: Number | None) -> Number:
     """atan(t), or π/2 - atan(t) if steep; and π minus that if x is negative. All with 0 <= t <= 1."""
     z = t * t
     more = t * z * _ATAN.at(z)
-    right, right_low = parts(t, _PI / 2, 2)
+    right, right_low = parts(t.format, _PI / 2, 2)
     flat = t.constant(0.0)
     turned = is_steep
     if x is not None:

@@ -17,8 +17,9 @@ from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.convolution import call_product
 from clearprop.compiler.native.copying import fill
 from clearprop.compiler.native.correlation import Bounds, Strides
+from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.image_blocks import Surrounded, blocks_of, copy_cost, copy_images, lying, strides_in
+from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of, copy_images, lying, strides_in
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
@@ -134,14 +135,17 @@ class WeightGradient(ScratchWriter):
                 upstream.append(there := lying(shape, last=True))
                 once += copy_cost(shape, y, there, self.itemsize)
             products.append(Gemm(self._product(run, here, there, z, accumulate=not is_only), self.machine))
-            cost += run.count * run.row_count * (once + products[-1].plan.cost)
+            cost += run.count * run.row_count * (once + product_cost(products[-1]))
         return Way(runs, tuple(source), tuple(upstream), sums, tuple(products), cost)
 
     def _block_of_y(self, run: Run) -> tuple[int, ...]:
         return (run.images, self.groups * self.outputs, run.rows, *self.places[1:])
 
     def _runs(self, copies_x: bool, copies_y: bool) -> tuple[Run, ...]:
-        """No block may be moved back here, and have something in common with the one before."""
+        """No block may be moved back here, and have something in common with the one before.
+
+        With each block goes a walk through all sums: with more sums, blocks are larger.
+        """
         images, rows = self.images, self.places[0]
         if not copies_x and not copies_y:
             return (Run(1, images, 1, rows),)
@@ -150,7 +154,8 @@ class WeightGradient(ScratchWriter):
         of_y = copies_y * self._row_of_y() * self.itemsize
         image_bytes = of_x * (end - start) + of_y * rows
         of_row = of_x * self.moves.stride[0] + of_y
-        blocks = blocks_of(images, image_bytes, math.prod(self.places), rows, of_row if others else 0)
+        nbytes = max(BLOCK_BYTES, min(2 * math.prod(self.node.shape) * self.itemsize, 4 * BLOCK_BYTES))
+        blocks = blocks_of(images, image_bytes, math.prod(self.places), rows, of_row if others else 0, nbytes)
         if not blocks.is_whole:
             taken = blocks.rows[1]
             rest = rows % taken

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from clearprop.arguments import whole
+from clearprop.arguments import function, one_of, whole
 from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import (
     LRScheduler,
@@ -105,10 +105,8 @@ class CyclicLR(MomentumScheduler):
         down = step_size_up if step_size_down is None else step_size_down
         self.step_size_down = whole("CyclicLR", "step_size_down", down)
         self.gamma = number("CyclicLR", "gamma", gamma)
-        if mode not in ("triangular", "triangular2", "exp_range"):
-            raise UsageError(f"CyclicLR: mode={mode!r}", hint='"triangular", "triangular2" or "exp_range"')
-        if scale_mode not in ("cycle", "iterations"):
-            raise UsageError(f"CyclicLR: scale_mode={scale_mode!r}", hint='"cycle" or "iterations"')
+        one_of("CyclicLR", "mode", mode, "triangular", "triangular2", "exp_range")
+        one_of("CyclicLR", "scale_mode", scale_mode, "cycle", "iterations")
         if scale_fn is not None:
             function("CyclicLR", "scale_fn", scale_fn, "a function of the number of the cycle, or of the step")
         self.mode, self.scale_fn, self.scale_mode = mode, scale_fn, scale_mode
@@ -212,8 +210,7 @@ class OneCycleLR(MomentumScheduler):
         self.pct_start = number("OneCycleLR", "pct_start", pct_start, 1.0)
         first = number("OneCycleLR", "div_factor", div_factor, positive=True)
         last = number("OneCycleLR", "final_div_factor", final_div_factor, positive=True)
-        if anneal_strategy not in ("cos", "linear"):
-            raise UsageError(f"OneCycleLR: anneal_strategy={anneal_strategy!r}", hint='"cos" or "linear"')
+        one_of("OneCycleLR", "anneal_strategy", anneal_strategy, "cos", "linear")
         self.anneal_strategy, self.three_phase = anneal_strategy, three_phase
         self.max_lrs = for_each_group("OneCycleLR", "max_lr", max_lr, optimizer)
         self.first_lrs = [lr / first for lr in self.max_lrs]

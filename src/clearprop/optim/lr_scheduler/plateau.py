@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from clearprop.arguments import whole
+from clearprop.arguments import one_of, whole
 from clearprop.errors import UsageError
 from clearprop.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group, number
 from clearprop.optim.optimizer import Optimizer
@@ -55,10 +55,8 @@ class ReduceLROnPlateau(LRScheduler):
     ) -> None:
         name = "ReduceLROnPlateau"
         check_optimizer(name, optimizer)
-        if mode not in ("min", "max"):
-            raise UsageError(f"{name}: mode={mode!r}", hint='"min" for a loss, "max" for an accuracy')
-        if threshold_mode not in ("rel", "abs"):
-            raise UsageError(f"{name}: threshold_mode={threshold_mode!r}", hint='"rel" or "abs"')
+        one_of(name, "mode", mode, "min", "max")
+        one_of(name, "threshold_mode", threshold_mode, "rel", "abs")
         self.factor = number(name, "factor", factor)
         if factor >= 1.0:
             raise UsageError(f"{name}: factor={factor}", hint="a number below 1: factor=0.1")

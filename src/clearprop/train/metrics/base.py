@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from clearprop.errors import UsageError
+
 MetricFunction: TypeAlias = Callable[[Any, Any], Any]
 
 
@@ -78,7 +80,14 @@ class Mean(Metric):
     def update(self, output: Any, target: Any) -> None:
         """Take a batch into account."""
         if self._function is not None:
-            self.add(float(self._function(output, target)), len(target))
+            value = self._function(output, target)
+            try:
+                figure = float(value)
+            except (TypeError, ValueError):
+                raise UsageError(
+                    f"the metric {self.name} gave a {type(value).__name__} for a batch", hint="one number: its mean"
+                ) from None
+            self.add(figure, len(target))
 
     def compute(self) -> float:
         """The mean over all examples; NaN before the first batch."""

@@ -13,7 +13,7 @@ from clearprop.errors import DataError
 from clearprop.train.metrics import checked
 from clearprop.train.metrics.base import Metric
 from clearprop.train.metrics.checked import Array, Floats, UndefinedMetricWarning
-from clearprop.train.metrics.outputs import IGNORED, hard_labels, scores
+from clearprop.train.metrics.outputs import IGNORED, check_shares, hard_labels, numbers_of, scores
 from clearprop.train.metrics.ranking import area_under_precision_recall, area_under_roc
 
 
@@ -35,10 +35,11 @@ class _OfOrder(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Keep the scores of a batch."""
-        logits, true = checked.array(output), checked.array(target)
+        logits, true = numbers_of(self.name, output, target)
         true = hard_labels(logits, true, self.class_axis)
         if logits.shape == true.shape:
             kept = true != self.ignore_index
+            check_shares(self.name, true[kept])
             one_each, labels = logits[kept], true[kept] > 0.5
         else:
             rows, labels = scores(self.name, logits, true, self.class_axis, self.ignore_index)

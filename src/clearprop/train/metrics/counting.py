@@ -11,7 +11,7 @@ from clearprop.errors import UsageError
 from clearprop.train.metrics import checked
 from clearprop.train.metrics.base import Metric
 from clearprop.train.metrics.classification import ClassCounts, averaged
-from clearprop.train.metrics.outputs import IGNORED, answers, check_labels, hard_labels, scores
+from clearprop.train.metrics.outputs import IGNORED, answers, check_labels, hard_labels, numbers_of, scores
 from clearprop.train.metrics.ranking import among_the_highest
 
 BatchAverage = Literal["macro", "micro", "weighted", "binary"]
@@ -47,7 +47,7 @@ class Accuracy(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Count the right answers of a batch."""
-        batch = answers(self.name, checked.array(output), checked.array(target), self.class_axis, self.ignore_index)
+        batch = answers(self.name, *numbers_of(self.name, output, target), self.class_axis, self.ignore_index)
         self.right += int(np.count_nonzero(batch.true == batch.given))
         self.total += batch.true.size
 
@@ -81,7 +81,7 @@ class TopKAccuracy(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Count the examples of a batch."""
-        logits, true = checked.array(output), checked.array(target)
+        logits, true = numbers_of(self.name, output, target)
         true = hard_labels(logits, true, self.class_axis)
         rows, true = scores(self.name, logits, true, self.class_axis, self.ignore_index)
         self.right += int(np.count_nonzero(among_the_highest(rows, true, self.k)))
@@ -105,6 +105,7 @@ class ConfusionMatrix(Metric):
     name = "confusion"
 
     def __init__(self, classes: int, *, class_axis: int = 1, ignore_index: int = IGNORED) -> None:
+        checked.whole("ConfusionMatrix", "classes", classes, 1)
         self.classes = classes
         self.class_axis, self.ignore_index = class_axis, ignore_index
         self.reset()
@@ -115,7 +116,7 @@ class ConfusionMatrix(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Count the pairs of a batch."""
-        batch = answers(self.name, checked.array(output), checked.array(target), self.class_axis, self.ignore_index)
+        batch = answers(self.name, *numbers_of(self.name, output, target), self.class_axis, self.ignore_index)
         check_labels(self.name, batch.true, self.classes)
         check_labels(self.name, batch.given, self.classes)
         pairs = np.bincount(batch.true * self.classes + batch.given, minlength=self.classes**2)
@@ -161,7 +162,7 @@ class _OfClasses(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Count the answers of a batch, class by class."""
-        batch = answers(self.name, checked.array(output), checked.array(target), self.class_axis, self.ignore_index)
+        batch = answers(self.name, *numbers_of(self.name, output, target), self.class_axis, self.ignore_index)
         check_labels(self.name, batch.true, batch.classes)
         if not self.true.size:
             self.found = self.answered = self.true = np.zeros(batch.classes, np.int64)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from clearprop.errors import DataError, ShapeError
-from clearprop.train.metrics.checked import Array
+from clearprop.errors import DataError, DTypeError, ShapeError
+from clearprop.train.metrics.checked import Array, array
 
 IGNORED = -100  # what nn.CrossEntropyLoss passes over by default
 
@@ -28,6 +28,15 @@ class Answers(NamedTuple):
     binary: bool
 
 
+def numbers_of(metric: str, output: Any, target: Any) -> tuple[Array, Array]:
+    """Outputs and targets of a batch as arrays; DTypeError, naming which, if they hold no numbers."""
+    arrays = array(output), array(target)
+    for name, one in zip(("the output", "the target"), arrays, strict=True):
+        if one.dtype.kind not in "biuf" and one.dtype.name != "bfloat16":
+            raise DTypeError(f"{metric}: {name} has dtype {one.dtype}", hint="a tensor or an array of numbers")
+    return arrays
+
+
 def answers(metric: str, output: Array, target: Array, class_axis: int = 1, ignore_index: int = IGNORED) -> Answers:
     """The answers of a batch: by the highest score, or by the sign of the logit.
 
@@ -35,14 +44,16 @@ def answers(metric: str, output: Array, target: Array, class_axis: int = 1, igno
     Answers(true=array([1]), given=array([1]), classes=2, binary=False)
     """
     target = hard_labels(output, target, class_axis)
+    kept = target != ignore_index
     if output.shape == target.shape:
+        check_shares(metric, target[kept])
         true, given = target > 0.5, output > 0
         classes, binary = 2, True
     else:
         check_classes_axis(metric, output, target, class_axis)
         true, given = target, output.argmax(axis=class_axis)
         classes, binary = output.shape[class_axis], False
-    kept = target != ignore_index
+        check_labels(metric, true[kept], classes)
     if kept.all():
         return Answers(true.reshape(-1), given.reshape(-1), classes, binary)
     return Answers(true[kept], given[kept], classes, binary)
@@ -91,8 +102,19 @@ def check_classes_axis(metric: str, output: Array, target: Array, class_axis: in
     raise ShapeError(f"{metric}: output has shape {output.shape}, target has shape {target.shape}", hint=hint)
 
 
+def check_shares(metric: str, target: Array) -> None:
+    """Raise DataError for a target of one logit that is not 0, 1, or a probability between."""
+    if target.size and not (target.min() >= 0 and target.max() <= 1):
+        raise DataError(
+            f"{metric}: targets from {target.min()} to {target.max()} for one logit each, which tells 0 from 1",
+            hint="outputs of shape (N, classes) for more classes; ignore_index=… for targets to pass over",
+        )
+
+
 def check_labels(metric: str, true: Array, classes: int) -> None:
-    """Raise DataError for a label that is no class."""
+    """Raise DTypeError for labels that are no integers, DataError for a label that is no class."""
+    if true.dtype.kind not in "biu":
+        raise DTypeError(f"{metric}: labels of dtype {true.dtype}", hint="integers: target.astype(cp.int64)")
     if true.size and (true.min() < 0 or true.max() >= classes):
         raise DataError(
             f"{metric}: labels from {true.min()} to {true.max()} for {classes} classes",

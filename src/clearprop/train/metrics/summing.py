@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ShapeError
-from clearprop.train.metrics import checked
 from clearprop.train.metrics.base import Metric
 from clearprop.train.metrics.checked import Array, Floats
-from clearprop.train.metrics.outputs import IGNORED, scores
+from clearprop.train.metrics.outputs import IGNORED, numbers_of, scores
 from clearprop.train.metrics.regression import explained
 
 
@@ -53,8 +52,7 @@ class Perplexity(Metric):
 
     def update(self, output: Any, target: Any) -> None:
         """Add the cross-entropies of a batch."""
-        arrays = checked.array(output), checked.array(target)
-        rows, true = scores(self.name, *arrays, self.class_axis, self.ignore_index)
+        rows, true = scores(self.name, *numbers_of(self.name, output, target), self.class_axis, self.ignore_index)
         self.nats += float(np.sum(cross_entropies(rows, true)))
         self.tokens += true.size
 
@@ -87,7 +85,7 @@ class _OfErrors(Metric):
 
     def _errors(self, output: Any, target: Any) -> tuple[Floats, Floats]:
         """Errors and targets in float64, of shape (N, outputs)."""
-        answers, true = checked.array(output), checked.array(target)
+        answers, true = numbers_of(self.name, output, target)
         if answers.shape != true.shape or not true.ndim:
             raise ShapeError(
                 f"{self.name}: output has shape {answers.shape}, target has shape {true.shape}",
