@@ -34,7 +34,7 @@ def make_step(workload: Word2Vec, variant: str) -> Callable[[], float]:
     )
     model.build_vocab(corpus_file=path)
 
-    def step(keep: tempfile.TemporaryDirectory[str] = folder) -> float:
+    def step(keep: tempfile.TemporaryDirectory[str] = folder) -> float:  # the text lives as long as this function
         model.train(corpus_file=path, total_words=len(text), total_examples=len(text) // _LINE, epochs=1)
         return float("nan")
 

@@ -32,6 +32,7 @@ from clearprop.autodiff import (
     vjp,
     vmap,
 )
+from clearprop.cell import Buffer, Cell, Parameter
 from clearprop.dtypes import (
     DType,
     bool,
@@ -62,7 +63,7 @@ from clearprop.errors import (
     UsageError,
 )
 from clearprop.graph import Graph, Node
-from clearprop.tensor import Buffer, Cell, Parameter, Tensor, tensor
+from clearprop.tensor import Tensor, tensor
 
 # log(0) and overflow are ordinary IEEE arithmetic here, as on every executor; NumPy would warn of each. Asking it not
 # to, with np.errstate, costs a microsecond for every operation; this filter costs nothing and touches no other package.

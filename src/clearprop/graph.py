@@ -42,14 +42,13 @@ class State(threading.local):
 state = State()
 
 
-class Released:
-    """Stands where the residuals of a node were, once a backward pass has used and dropped them."""
-
+class _Released:
     def __repr__(self) -> str:
         return "<released by an earlier backward()>"
 
 
-RELEASED = Released()
+RELEASED: Any = _Released()
+"""Stands where the residuals of a node were, once a backward pass has used and dropped them."""
 
 
 class Node:
@@ -60,7 +59,7 @@ class Node:
         parents: the node of each input, None for an input that is a constant.
         attributes: what else the operation was told, e.g. ``{"axes": (0,)}``.
         shape, dtype: of the output (NumPy's).
-        residuals: arrays kept for the backward pass, by the name that the primitive gives them.
+        residuals: arrays kept for the backward pass, by the name that the primitive gives them; `RELEASED` after it.
         number: rises from input to output.
         position: the user's source line, see `clearprop.source`.
         module: path of the module that was running, e.g. ``"encoder.fc1"``.
@@ -99,7 +98,7 @@ class Node:
         self.attributes = attributes
         self.shape = shape
         self.dtype = dtype
-        self.residuals: dict[str, Any] | Released = residuals
+        self.residuals = residuals
         self.position = position
         self.module = module
         self.number = next(_numbers)
@@ -129,7 +128,7 @@ class Node:
 
     def residual_arrays(self) -> list[Any]:
         """What this node keeps for the backward pass, without names."""
-        if isinstance(self.residuals, Released):
+        if self.residuals is RELEASED:
             return []
         parts = (kept if isinstance(kept, tuple) else (kept,) for kept in self.residuals.values())
         return [array for part in parts for array in part if hasattr(array, "nbytes")]

@@ -36,7 +36,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from clearprop.errors import ClearpropError, ComputationError, DTypeError, GradientError, RangeError, ShapeError
-from clearprop.graph import Node, Released, state
+from clearprop.graph import RELEASED, Node, state
 from clearprop.source import caller
 from clearprop.tensor import Tensor
 
@@ -354,7 +354,7 @@ def node_residuals(node: Node) -> dict[str, Value]:
     Raises:
         GradientError: if an earlier backward pass has released them.
     """
-    if isinstance(node.residuals, Released):
+    if node.residuals is RELEASED:
         raise GradientError(
             f"backward() has already been through this graph (at {node.name}) and released what it kept",
             hint="backward(retain_graph=True) the first time, or compute the loss again",

@@ -16,10 +16,22 @@ import numpy as np
 from clearprop import primitives
 from clearprop.array import asarray, cos, log, sqrt
 from clearprop.autodiff.batching import active_levels, wrap
+from clearprop.cell import Cell
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, UsageError
 from clearprop.primitives.random import WORDS
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "default_generator",
+    "normal",
+    "permutation",
+    "randint",
+    "seed",
+    "uniform",
+]
 
 Shape = int | Sequence[int]
 

@@ -152,6 +152,8 @@ def test_shapes_and_places(f: Any, reference: Any) -> None:
         (lambda x: cp.split(x, [1, 1], axis=1), "split"),
         (lambda x: cp.pad(x, [(1, 1)]), "pad"),
         (lambda x: cp.pad(x, -1), "pad"),
+        (lambda x: cp.pad(x, 1.5), "pad: widths 1.5"),
+        (lambda x: cp.pad(x, [1, 2, 3]), "pad: widths"),
         (lambda x: cp.flip(x, 3), "flip: axis 3"),
         (lambda x: cp.take(x, [0]), "name the axis"),
         (lambda x: cp.zeros((2, -1)), r"cannot have shape \(2, -1\)"),

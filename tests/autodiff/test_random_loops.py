@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import clearprop as cp
 from clearprop.autodiff.tree import flatten
-from clearprop.tensor import Cell
+from clearprop.cell import Cell
 
 N = 3
 SHAPES = [(N,), (N, N), (N,), (6, N)]

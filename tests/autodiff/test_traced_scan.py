@@ -12,10 +12,10 @@ from tests.core.test_trace import check, traced
 import clearprop as cp
 from clearprop import nn
 from clearprop.autodiff.loop import scan_node
+from clearprop.cell import Cell
 from clearprop.errors import DTypeError, ShapeError, TraceError
 from clearprop.graph import Graph
 from clearprop.primitive import Spec
-from clearprop.tensor import Cell
 from clearprop.trace import Program
 
 XS = np.random.default_rng(0).standard_normal((5, 2, 3))

@@ -94,7 +94,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert "usage: clearprop" in capsys.readouterr().err
+    assert "Try: clearprop" in capsys.readouterr().err
 
 
 def test_infinity_and_nan_are_answers_with_remarks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -291,3 +291,18 @@ def test_stdout_that_takes_nothing(redirection: str, code: int) -> None:
     assert program.returncode == code
     assert "Traceback" not in program.stderr
     assert ("cannot write the output" in program.stderr) == (code == 2)
+
+
+def test_wrong_arguments_say_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "digits", "--speed", "9"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "clearprop train: unrecognized arguments: --speed 9",
+        "Try: clearprop train --help",
+    ]
+
+
+def test_the_folder_has_a_short_option_as_in_the_other_commands(tmp_path: Path) -> None:
+    assert main(["train", "digits", "-o", str(tmp_path / "run"), "--epochs", "1", "--quiet"]) == 0
+    assert (tmp_path / "run" / "report.html").exists()

@@ -76,3 +76,11 @@ def test_random_graphs_and_their_gradients_keep_their_values(program: Any, shape
     assert len(after.order) <= len(before.order)
     for one, other in zip(after.run(xs), before.run(xs), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_nodes_keep_their_lines_and_modules() -> None:
+    """Errors and reports name the line that made a node, in the simplified program too."""
+    model = cp.nn.Sequential(cp.nn.Linear(2, 2))
+    program = simplify(traced(lambda x: model(x * 1.0) + 2.0, np.ones((1, 2), np.float32)).program)
+    assert {node.module for node in program.order if node.name == "matmul"} == {"0"}
+    assert all("in test_nodes_keep_their_lines_and_modules" in node.where for node in program.order)

@@ -12,10 +12,11 @@ from tests.core.test_random_graphs import draw_inputs, input_shapes, programs, r
 
 import clearprop as cp
 from clearprop import nn
+from clearprop.cell import Cell
 from clearprop.compiler.whole import Whole
 from clearprop.errors import TraceError
 from clearprop.primitive import Spec, spec_of
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 
 class Traced:

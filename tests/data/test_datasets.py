@@ -59,7 +59,7 @@ def test_split_depends_on_the_seed_alone() -> None:
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, 0.01, -1.0, 1.5, float("nan")])
+@pytest.mark.parametrize("fraction", [0.0, 1.0, 0.01, -1.0, 1.5])
 def test_split_refuses_an_empty_part(fraction: float) -> None:
     with pytest.raises(DataError, match="empty"):
         split(ArrayDataset(np.arange(10)), fraction)

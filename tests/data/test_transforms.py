@@ -211,7 +211,7 @@ def test_mixtures_can_be_mixed_again() -> None:
         (lambda: Normalize((0.0, 0.0), (1.0, -1.0)), "std="),
         (lambda: RandomCrop(0), "it gives no image"),
         (lambda: RandomCrop("a"), "a size of 'a'"),
-        (lambda: RandomCrop(4, padding=-1), "it gives no image"),
+        (lambda: RandomCrop(4, padding=-1), "padding=-1"),
         (lambda: RandomHorizontalFlip(1.5), "p=1.5"),
         (lambda: Cutout(0), "size=0"),
         (lambda: MixUp(10, alpha=0.0), "alpha=0.0"),

@@ -48,3 +48,17 @@ def train(case: Trajectory, compiled: bool) -> list[np.ndarray[Any, Any]]:
 def test_a_compiled_step_is_the_eager_one_to_the_bit(case: Trajectory) -> None:
     for one, other in zip(train(case, True), train(case, False), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_gradients_set_to_zero_instead_of_none() -> None:
+    w = cp.Parameter([1.0, 2.0])
+    optimizer = optim.SGD([w], lr=0.5)
+
+    def step(x: Any) -> Any:
+        (w * x).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+
+    cp.compile(step, keep_grads=True)(cp.tensor([1.0, 3.0]))
+    assert w.grad is not None
+    assert (w.value.tolist(), w.grad.tolist()) == ([0.5, 0.5], [0.0, 0.0])

@@ -10,8 +10,8 @@ import pytest
 
 import clearprop as cp
 from clearprop import nn, optim
+from clearprop.cell import Cell
 from clearprop.errors import DataError, UsageError
-from clearprop.tensor import Cell
 
 ALL = [
     optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Adamax, optim.NAdam,

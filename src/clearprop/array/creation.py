@@ -9,10 +9,11 @@ import numpy as np
 
 from clearprop.array.devices import check_device
 from clearprop.array.promotion import DEFAULT_FLOAT, ArrayLike, cast_to, expand
+from clearprop.cell import Cell
 from clearprop.dtypes import from_numpy, to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor, as_tensor, to_array
+from clearprop.tensor import Tensor, as_tensor, to_array
 
 Shape = int | Sequence[int]
 

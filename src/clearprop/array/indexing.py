@@ -12,9 +12,10 @@ import numpy as np
 
 from clearprop import primitives
 from clearprop.array.promotion import ArrayLike, cast_to, common_shape, expand, normalize_axis, only_axis
+from clearprop.cell import Cell
 from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

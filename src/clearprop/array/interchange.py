@@ -13,9 +13,10 @@ import numpy as np
 
 from clearprop.array.devices import check_device
 from clearprop.array.inspection import check_api_version
+from clearprop.cell import Cell
 from clearprop.dtypes import from_numpy
 from clearprop.errors import DTypeError
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 _CPU_OF_DLPACK = (1, 0)  # kDLCPU, and the first of them
 _KNOWS_READ_ONLY = (1, 0)  # the version of DLPack from which on it can say that memory must not be written to

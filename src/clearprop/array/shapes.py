@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import index
 
 import numpy as np
@@ -279,8 +279,9 @@ def pad(x: ArrayLike, /, widths: int | Sequence[tuple[int, int]]) -> Tensor:
     Tensor([0., 1., 2., 0., 0.], dtype=float32)
     """
     tensor = as_tensor(x)
-    pairs = [(widths, widths)] * tensor.ndim if isinstance(widths, int) else [(int(a), int(b)) for a, b in widths]
-    if len(pairs) != tensor.ndim or any(width < 0 for pair in pairs for width in pair):
+    given = [(widths, widths)] * tensor.ndim if isinstance(widths, int) else widths
+    pairs = [whole_numbers(pair, "pad", "widths") for pair in given] if isinstance(given, Iterable) else []
+    if len(pairs) != tensor.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ShapeError(
             f"pad: widths {widths} for a tensor of shape {tensor.shape}: a pair >= 0 for each axis",
             hint=f"[(0, 1)] * {tensor.ndim}",

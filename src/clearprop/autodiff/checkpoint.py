@@ -19,9 +19,10 @@ import numpy as np
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.linearization import Linearization
 from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.cell import Cell, CellWatcher
 from clearprop.graph import Node, state, take_number, topological
 from clearprop.primitives.control import identity
-from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class _Cells(CellWatcher):

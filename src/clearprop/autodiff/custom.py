@@ -16,6 +16,7 @@ import numpy as np
 from clearprop.autodiff.backward import backpropagate, enable_grad, grad_mode, no_grad
 from clearprop.autodiff.batching import Batched, Physical, levels_of, strip, wrap
 from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.cell import Cell
 from clearprop.errors import GradientError, ShapeError
 from clearprop.graph import Node, leaf, state, topological
 from clearprop.primitive import Formula, Primitive, Spec, Value, register
@@ -23,7 +24,7 @@ from clearprop.primitives.arithmetic import multiply
 from clearprop.primitives.control import Parts, item
 from clearprop.primitives.reduction import sum_
 from clearprop.source import caller
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class Context:

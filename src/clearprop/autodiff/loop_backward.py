@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from clearprop.autodiff.linearization import Linearization
-from clearprop.autodiff.loop_body import Body, Mask, program_of
+from clearprop.autodiff.loop_body import Body, Mask, linearized, program_of
 from clearprop.graph import Node
 from clearprop.primitive import Primitive, spec_of
 from clearprop.primitives.arithmetic import add
@@ -98,18 +97,8 @@ def _pullback(body: Body, wanted: Mask, driven: tuple[int, ...]) -> Pullback:
     inputs = len(body.program.inputs)
 
     def step(*values: Tensor) -> list[Tensor]:
-        given, upstream = list(values[:inputs]), values[inputs:]
-        outputs: list[Tensor] = []
-
-        def of_targets(*xs: Tensor) -> list[Tensor]:
-            for i, x in zip(targets, xs, strict=True):
-                given[i] = x
-            outputs.extend(body.program.run(given))
-            return [outputs[i] for i in driven]
-
-        run = Linearization(of_targets, [given[i] for i in targets])
-        gradients = run.pull(upstream, again=False, record=False)
-        return [*(y.detach() for y in outputs), *gradients]
+        run, outputs = linearized(body.program, values[:inputs], targets, driven)
+        return [*outputs, *run.pull(values[inputs:], again=False, record=False)]
 
     program = program_of(step, [*body.inputs, *(body.outputs[i] for i in driven)])
     return Pullback(body, program, targets, driven)

@@ -84,6 +84,22 @@ def program_of(f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec]) -> Pro
         state.batches = batches
 
 
+def linearized(
+    program: Program, inputs: Sequence[Tensor], targets: Sequence[int], driven: Sequence[int]
+) -> tuple[Linearization, list[Tensor]]:
+    """A run of a program, to be differentiated by some inputs at some outputs; and all its outputs, as values."""
+    given, outputs = list(inputs), list[Tensor]()
+
+    def of_targets(*xs: Tensor) -> list[Tensor]:
+        for i, x in zip(targets, xs, strict=True):
+            given[i] = x
+        outputs.extend(program.run(given))
+        return [outputs[i] for i in driven]
+
+    run = Linearization(of_targets, [inputs[i] for i in targets])
+    return run, [y.detach() for y in outputs]
+
+
 def tangent_of(body: Body, given: Mask) -> Body:
     """The body that carries tangents along: of constants, carry and xs each the values, then the tangents given."""
     constants, carry, xs = body.roles()
@@ -95,17 +111,8 @@ def tangent_of(body: Body, given: Mask) -> Body:
 
     def step(*values: Tensor) -> list[Tensor]:
         by_key = dict(zip(order, values, strict=True))
-        inputs, outputs = [by_key[i, 0] for i in range(len(given))], list[Tensor]()
-
-        def of_targets(*some: Tensor) -> list[Tensor]:
-            for i, x in zip(targets, some, strict=True):
-                inputs[i] = x
-            outputs.extend(body.program.run(inputs))
-            return [outputs[i] for i in driven]
-
-        run = Linearization(of_targets, [inputs[i] for i in targets])
+        run, plain = linearized(body.program, [by_key[i, 0] for i in range(len(given))], targets, driven)
         tangents = dict(zip(driven, run.push([by_key[i, 1] for i in targets]), strict=True))
-        plain = [y.detach() for y in outputs]
         return [
             *plain[: body.carries], *(tangents[i].detach() for i in body.float_carries),
             *plain[body.carries :], *(tangents[i].detach() for i in body.float_ys),

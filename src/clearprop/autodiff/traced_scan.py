@@ -8,10 +8,11 @@ from typing import Any
 from clearprop.autodiff.loop import scan_node
 from clearprop.autodiff.loop_body import Body
 from clearprop.autodiff.tree import flatten, flatten_like, rebuild
+from clearprop.cell import Cell, CellWatcher, Parameter
 from clearprop.errors import DTypeError, ShapeError, TraceError
 from clearprop.graph import state
 from clearprop.primitive import Spec, spec_of, tracing
-from clearprop.tensor import Cell, CellWatcher, Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 from clearprop.trace import Program, Tracer
 
 

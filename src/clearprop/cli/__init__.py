@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import clearprop
 from clearprop.cli import terminal
@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in known:
         arguments[1:] = known[arguments[0]].prepare(arguments[1:])
     parser = _parser(list(known.values()))
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.refuse(f"clearprop {options.command or ''}".rstrip(), f"unrecognized arguments: {' '.join(unknown)}")
     if options.command is None:
         parser.print_help(sys.stderr)
         return BAD_INPUT
@@ -75,7 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser, and of the commands too, whose help any encoding of stdout can carry."""
+    """A parser, and of the commands too: any encoding of stdout carries its help, and its errors say what to try."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and end."""
+        self.refuse(self.prog, message)
+
+    def refuse(self, program: str, message: str) -> NoReturn:
+        """The same, in the name of a command."""
+        terminal.complain(f"{program}: {message}")
+        terminal.complain(f"Try: {program} --help")
+        sys.exit(BAD_INPUT)
 
     def print_help(self, file: Any = None) -> None:
         """Print the help, by default on stdout."""
@@ -87,7 +99,7 @@ class _Parser(argparse.ArgumentParser):
             sys.exit(code)
 
 
-def _parser(known: Sequence[Command]) -> argparse.ArgumentParser:
+def _parser(known: Sequence[Command]) -> _Parser:
     examples = "\n".join(f"  {example}" for command in known for example in command.examples[:2])
     parser = _Parser(
         prog="clearprop",

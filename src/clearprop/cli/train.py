@@ -63,7 +63,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     about = "; ".join(f"{name}: {recipe.about}" for name, recipe in RECIPES.items())
     parser.add_argument("dataset", nargs="?", choices=list(RECIPES), help=about)
     run = parser.add_argument_group("the run")
-    run.add_argument("--output", metavar="FOLDER", help="where everything goes (default: runs/DATASET-DATE)")
+    run.add_argument("-o", "--output", metavar="FOLDER", help="where everything goes (default: runs/DATASET-DATE)")
     run.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder, exactly where it was")
     run.add_argument(
         "--data", metavar="FOLDER", help="where the MNIST files are (default: $CLEARPROP_DATA, or downloaded)"

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.cell import NOT_KEPT, Cell, CellWatcher, Parameter
 from clearprop.errors import TraceError
-from clearprop.graph import Node, Released, leaf, state
+from clearprop.graph import RELEASED, Node, leaf, state
 from clearprop.primitive import Spec, Value, spec_of, tracing
-from clearprop.tensor import NOT_KEPT, Cell, CellWatcher, Parameter, Tensor
+from clearprop.tensor import Tensor
 from clearprop.trace import Program, Symbol, Tracer
 
 
@@ -120,7 +121,7 @@ class Whole:
 
 def _flows(node: Node | None) -> bool:
     """Whether a backward pass could begin here: not if one has been through already."""
-    return node is not None and not isinstance(node.residuals, Released)
+    return node is not None and node.residuals is not RELEASED
 
 
 class _Cells(CellWatcher):

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from clearprop.errors import DataError, RangeError, UsageError
+from clearprop.tensor import as_array
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Columns: TypeAlias = tuple[Array, ...]
@@ -65,11 +66,6 @@ def no_such_example(dataset: Dataset, index: Any) -> RangeError:
         f"{type(dataset).__name__}: there is no example {index!r:.80}; it has {len(dataset)}",
         hint=f"a whole number from 0 to {len(dataset) - 1}, or several" if len(dataset) else "it is empty",
     )
-
-
-def as_array(value: Any) -> Array:
-    """A tensor, an array, a number or nested lists as a NumPy array."""
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def described(array: Array, checksum: int | None = None) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.arguments import number, whole
-from clearprop.data.batches import Array, Columns, as_array
+from clearprop.data.batches import Array, Columns
 from clearprop.errors import DataError
+from clearprop.tensor import as_array
 
 
 def pad_sequence(sequences: Sequence[Any], batch_first: bool = False, padding_value: float = 0.0) -> Array:

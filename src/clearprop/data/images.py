@@ -14,13 +14,14 @@ import numpy as np
 
 from clearprop.arguments import as_path, is_whole
 from clearprop.data import image_cache
-from clearprop.data.batches import Array, as_array, described, no_such_example
+from clearprop.data.batches import Array, described, no_such_example
 from clearprop.data.checks import check_labels
 from clearprop.data.decoding import Decoder, decode_all
 from clearprop.data.image_cache import CachedImages
 from clearprop.data.sources import Reader, Source, source_of
 from clearprop.errors import DataError, UsageError
 from clearprop.files.atomic import read_bytes
+from clearprop.tensor import as_array
 
 Labels: TypeAlias = Callable[[str], str] | Mapping[str, str] | str | os.PathLike[str] | None
 

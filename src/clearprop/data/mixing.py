@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.arguments import number, whole
-from clearprop.data.batches import as_array
 from clearprop.data.checks import check_labels
 from clearprop.data.draws import Array, Draws
 from clearprop.data.transforms import check_images
 from clearprop.errors import DataError
+from clearprop.tensor import as_array
 
 _STEPS = 4096  # of the table of the beta distribution
 

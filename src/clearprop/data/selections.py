@@ -13,7 +13,6 @@ from clearprop.data.batches import (
     Array,
     Columns,
     Dataset,
-    as_array,
     check_dataset,
     described,
     examples_at,
@@ -21,6 +20,7 @@ from clearprop.data.batches import (
 )
 from clearprop.data.order import checked_seed, shuffled
 from clearprop.errors import DataError, UsageError
+from clearprop.tensor import as_array
 
 
 class Subset:

@@ -15,9 +15,10 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from clearprop.data.batches import Array, as_array
+from clearprop.data.batches import Array
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import atomic_write, read_bytes
+from clearprop.tensor import as_array
 
 Texts: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """What a tokenizer is trained on: a text, the path of a file, or several of these. A str is always a text itself."""

@@ -22,9 +22,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from clearprop.arguments import number, whole
 from clearprop.data.draws import Array, Draws
 from clearprop.errors import DataError, UsageError
+from clearprop.tensor import as_array
 
 Transform: TypeAlias = Callable[..., Any]
-from clearprop.tensor import as_array
 
 
 class Compose:

@@ -13,9 +13,10 @@ import numpy as np
 from clearprop import primitives
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.autodiff.batching import innermost, levels_of
+from clearprop.cell import Cell
 from clearprop.errors import DTypeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 
 def named(role: str, x: ArrayLike) -> str:

@@ -32,11 +32,12 @@ from clearprop.array import (
     zeros,
 )
 from clearprop.array.promotion import ArrayLike, cast_to
+from clearprop.cell import Cell
 from clearprop.errors import RangeError, ShapeError, TraceError, UsageError
 from clearprop.functional.checks import as_positions, check_inside, checked_inside, single_values
 from clearprop.functional.distances import vector_norm
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Cell, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def embedding(

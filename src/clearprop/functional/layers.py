@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from clearprop.array import add, matmul
 from clearprop.array.promotion import ArrayLike
+from clearprop.cell import Parameter
 from clearprop.errors import ShapeError
 from clearprop.functional.checks import check_dtype, named
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Tensor:

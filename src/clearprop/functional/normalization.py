@@ -23,9 +23,10 @@ from clearprop.arguments import is_whole, number
 from clearprop.array import add, divide, multiply, reshape, sqrt, stop_gradient, subtract
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, whole_numbers
 from clearprop.autodiff.batching import levels_of
+from clearprop.cell import Buffer
 from clearprop.errors import GradientError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Buffer, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def batch_norm(

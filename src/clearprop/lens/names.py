@@ -9,9 +9,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
 
+from clearprop.cell import Cell
 from clearprop.graph import Node
 from clearprop.source import Position
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 _Span: TypeAlias = tuple[int | None, int | None, int | None, int | None]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from clearprop.autodiff.backward import accumulate
 from clearprop.autodiff.batching import Batched
-from clearprop.graph import Node, Released
+from clearprop.graph import RELEASED, Node
 from clearprop.lens import formulas
 from clearprop.lens.figures import figure
 from clearprop.lens.names import assigned_name
@@ -126,7 +126,7 @@ class Row:
     @property
     def residual_bytes(self) -> int:
         """Bytes that the node kept for the backward pass."""
-        return 0 if isinstance(self.kept, Released) else sum(map(_nbytes, self.kept.values()))
+        return 0 if self.kept is RELEASED else sum(map(_nbytes, self.kept.values()))
 
     @property
     def flops(self) -> int:
@@ -218,7 +218,7 @@ class Visit:
     def local_derivatives(self) -> list[Any]:
         """By input, the local derivative of an elementwise primitive: what its rules make of ones; else None."""
         node, primitive = self.row.node, self.row.node.primitive
-        if not isinstance(primitive, Elementwise) or isinstance(self.residuals, Released):
+        if not isinstance(primitive, Elementwise) or self.residuals is RELEASED:
             return [None] * len(node.parents)
         with np.errstate(all="ignore"):
             ones = np.ones(node.shape, node.dtype)

@@ -14,12 +14,13 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, overload
 
+from clearprop.cell import Cell
 from clearprop.errors import UsageError
 from clearprop.graph import Node, state
 from clearprop.lens import table
 from clearprop.lens.names import constants, variables
 from clearprop.lens.rows import Edge, Operand, Row, Visit, as_data
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 ROWS_SHOWN = 50
 

@@ -4,6 +4,7 @@ With one difference, from the lecture notes: weights of linear layers are stored
 """
 
 from clearprop import functional
+from clearprop.cell import Buffer, Parameter
 from clearprop.nn import init, utils
 from clearprop.nn.activations import (
     CELU,
@@ -92,7 +93,6 @@ from clearprop.nn.stateless import functional_call
 from clearprop.nn.summarizing import Summary, SummaryRow, summarize, summary
 from clearprop.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from clearprop.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
-from clearprop.tensor import Buffer, Parameter
 
 __all__ = [
     "AdaptiveAvgPool1d",

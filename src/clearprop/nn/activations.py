@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from clearprop import functional
+from clearprop.cell import Parameter
 from clearprop.errors import ShapeError
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class Sigmoid(Module):

@@ -9,6 +9,7 @@ import numpy as np
 from clearprop.arguments import number
 from clearprop.array import concat, expand_dims, logical_not, mean, permute_dims, reshape, zeros
 from clearprop.array.promotion import expand
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.functional.attention import Masks, as_mask, attend, causal, check_one_dtype, check_something_seen
@@ -20,7 +21,7 @@ from clearprop.nn.positions import RotaryPositions
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import inverse_permutation, take_range
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class MultiheadAttention(Module):

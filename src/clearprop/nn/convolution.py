@@ -10,6 +10,7 @@ import numpy as np
 
 from clearprop import functional
 from clearprop.arguments import one_of
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import UsageError
 from clearprop.functional.convolution import transposed_lengths
@@ -19,7 +20,7 @@ from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
 from clearprop.primitives.windows import Moves
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 _MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 

@@ -9,6 +9,7 @@ import numpy as np
 from clearprop import functional
 from clearprop.arguments import number
 from clearprop.array import matmul, matrix_transpose
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError
 from clearprop.functional.embedding import check_mode, padding_row
@@ -16,7 +17,7 @@ from clearprop.nn import init
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class Table(Module):

@@ -18,10 +18,30 @@ import numpy as np
 
 from clearprop import random
 from clearprop.arguments import is_whole, number, one_of
+from clearprop.cell import Cell
 from clearprop.errors import ShapeError, UsageError
 from clearprop.primitives.special import normal_quantile_array
 from clearprop.random import Generator
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "fans",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 C = TypeVar("C", bound=Cell)
 

@@ -11,12 +11,13 @@ import numpy as np
 from clearprop import functional
 from clearprop.array import arange, reshape
 from clearprop.array.promotion import normalize_axis, whole_numbers
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
 from clearprop.nn.module import Module
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class Linear(Module):

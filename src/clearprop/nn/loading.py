@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop.arguments import one_of
+from clearprop.cell import Cell
 from clearprop.errors import DataError
-from clearprop.tensor import Cell, Tensor, as_array
+from clearprop.tensor import Tensor, as_array
 
 _MOST_SHOWN = 8
 

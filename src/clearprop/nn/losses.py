@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from clearprop import functional
+from clearprop.cell import Buffer
 from clearprop.functional.losses import check_reduction
 from clearprop.nn.module import Module
-from clearprop.tensor import Buffer, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def _buffer(value: Any) -> Buffer | None:

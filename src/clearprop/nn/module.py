@@ -16,14 +16,15 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from clearprop import arguments
+from clearprop.cell import Buffer, Cell, Parameter, zero_gradients
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, UsageError
-from clearprop.graph import leaf, state
+from clearprop.graph import state
 from clearprop.nn import loading, printing
 from clearprop.nn.hooks import BackwardHook, BackwardWatch, ForwardHook, ForwardPreHook, HookHandle, run_pre_hooks
 from clearprop.nn.summarizing import Summary, summarize
 from clearprop.source import caller
-from clearprop.tensor import Buffer, Cell, Parameter, Tensor
+from clearprop.tensor import Tensor
 
 C = TypeVar("C", bound=Cell)
 
@@ -155,7 +156,8 @@ class Module:
             part = vars(module).get(name)
             if not isinstance(part, Module):
                 has = ", ".join(child for child, _ in module.named_children())
-                raise UsageError(f"{type(module).__name__} {module.path} has no module {name!r} ({target!r})", hint=has)
+                where = f"{type(module).__name__} {module.path}".rstrip()
+                raise UsageError(f"{where} has no module {name!r} ({target!r})", hint=has or "it has none")
             module = part
         return module
 
@@ -246,11 +248,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set those that there are to zero."""
-        for parameter in self.parameters():
-            if set_to_none or parameter.grad is None:
-                parameter.grad = None
-            else:
-                parameter.grad = Tensor(np.zeros_like(parameter.grad.array))
+        zero_gradients(self.parameters(), set_to_none)
 
     def to(self, dtype: Any) -> Self:
         """Cast all floating-point parameters, their gradients, and buffers; returns this module.
@@ -417,7 +415,6 @@ def _places(module: Module, path: str, above: tuple[Module, ...]) -> Iterator[tu
 
 def _cast(cell: Cell, dtype: np.dtype[Any]) -> None:
     """Another dtype in the same cell, so that optimizers that know the cell go on working."""
-    array = cell.value.array.astype(dtype)
-    cell.restore(Tensor(array, leaf(array.shape, array.dtype, cell) if cell.requires_grad else None))
+    cell.put(cell.value.array.astype(dtype))
     if isinstance(cell, Parameter) and cell.grad is not None:
         cell.grad = Tensor(cell.grad.array.astype(dtype))

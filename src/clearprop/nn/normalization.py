@@ -11,12 +11,13 @@ import numpy as np
 from clearprop import functional
 from clearprop.arguments import number
 from clearprop.array import add, astype, divide, expand_dims, reshape
+from clearprop.cell import Buffer, Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError, UsageError
 from clearprop.nn import init
 from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
-from clearprop.tensor import Buffer, Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class ChannelNorm(Module):

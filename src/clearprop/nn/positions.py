@@ -8,6 +8,7 @@ import numpy as np
 
 from clearprop import functional
 from clearprop.array import add, expand_dims
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.functional.positions import check_even
@@ -16,7 +17,7 @@ from clearprop.nn.linear import check_sizes
 from clearprop.nn.module import Module
 from clearprop.primitive import numpy_dtype
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 class SinusoidalPositions(Module):

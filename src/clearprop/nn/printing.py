@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearprop.tensor import Cell, Parameter
+from clearprop.cell import Cell, Parameter
 
 if TYPE_CHECKING:
     from clearprop.nn.module import Module

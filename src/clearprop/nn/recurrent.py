@@ -15,6 +15,7 @@ from clearprop.arguments import is_whole, number, one_of
 from clearprop.array import add, arange, concat, expand_dims, less, permute_dims, squeeze, stack, subtract, where
 from clearprop.array.promotion import cast_to, expand
 from clearprop.autodiff import scan
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
 from clearprop.functional.checks import checked_inside, known_values
@@ -33,7 +34,7 @@ from clearprop.nn.recurrent_cells import (
 )
 from clearprop.primitive import numpy_dtype
 from clearprop.random import Generator
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 Begin = Callable[[Tensor, Weights], tuple[tuple[Tensor, ...], Step]]
 

@@ -16,6 +16,7 @@ import numpy as np
 from clearprop.arguments import one_of
 from clearprop.array import add, expand_dims, squeeze
 from clearprop.array.promotion import expand
+from clearprop.cell import Cell, Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.functional.layers import linear
@@ -25,7 +26,7 @@ from clearprop.nn.module import Module
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
 from clearprop.random import Generator
-from clearprop.tensor import Cell, Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 State: TypeAlias = tuple[Tensor, ...]
 """What goes from step to step: (h,), or (h, c) of an LSTM."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearprop.cell import Cell, CellWatcher
 from clearprop.errors import DataError, ShapeError, UsageError
 from clearprop.graph import state
 from clearprop.nn.module import Module
-from clearprop.tensor import Cell, CellWatcher, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def functional_call(module: Module, values: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -12,9 +12,10 @@ import numpy as np
 from clearprop.array.promotion import whole_numbers
 from clearprop.autodiff import no_grad
 from clearprop.autodiff.tree import flatten
+from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.nn.printing import shortened
-from clearprop.tensor import Parameter, Tensor
+from clearprop.tensor import Tensor
 
 if TYPE_CHECKING:
     from clearprop.nn.module import Module

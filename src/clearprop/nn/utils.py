@@ -26,9 +26,19 @@ from clearprop.array import (
 )
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
+from clearprop.cell import Parameter
 from clearprop.errors import GradientError, ShapeError, UsageError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Parameter, Tensor, as_tensor
+from clearprop.tensor import Tensor, as_tensor
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
 
 
 def clip_grad_norm_(

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from clearprop.array.promotion import cast_to
+from clearprop.cell import Cell
 from clearprop.optim.counting import CountingOptimizer
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Casts
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, multiply, sqrt, subtract
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 
 class Adagrad(CountingOptimizer):

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from clearprop.cell import Cell
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Optimizer
 from clearprop.primitives import add
-from clearprop.tensor import Cell
 
 
 class CountingOptimizer(Optimizer):

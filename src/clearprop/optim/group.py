@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.cell import Cell, Parameter
 from clearprop.errors import UsageError
-from clearprop.tensor import Cell, Parameter, Tensor
+from clearprop.tensor import Tensor
 
 _FLAGS = frozenset({"nesterov", "maximize", "amsgrad", "centered", "decoupled_weight_decay"})
 _PAIRS = frozenset({"betas"})

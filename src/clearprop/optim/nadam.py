@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.array.promotion import cast_to
+from clearprop.cell import Cell
 from clearprop.optim.adam import kept_weight, moments
 from clearprop.optim.counting import CountingOptimizer
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Casts
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, multiply, power, sqrt, subtract
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 _WARM_UP = 0.96
 """Of the momentum's schedule; from section 4 of the paper, and fixed in PyTorch too."""

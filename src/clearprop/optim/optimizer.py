@@ -14,11 +14,12 @@ import numpy as np
 from clearprop.arguments import function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
+from clearprop.cell import Cell, Parameter, zero_gradients
 from clearprop.errors import DataError, DTypeError, ShapeError, UsageError
 from clearprop.optim.group import ParamGroup
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, multiply, negative
-from clearprop.tensor import Cell, Parameter, Tensor, as_array
+from clearprop.tensor import Tensor, as_array
 
 _OF_SCHEDULES = frozenset({"initial_lr"})
 """Settings that are there if there is, or was, a schedule."""
@@ -127,11 +128,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set those that there are to zero."""
-        for param in self.state:
-            if set_to_none or param.grad is None:
-                param.grad = None
-            else:
-                param.grad = Tensor(np.zeros_like(param.grad.array))
+        zero_gradients(self.state, set_to_none)
 
     def gradients(self, group: ParamGroup, *, decayed: bool = True) -> Iterator[tuple[Parameter, Tensor]]:
         """The parameters of a group that have a gradient, each with the direction that it is to go against.
@@ -147,7 +144,9 @@ class Optimizer:
             g = param.grad
             if g is None:
                 continue
-            _check_gradient(self._name, param, g)
+            held = param.peek_array()
+            if type(g) is not Tensor or g.array.shape != held.shape or g.array.dtype != held.dtype:
+                raise _wrong_gradient(self._name, param, g)  # NumPy would broadcast it
             if maximize:
                 g = negative(g)
             if decay is not None:
@@ -335,23 +334,21 @@ def _check_parameter(name: str, param: Any) -> None:
     raise UsageError(f"{name}: every one must be a Parameter; this one is {what}", hint=hint)
 
 
-def _check_gradient(name: str, param: Parameter, g: Any) -> None:
-    """Raise unless the gradient, which anybody may have set, is one of this parameter: it would be broadcast."""
+def _wrong_gradient(name: str, param: Parameter, g: Any) -> Exception:
+    """What to say of a gradient, which anybody may have set, that is none of this parameter."""
     held = param.peek()
-    if isinstance(g, Tensor) and g.shape == held.shape and numpy_dtype(g) == numpy_dtype(held):
-        return
     label = f"parameter {param.name}" if param.name else "a parameter"
     if not isinstance(g, Tensor):
-        raise UsageError(
+        return UsageError(
             f"{name}: the gradient of {label} is a {type(g).__name__}",
             hint="parameter.grad = cp.asarray(value), or None",
         )
     if g.shape != held.shape:
-        raise ShapeError(
+        return ShapeError(
             f"{name}: {label} has shape {held.shape}, its gradient has shape {g.shape}",
             hint=f"a gradient of shape {held.shape}",
         )
-    raise DTypeError(
+    return DTypeError(
         f"{name}: {label} is {held.dtype.name}, its gradient is {g.dtype.name}", hint=f"g.astype(cp.{held.dtype.name})"
     )
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from clearprop.array.promotion import cast_to
+from clearprop.cell import Cell
 from clearprop.optim.adam import kept_weight, moments
 from clearprop.optim.counting import CountingOptimizer
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Casts
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, greater, multiply, power, sqrt, subtract, where
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 _KNOWN_FROM = 5.0
 """So many gradients must have gone into v; the paper has 4, PyTorch and the authors' program 5."""

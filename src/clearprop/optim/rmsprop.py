@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clearprop.cell import Parameter
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Casts, Optimizer
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, multiply, sqrt, subtract
-from clearprop.tensor import Parameter, Tensor
+from clearprop.tensor import Tensor
 
 
 class RMSprop(Optimizer):

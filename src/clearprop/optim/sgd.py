@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clearprop.cell import Cell, Parameter
 from clearprop.errors import UsageError
 from clearprop.optim.counting import CountingOptimizer
 from clearprop.optim.group import ParamGroup
 from clearprop.optim.optimizer import Casts
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, equal, multiply, subtract, where
-from clearprop.tensor import Cell, Parameter, Tensor
+from clearprop.tensor import Tensor
 
 
 class SGD(CountingOptimizer):

@@ -16,12 +16,24 @@ import numpy as np
 from clearprop.arguments import function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
+from clearprop.cell import Buffer, Cell
 from clearprop.errors import DataError, UsageError
 from clearprop.nn import Module
 from clearprop.nn.normalization import BatchNorm
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, divide, multiply, subtract
-from clearprop.tensor import Buffer, Cell, Tensor
+from clearprop.tensor import Tensor
+
+__all__ = [
+    "Average",
+    "AverageAll",
+    "AveragedModel",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
+    "update_bn",
+]
 
 Average: TypeAlias = Callable[[Any, Any, Any], Any]
 """(average up to now, present value, how many values are in the average) -> new average."""

@@ -37,8 +37,18 @@ def check_classes(data: Any, name: str, output: Any, target: Any, ignored: int |
         return  # the classes are another axis, and the loss knows which
     for array in list(_arrays(data))[-1:] or [labels]:
         if array.dtype.kind in "iu":
-            kept = array if ignored is None else array[array != ignored]
+            kept = array if ignored is None else np.where(array == ignored, 0, array)  # each keeps its place
             check_labels(kept, output.shape[1], name)
+
+
+def check_some_label(target: Any, ignored: int | None, step: int) -> None:
+    """Raise DataError if the loss passes over every label of a batch: it is a mean of nothing, 0 / 0."""
+    labels = np.asarray(target)
+    if ignored is not None and labels.size and (labels == ignored).all():
+        raise DataError(
+            f"fit: all labels of step {step:,} are {ignored}, which the loss passes over: its mean is of nothing",
+            hint="larger batches, or leave out examples without a label",
+        )
 
 
 def check_loader(data: Any, name: str, owner: str = "fit") -> None:

@@ -92,6 +92,10 @@ class History:
     files: dict[str, str] = field(default_factory=dict)  # what the run wrote: "weights", "report", …
 
     def __post_init__(self) -> None:
+        if self.path is not None:
+            as_path(self.path)
+        if not isinstance(self.config, Mapping):
+            raise UsageError(f"History: config is {self.config!r}", hint='a dictionary: {"lr": 0.1}')
         self.config = plain(self.config)
         self._file: LineFile | None = None
         self._written: Record = {}  # the facts that stand in the file, if it is as `flush` has left it
@@ -286,6 +290,13 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Record]:
     """A line with what is new, or none."""
     changed = {name: value for name, value in now.items() if value != before.get(name)}
     return [changed] if changed else []
+
+
+def check_history(name: str, history: Any) -> None:
+    """Raise UsageError for what is no record of a run."""
+    if not isinstance(history, History):
+        hint = "what fit returned; or History.read(path)"
+        raise UsageError(f"{name}: the history is a {type(history).__name__}", hint=hint)
 
 
 def _joined(records: list[Record]) -> Record:

@@ -210,6 +210,7 @@ class _Loop:
             )
         value = run.loss_of_step = float(loss.item())
         if not math.isfinite(value):
+            checks.check_some_label(target, getattr(run.loss, "ignore_index", None), run.position.step + 1)
             raise diverged(f"the loss of step {run.position.step + 1:,} is {value}", run)
         loss.backward()
         if run.clip_grad_norm is not None:

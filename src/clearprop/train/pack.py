@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from clearprop.cell import Cell
 from clearprop.errors import DataError, UsageError
-from clearprop.tensor import Cell, Tensor
+from clearprop.tensor import Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -17,7 +17,7 @@ import numpy as np
 from clearprop.train.charts import Chart, line_chart
 from clearprop.train.confusion import class_figures, largest_mistakes
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
-from clearprop.train.history import History
+from clearprop.train.history import History, check_history
 from clearprop.train.network import flattened, network_tree
 from clearprop.train.pages import date, render_page, ticks, unbroken, write_page
 from clearprop.train.records import Evaluation, Row
@@ -54,6 +54,7 @@ def write_report(history: History, path: str | os.PathLike[str]) -> Path:
     >>> report.read_text(encoding="utf-8").splitlines()[0]
     '<!doctype html>'
     """
+    check_history("write_report", history)
     return write_page(_TEMPLATE, path, **_content(history))
 
 

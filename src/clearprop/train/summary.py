@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 from clearprop.train.figures import duration, figure, rate
-from clearprop.train.history import History
+from clearprop.train.history import History, check_history
 from clearprop.train.progress import is_terminal
 
 
@@ -29,6 +29,7 @@ def print_summary(history: History, stream: TextIO | None = None) -> None:
       parameters     640
       report         runs/digits/report.html
     """
+    check_history("print_summary", history)
     stream = stream if stream is not None else sys.stdout
     rows = summary_rows(history)
     if is_terminal(stream):

@@ -6,9 +6,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 import clearprop as cp
+
+default = settings.default
+assert default is not None
+half = settings(max_examples=default.max_examples // 2)
+"""For tests that compile for each example: half as many of them as elsewhere."""
 
 
 class Layout(NamedTuple):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import dtypes, layouts, numbers, shapes
+from tests.compiler.native.layouts import dtypes, half, layouts, numbers, shapes
 from tests.compiler.native.protected import check
 
 import clearprop as cp
 
 
+@half
 @given(shape=shapes, dtype=dtypes.filter(lambda dtype: dtype != "bool"), ties=st.booleans(), data=st.data())
 def test_any_axis_of_any_view(shape: tuple[int, ...], dtype: str, ties: bool, data: Any) -> None:
     layout, axis = data.draw(layouts(shape)), data.draw(st.integers(0, len(shape) - 1))

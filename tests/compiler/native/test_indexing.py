@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import dtypes, layouts, lengths, numbers, shapes
+from tests.compiler.native.layouts import dtypes, half, layouts, lengths, numbers, shapes
 from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import native, same
 
@@ -27,6 +27,7 @@ def positions(data: Any, shape: tuple[int, ...], length: int) -> Any:
     return layout, random.integers(low, length, layout.stored).astype(dtype)
 
 
+@half
 @given(shape=shapes, dtype=dtypes, data=st.data())
 def test_gather(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     x_layout = data.draw(layouts(shape))
@@ -42,6 +43,7 @@ def test_gather(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     )
 
 
+@half
 @given(shape=shapes, dtype=dtypes.filter(lambda d: d != "bool"), data=st.data())
 def test_scatter_add(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     count = data.draw(st.integers(1, len(shape)))
@@ -58,6 +60,7 @@ def test_scatter_add(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     )
 
 
+@half
 @given(length=lengths, dtype=dtypes, data=st.data())
 def test_scatter_set(length: int, dtype: str, data: Any) -> None:
     count = data.draw(lengths)
@@ -71,6 +74,7 @@ def test_scatter_set(length: int, dtype: str, data: Any) -> None:
     )
 
 
+@half
 @given(shape=shapes, dtype=dtypes, data=st.data())
 def test_along_an_axis(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     axis, length = data.draw(st.integers(0, len(shape) - 1)), data.draw(lengths)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import layouts, numbers, shapes
+from tests.compiler.native.layouts import half, layouts, numbers, shapes
 from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import native, same
 
@@ -18,6 +18,7 @@ from clearprop import primitives
 TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
 
 
+@half
 @given(shape=shapes, dtype=st.sampled_from(["float32", "float64"]), data=st.data())
 def test_any_axes_of_any_view(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     layout = data.draw(layouts(shape))

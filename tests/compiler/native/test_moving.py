@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import dtypes, layouts, lengths, numbers, shapes
+from tests.compiler.native.layouts import dtypes, half, layouts, lengths, numbers, shapes
 from tests.compiler.native.protected import check
 
 import clearprop as cp
 
 
+@half
 @given(shape=shapes, dtype=dtypes, data=st.data())
 def test_concat(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     axis = data.draw(st.integers(0, len(shape) - 1))
@@ -30,6 +31,7 @@ def test_one_array_several_times() -> None:
     check(lambda x: cp.stack([x, x, x * 2.0], axis=-1), numbers((5, 3), "float64"))
 
 
+@half
 @given(shape=shapes, dtype=dtypes, data=st.data())
 def test_pad(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     widths = st.lists(st.sampled_from([0, 0, 1, 2, 5]), min_size=len(shape), max_size=len(shape)).map(tuple)
@@ -45,6 +47,7 @@ def test_padding_of_nothing() -> None:
     check(lambda x: cp.primitives.pad(x, before=(2, 0), after=(1, 3), between=(0, 1)), np.ones((0, 4)))
 
 
+@half
 @given(shape=st.lists(lengths, min_size=2, max_size=4).map(tuple), dtype=dtypes, data=st.data())
 def test_reshape_of_any_view(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     layout = data.draw(layouts(shape))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import layouts, numbers
+from tests.compiler.native.layouts import half, layouts, numbers
 from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import same
 
@@ -36,6 +36,7 @@ def settings(draw: Any) -> tuple[tuple[int, ...], tuple[int, ...], Moves]:
 dtypes = st.sampled_from(["float32", "float64", "int32", "int8"])
 
 
+@half
 @given(setting=settings(), dtype=dtypes, special=st.booleans(), data=st.data())
 def test_maxima_and_their_positions(setting: Any, dtype: str, special: bool, data: Any) -> None:
     lengths, window, moves = setting
@@ -57,6 +58,7 @@ def test_maxima_and_their_positions(setting: Any, dtype: str, special: bool, dat
     check(f, x)
 
 
+@half
 @given(setting=settings(), dtype=dtypes, data=st.data())
 def test_sums_and_their_transpose(setting: Any, dtype: str, data: Any) -> None:
     lengths, window, moves = setting

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compiler.native.layouts import layouts, numbers, shapes
+from tests.compiler.native.layouts import half, layouts, numbers, shapes
 from tests.compiler.native.protected import check
 from tests.compiler.native.test_native import same
 
@@ -16,6 +16,7 @@ import clearprop as cp
 from clearprop import primitives
 
 
+@half
 @given(shape=shapes, dtype=st.sampled_from(["float32", "float64", "int64", "uint8"]), data=st.data())
 def test_sums_and_products(shape: tuple[int, ...], dtype: str, data: Any) -> None:
     """Equal to the bit: the order of the operations is the same."""
@@ -28,6 +29,7 @@ def test_sums_and_products(shape: tuple[int, ...], dtype: str, data: Any) -> Non
     check(f, numbers(layout.stored, dtype))
 
 
+@half
 @given(shape=shapes, dtype=st.sampled_from(["float32", "float64"]), reverse=st.booleans(), data=st.data())
 def test_linear_recurrences(shape: tuple[int, ...], dtype: str, reverse: bool, data: Any) -> None:
     one, other, axis = data.draw(layouts(shape)), data.draw(layouts(shape)), data.draw(st.integers(0, len(shape) - 1))

@@ -18,30 +18,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clearprop.compiler.native.code import Code, index
-from clearprop.compiler.native.copying import copy, fill
-from clearprop.compiler.native.correlation import (
-    Correlation,
-    Part,
-    Strides,
-    convolution,
-    data_gradient,
-    part_product,
-)
+from clearprop.compiler.native.copying import copy
+from clearprop.compiler.native.correlating import Correlating
+from clearprop.compiler.native.correlation import Correlation, Part, Strides, part_product
+from clearprop.compiler.native.depthwise import Depthwise
 from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.image_blocks import (
-    Blocks,
-    Surrounded,
-    blocks_of,
-    copy_images,
-    lying,
-    strides_in,
-)
-from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.image_blocks import Blocks, Surrounded, lying, strides_in
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.scratch import ScratchWriter
-from clearprop.compiler.native.single import Array, at
+from clearprop.compiler.native.single import Array, NodeWriter
 from clearprop.compiler.native.views import row_strides
 
 
@@ -110,31 +96,21 @@ class Weights:
         return packed
 
 
-class Correlating(ScratchWriter):
-    """Writes a convolution, or a gradient by data."""
+class Convolution(Correlating):
+    """Writes a convolution, or a gradient by data, as matrix products."""
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
-        x, w = self.views
-        z, dtype, moves = self.node.shape, self.node.dtype, self.attributes["moves"]
-        by_out, by_channel, *by_tap = w.strides
-        by_group = w.shape[0] // moves.groups * by_out
-        if self.node.name == "convolution":
-            self.about = convolution(x.shape, w.shape, z, moves, dtype.name)
-            self.weights = Weights(self.about, (by_group, *by_tap, by_channel, by_out))
-        else:
-            self.about = data_gradient(x.shape, w.shape, z, moves, dtype.name)
-            self.weights = Weights(self.about, (by_group, *by_tap, by_out, by_channel))
         if not self.about.parts:
             return
-        self.way = way = min(self._ways(x.strides, row_strides(z)), key=lambda way: way.cost)
-        self.target_shape = (way.blocks.images[1], z[1], way.blocks.rows[1], *z[3:])
-        self.packed = self.scratch.reserve(self.weights.size, dtype)
-        self.source = self.scratch.reserve(way.source.size if way.source else 0, dtype)
-        self.target = self.scratch.reserve(math.prod(self.target_shape) if way.target else 0, dtype)
-        self.panels = self.scratch.reserve(
-            max(product.scratch_bytes for product in way.products) // dtype.itemsize, dtype
-        )
+        dtype = self.node.dtype
+        self.packed_weights = Weights(self.about, self.steps)
+        self.way = min(self._ways(self.views[0].strides, row_strides(self.node.shape)), key=lambda way: way.cost)
+        self.blocks, self.source, self.target = self.way.blocks, self.way.source, self.way.target
+        self.reserve_blocks()
+        self._packed = self.scratch.reserve(self.packed_weights.size, dtype)
+        panels = max(product.scratch_bytes for product in self.way.products)
+        self._panels = self.scratch.reserve(panels // dtype.itemsize, dtype)
 
     # Which way --------------------------------------------------------------------------------------------------------
 
@@ -147,20 +123,11 @@ class Correlating(ScratchWriter):
 
     def _way(self, x: Strides, z: Strides, source_last: bool | None, target_last: bool) -> Way:
         about, itemsize = self.about, self.node.dtype.itemsize
-        blocks = self._blocks(source_last is not None, target_last)
+        blocks = self.blocks_for(copies_images=source_last is not None, copies_results=target_last)
         images, rows = blocks.images[1], blocks.rows[1]
         cost, source, target = 0.0, None, None
         if source_last is not None:
-            (start, end), *others = about.bounds
-            end -= about.parts[0].stride[0] * (blocks.rows[0] - rows)
-            source = Surrounded(
-                images,
-                about.groups * about.channels,
-                about.lengths,
-                ((start, end), *others),
-                last=source_last,
-                moving=not blocks.is_whole,
-            )
+            source = self.surrounded(blocks, last=source_last)
             cost += copy_cost(source.shape, x, source.strides, itemsize)
             x = source.strides
         if target_last:
@@ -170,77 +137,32 @@ class Correlating(ScratchWriter):
             z = target
         some = 0 if blocks.is_whole else rows
         products = tuple(
-            Gemm(part_product(about, part, images, x, self.weights.of(i)[1], z, some), self.machine)
+            Gemm(part_product(about, part, images, x, self.packed_weights.of(i)[1], z, some), self.machine)
             for i, part in enumerate(about.parts)
         )
         cost += sum(product_cost(product) for product in products)
         return Way(blocks, source, target, products, cost * blocks.count)
 
-    def _blocks(self, with_source: bool, with_target: bool) -> Blocks:
-        about = self.about
-        if not with_source and not with_target:
-            return Blocks((about.images, about.images), (about.sizes[0], about.sizes[0]))
-        part, itemsize = about.parts[0], self.node.dtype.itemsize
-        lengths = [end - start for start, end in about.bounds]
-        of_x = with_source * about.groups * about.channels * math.prod(lengths[1:]) * itemsize
-        of_z = with_target * about.groups * about.outputs * math.prod(about.sizes[1:]) * itemsize
-        divisible = len(about.parts) == 1 and len(lengths) > 1 and part.places == about.sizes
-        return blocks_of(
-            about.images,
-            of_x * lengths[0] + of_z * about.sizes[0],
-            math.prod(about.sizes),
-            about.sizes[0],
-            divisible * (of_x * part.stride[0] + of_z),
-        )
-
     # Writing it -------------------------------------------------------------------------------------------------------
 
-    def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
-        """Pack the weights, then block after block."""
-        x, w = operands
-        if not self.about.parts:
-            fill(code, self.machine, output)
-            return
-        way = self.way
-        weights = self.weights.pack(code, self.machine, w, self.part(code, self.packed))
-        source = self.part(code, self.source)
-        target = output if way.target is None else self.part(code, self.target, self.target_shape, way.target)
-        if way.source is not None:
-            way.source.clear(code, self.machine, source)
-        if not self.about.is_complete:
-            fill(code, self.machine, target)
+    def weights(self, code: Code, w: Array) -> Array:
+        """Packed, if they are to be."""
+        return self.packed_weights.pack(code, self.machine, w, self.part(code, self._packed))
 
-        def block(image: Integer, row: Integer) -> None:
-            results = output.moved(code, at(code, [image, row], (output.strides[0], output.strides[2])))
-            images = self._images(code, x, source, image, row)
-            self._products(code, images, weights, results if way.target is None else target)
-            if way.target is not None:
-                copy_images(code, self.machine, target, results._replace(shape=target.shape))
-
-        way.blocks.each(code, block)
-
-    def _images(self, code: Code, x: Array, source: Array, image: Integer, row: Integer) -> Array:
-        """The images of a block, beginning at their bounds."""
-        way, integers = self.way, Integers(code)
-        first = integers.times(row, self.about.parts[0].stride[0])
-        x = x.moved(code, integers.times(image, x.strides[0]))
-        if way.source is None:
-            corner = [start for start, _ in self.about.bounds]
-            return x.moved(code, at(code, [integers.add(corner[0], first), *corner[1:]], x.strides[2:]))
-        way.source.load(code, self.machine, x, source, first)
-        return source._replace(strides=way.source.strides)
-
-    def _products(self, code: Code, x: Array, w: Array, z: Array) -> None:
-        corner = [start for start, _ in self.about.bounds]
-        for number, (part, product) in enumerate(zip(self.about.parts, self.way.products, strict=True)):
-            start = [a - b for a, b in zip(part.start, corner, strict=True)]
-            a = x.moved(code, at(code, start, x.strides[2:]))
-            b = w.moved(code, self.weights.of(number)[0])
-            c = z.moved(code, at(code, part.at, z.strides[2:]))
-            call_product(code, product, a, b, c, self.part(code, self.panels))
+    def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
+        """Call the product."""
+        w = w.moved(code, self.packed_weights.of(number)[0])
+        call_product(code, self.way.products[number], x, w, z, self.part(code, self._panels))
 
 
 def call_product(code: Code, product: Gemm, a: Array, b: Array, c: Array, panels: Array) -> None:
     """Call it, on one thread."""
     pointers = [array.pointer for array in (a, b, c, panels)]
     code.builder.call(product.write(code.module), [*pointers, index(0), index(1)])
+
+
+def convolution_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
+    """Who writes a convolution, or its gradient by data; None if these are no floats, or none at all."""
+    groups, shape = kernel.node.attributes["moves"].groups, fusion.reads(kernel.node)[1].shape
+    is_depthwise = groups > 1 and (shape[0] == groups or shape[1] == 1)
+    return (Depthwise if is_depthwise else Convolution).of(fusion, kernel, machine)

@@ -9,7 +9,8 @@ from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.gemm_plan import count, tiles
 
 _TURN = 6.0  # one turn of the loops over the blocks of a product
-_APART = 5.0  # storing an element whose neighbours in a register are no neighbours in memory, and far from the cache
+_APART = 5.0  # storing an element that has no neighbour in memory, or neighbours that compete for a place in the cache
+_CUT = 4.0  # loading a vector of which some lanes are not there
 _GATHERED = 1.0  # packing an element that has no neighbours
 _PAGE = 4096  # bytes that elements are apart which compete for the same few lines of the first-level cache
 
@@ -33,8 +34,12 @@ def product_cost(product: Gemm) -> float:
     walks, cost = plan.walks, plan.cost
     items = count(walks.outer) * count(walks.inner)
     cost += _TURN * items * tiles(plan.rows) * tiles(plan.columns) * count(plan.fast_blocks)
-    if walks.columns.c != 1:
-        cost += _APART * items * walks.rows.length * walks.columns.length
+    itemsize = 4 if plan.product.dtype == "float32" else 8
+    if walks.columns.c != 1 and (walks.rows.c != 1 or walks.columns.c * itemsize % _PAGE == 0):
+        cost += _APART * items * walks.rows.length * walks.columns.length * plan.passes
+    cut = sum(run.last - run.first for run in plan.columns if run.size % plan.lanes)
+    if not plan.is_dot:
+        cost += _CUT * items * tiles(plan.rows) * cut * walks.depth.length * count(walks.blocks)
     if walks.columns.b != 1 and walks.depth.b != 1:
         cost += _GATHERED * count(walks.outer) * walks.columns.length * walks.depth.length * count(walks.blocks)
     return cost

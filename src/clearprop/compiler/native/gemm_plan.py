@@ -226,7 +226,8 @@ class _Planner:
                         step += 0.5 + 0.03 * (r.size + wide)
                         if r.size > 7 and self._is_aliased(axes.rows.a):
                             step *= 2
-                        once = passes * (8 + (1 if passes == 1 else 2) * r.size * wide)
+                        put = 5 if r.size > 1 and self._is_aliased(axes.rows.c) else 1 if passes == 1 else 2
+                        once = passes * (8 + put * r.size * wide)
                         cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
                 variants = len(rows) * len(columns)
                 yield cost * (1 + 0.01 * variants), rows, vectors * lanes

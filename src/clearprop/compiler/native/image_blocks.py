@@ -22,6 +22,10 @@ from clearprop.primitives.windows import Lengths
 BLOCK_BYTES = 128 << 10
 """Of the images of a block: a small part of a second-level cache, which weights and results share."""
 
+LARGE = 3
+"""An image that takes more than so many blocks is divided. Neighbouring rows have much in common, which is copied for
+both: so parts of images are larger than other blocks."""
+
 FEW_PLACES = 256
 """A block should have so many: weights are brought into the cache, or packed, for each block."""
 
@@ -71,9 +75,9 @@ def blocks_of(
         row_bytes: of one row more in the block; 0 if images must not be divided.
         nbytes: of a block.
     """
-    if image_bytes > 2 * nbytes and row_bytes:
+    if image_bytes > LARGE * nbytes and row_bytes:
         fixed = image_bytes - rows * row_bytes
-        return Blocks((images, 1), (rows, _even(rows, max(1, (nbytes - fixed) // row_bytes))))
+        return Blocks((images, 1), (rows, _even(rows, max(1, (LARGE * nbytes - fixed) // row_bytes))))
     most = max(1, nbytes // max(1, image_bytes), -(-FEW_PLACES // places))
     return Blocks((images, _even(images, most)), (rows, rows))
 

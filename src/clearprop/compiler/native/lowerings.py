@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
-from clearprop.compiler.native.convolution import Correlating
+from clearprop.compiler.native.convolution import convolution_writer
 from clearprop.compiler.native.counting import ArgExtreme
 from clearprop.compiler.native.indexing import (
     AddAlongAxis,
@@ -27,7 +27,7 @@ from clearprop.compiler.native.moving import Concat, Pad, Reshape
 from clearprop.compiler.native.pooling import Pool, SpreadPool
 from clearprop.compiler.native.random_bits import RandomBits
 from clearprop.compiler.native.running import Running
-from clearprop.compiler.native.weight_gradient import WeightGradient
+from clearprop.compiler.native.weight_gradient import weight_gradient_writer
 from clearprop.graph import Node
 
 
@@ -54,9 +54,9 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "argmax": ArgExtreme.of,
     "argmin": ArgExtreme.of,
     "concat": Concat.of,
-    "convolution": Correlating.of,
-    "convolution_data_gradient": Correlating.of,
-    "convolution_weight_gradient": WeightGradient.of,
+    "convolution": convolution_writer,
+    "convolution_data_gradient": convolution_writer,
+    "convolution_weight_gradient": weight_gradient_writer,
     "cumulative_prod": Running.of,
     "cumulative_sum": Running.of,
     "gather": Gather.of,

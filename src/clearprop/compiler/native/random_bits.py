@@ -34,7 +34,7 @@ class RandomBits(NodeWriter):
             self._store(code, self._words(code, counter, i, keys, width), place, width)
 
         whole = count // WORDS
-        spans(code, whole, lanes, several, unrolled=2)
+        spans(code, whole, lanes, several, may_repeat=True, unrolled=1)
         rest = count - whole * WORDS
         if rest:
             place = moved(code, output.pointer, _U32, whole * WORDS)

@@ -1,0 +1,251 @@
+"""Cells: a name and a current value that can be replaced.
+
+Parameters, buffers, optimizer moments and counters are cells. `assign` puts another value in a cell; graphs recorded
+before keep the old one. Operators on a cell read its current value.
+
+Whoever must know what a program does with its cells, as tracing must, watches them: `CellWatcher`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DTypeError, GradientError, ShapeError
+from clearprop.graph import leaf, state
+from clearprop.operators import Operators
+from clearprop.tensor import Tensor, check_differentiable, to_array
+
+
+def _fit(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An array of a number, lists or an array for a cell of that dtype; fractions do not become integers."""
+    if dtype.kind == "f":
+        return to_array(value, dtype)
+    array = to_array(value)
+    return array if array.dtype.kind == "f" else array.astype(dtype, copy=False)
+
+
+class CellWatcher:
+    """Is told, while it is ``state.cell_watcher``, what is done with cells; tells the watcher outside of it.
+
+    `checkpoint` and tracing override what they want to know.
+    """
+
+    def __init__(self, outer: CellWatcher | None) -> None:
+        self.outer = outer
+
+    def read(self, cell: Cell) -> None:
+        """Called by a cell that is about to be read."""
+        if self.outer is not None:
+            self.outer.read(cell)
+
+    def assigned(self, cell: Cell) -> None:
+        """Called by a cell that is about to be assigned."""
+        if self.outer is not None:
+            self.outer.assigned(cell)
+
+    def grad_used(self, parameter: Parameter, *, replaced: bool) -> None:
+        """Called by a parameter whose ``.grad`` is about to be read, or replaced."""
+        if self.outer is not None:
+            self.outer.grad_used(parameter, replaced=replaced)
+
+
+class Cell(Operators):
+    """A name and a current value that can be replaced.
+
+    Args:
+        value: the first value; anything that `tensor` takes.
+        name: for messages and pictures; modules fill it in.
+
+    >>> import clearprop as cp
+    >>> counter = cp.Cell(0)
+    >>> counter.assign(counter + 1)
+    >>> counter.value.item()
+    1
+    """
+
+    __slots__ = ("__weakref__", "_array", "_value", "name")
+    _how_to_set = "cell.assign(cell.value.at[index].set(value))"
+
+    def __init__(self, value: Any, *, name: str = "") -> None:
+        self.name = name
+        self._array: Any = to_array(value)
+        self._value: Tensor | None = self._make(self._array)  # None: to be made of the array, when somebody asks
+
+    @property
+    def value(self) -> Tensor:
+        """The current value. Operators read it by themselves: ``x @ weight``."""
+        if state.cell_watcher is not None:
+            state.cell_watcher.read(self)
+        return self.peek() if self._value is None else self._value
+
+    def assign(self, value: Any) -> None:
+        """Put another value of the same shape and dtype in the cell; its history is not taken over.
+
+        The array of a tensor is shared, as nobody ever writes to it; anything else is copied.
+
+        Raises:
+            ShapeError, DTypeError: if shape or dtype differ; the cell keeps its value.
+        """
+        held = self.peek().array if self._array is None else self._array
+        array = value.array if type(value) is Tensor else _fit(value, held.dtype)
+        if array.shape != held.shape:
+            raise ShapeError(
+                f"assign: {self._label()} has shape {held.shape}, the value has shape {array.shape}",
+                hint=f"a value of shape {held.shape}",
+            )
+        if array.dtype != held.dtype:
+            raise DTypeError(
+                f"assign: {self._label()} has dtype {held.dtype}, the value has dtype {array.dtype}",
+                hint=f"value.astype(cp.{held.dtype})",
+            )
+        if state.cell_watcher is not None:
+            state.cell_watcher.assigned(self)
+        self._array, self._value = array, self._make(array)
+
+    def put(self, array: Any) -> None:
+        """Assign an array that is known to fit; nobody watches. The tensor is made when somebody asks for it."""
+        self._array, self._value = array, None
+
+    def peek_array(self) -> Any:
+        """The array of the current value, without this counting as a read."""
+        return self._array
+
+    def peek(self) -> Tensor:
+        """The current value, without this counting as a read (for `checkpoint` and the compiler)."""
+        if self._value is None:
+            self._value = self._make(self._array)
+        return self._value
+
+    def restore(self, value: Tensor) -> None:
+        """Put back a value that `peek` gave, together with its node."""
+        self._array = value.array if type(value) is Tensor else None  # inside vmap there is no single array
+        self._value = value
+
+    def _make(self, array: Any) -> Tensor:
+        return Tensor(array)
+
+    def _label(self) -> str:
+        return f"{type(self).__name__} {self.name}".rstrip()
+
+    shape = property(lambda self: self.peek().shape, doc="Lengths of the axes.")
+    ndim = property(lambda self: self.peek().ndim, doc="Number of axes.")
+    size = property(lambda self: self.peek().size, doc="Number of elements.")
+    dtype = property(lambda self: self.peek().dtype, doc="Data type of the elements.")
+    device = property(lambda self: self.peek().device, doc="Where the values are.")
+    requires_grad = property(lambda self: False, doc="Cells that are not parameters get no gradients.")
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The current value as a NumPy array that cannot be written to."""
+        return self.value.numpy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return self.value.__array__(dtype, copy)
+
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        return self.value.item()
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        return f"{type(self).__name__}({name}{self.peek()!r})"
+
+
+class Buffer(Cell):
+    """A module's value that is not trained, such as a running mean.
+
+    Args:
+        value: the first value.
+        persistent: whether it is saved with the module; False for what can be computed again.
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, value: Any, *, persistent: bool = True, name: str = "") -> None:
+        self.persistent = persistent
+        super().__init__(value, name=name)
+
+
+NOT_KEPT = Tensor(np.zeros(()))
+"""Stands in ``.grad`` where a compiled function has used a gradient and not kept it."""
+
+
+class Parameter(Cell):
+    """A value that is trained: a named, assignable leaf of the graph.
+
+    Args:
+        value: the first value.
+        requires_grad: False freezes it.
+
+    Attributes:
+        grad: what ``backward`` has added up, or None.
+
+    >>> import clearprop as cp
+    >>> w = cp.Parameter([1.0, 2.0])
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    Tensor([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("_grad", "_requires_grad")
+
+    def __init__(self, value: Any, *, requires_grad: bool = True, name: str = "") -> None:
+        self._requires_grad = requires_grad
+        self._grad: Tensor | None = None
+        super().__init__(value, name=name)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What ``backward`` has added up, or None."""
+        if state.cell_watcher is not None:
+            state.cell_watcher.grad_used(self, replaced=False)
+        if self._grad is NOT_KEPT:
+            raise GradientError(
+                f"the compiled function clears the gradient of {self.name or 'this parameter'}, so it does not keep it",
+                hint="cp.compile(step, keep_grads=True)",
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if state.cell_watcher is not None:
+            state.cell_watcher.grad_used(self, replaced=True)
+        self._grad = value
+
+    def peek_grad(self) -> Tensor | None:
+        """The gradient, without this counting as a use."""
+        return self._grad
+
+    def restore_grad(self, value: Tensor | None) -> None:
+        """Put back a gradient that `peek_grad` gave."""
+        self._grad = value
+
+    def _make(self, array: Any) -> Tensor:
+        if not self._requires_grad:
+            return Tensor(array)
+        check_differentiable(array.dtype)
+        return Tensor(array, leaf(array.shape, array.dtype, self))
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this parameter; assign False to freeze it."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self._requires_grad = flag
+        self._value = self._make(self._array)
+
+
+def zero_gradients(parameters: Iterable[Parameter], set_to_none: bool) -> None:
+    """Forget the gradients of parameters, or set those that there are to zero."""
+    for parameter in parameters:
+        if set_to_none or parameter.grad is None:
+            parameter.grad = None
+        else:
+            parameter.grad = Tensor(np.zeros(parameter.shape, parameter.dtype.dtype))

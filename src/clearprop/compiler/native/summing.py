@@ -1,0 +1,187 @@
+"""What kernels of the gradient of a convolution by its weights have in common: a walk over blocks of images.
+
+What a block adds to the sums is added up, one block after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from clearprop.compiler.native.code import Code
+from clearprop.compiler.native.correlation import Bounds, Strides
+from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of, copy_images
+from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.scratch import ScratchWriter
+from clearprop.compiler.native.single import Array, at
+from clearprop.compiler.native.views import row_strides
+
+
+class Run(NamedTuple):
+    """Blocks of one size: so many of images, and in each of them so many of rows.
+
+    Attributes:
+        count, row_count: how many blocks.
+        images, rows: of each; rows are places along the first spatial axis.
+        first_image, first_row: where the first one begins.
+    """
+
+    count: int
+    images: int
+    row_count: int
+    rows: int
+    first_image: int = 0
+    first_row: int = 0
+
+
+class Blocking(NamedTuple):
+    """Which blocks there are, and how they lie.
+
+    Attributes:
+        runs: of blocks.
+        source: for each run, a block of images in scratch memory; none if they are read in place.
+        upstream: for each run, strides of a block of upstream gradients in scratch memory; none if they are read in
+            place.
+    """
+
+    runs: tuple[Run, ...]
+    source: tuple[Surrounded, ...] = ()
+    upstream: tuple[Strides, ...] = ()
+
+
+class Summing(ScratchWriter):
+    """Writes a gradient by weights; a subclass decides on the way, and writes what a block adds.
+
+    Attributes:
+        blocking: how images are divided.
+        result: strides of the gradient as (G, O, C, *window).
+    """
+
+    blocking: Blocking
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        x, y = self.views
+        self.moves, self.itemsize = self.attributes["moves"], self.node.dtype.itemsize
+        self.window, self.places, self.lengths = self.node.shape[2:], y.shape[2:], x.shape[2:]
+        self.images, self.groups = x.shape[0], self.moves.groups
+        self.channels, self.outputs = x.shape[1] // self.groups, y.shape[1] // self.groups
+        by_output, by_channel, *by_tap = row_strides(self.node.shape)
+        self.result = (self.outputs * by_output, by_output, by_channel, *by_tap)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether elements are seen that are not in the image."""
+        ends = zip(self.bounds(self.places[0]), self.lengths, strict=True)
+        return any(first < 0 or last > length for (first, last), length in ends)
+
+    def bounds(self, rows: int) -> Bounds:
+        """Which elements of an image are seen from the first rows."""
+        moves, places = self.moves, (rows, *self.places[1:])
+        settings = zip(moves.padding, moves.stride, places, moves.dilation, self.window, strict=True)
+        return tuple((-low, stride * (n - 1) + step * (k - 1) + 1 - low) for (low, _), stride, n, step, k in settings)
+
+    def surrounded(self, run: Run, *, last: bool, more: int = 0) -> Surrounded:
+        """A block of images; for the arguments see `Correlating.surrounded`."""
+        bounds = list(self.bounds(run.rows))
+        bounds[-1] = (bounds[-1][0], bounds[-1][1] + more)
+        channels, moving = self.groups * self.channels, run.rows != self.places[0]
+        return Surrounded(run.images, channels, self.lengths, tuple(bounds), last=last, moving=moving)
+
+    def block_of_y(self, run: Run) -> tuple[int, ...]:
+        """The shape of a block of upstream gradients."""
+        return (run.images, self.groups * self.outputs, run.rows, *self.places[1:])
+
+    def runs_for(self, *, copies_x: bool, copies_y: bool) -> tuple[Run, ...]:
+        """How to divide images, if these are copied. No two blocks have anything in common.
+
+        With each block goes a walk through all sums: with more sums, blocks are larger.
+        """
+        images, rows = self.images, self.places[0]
+        if not copies_x and not copies_y:
+            return (Run(1, images, 1, rows),)
+        (start, end), *others = self.bounds(rows)
+        of_x = copies_x * self.groups * self.channels * math.prod(b - a for a, b in others) * self.itemsize
+        of_y = copies_y * self.groups * self.outputs * math.prod(self.places[1:]) * self.itemsize
+        image_bytes = of_x * (end - start) + of_y * rows
+        of_row = of_x * self.moves.stride[0] + of_y
+        nbytes = max(BLOCK_BYTES, min(2 * math.prod(self.node.shape) * self.itemsize, 4 * BLOCK_BYTES))
+        blocks = blocks_of(images, image_bytes, math.prod(self.places), rows, of_row if others else 0, nbytes)
+        if not blocks.is_whole:
+            taken = blocks.rows[1]
+            rest = rows % taken
+            runs = [Run(images, 1, rows // taken, taken), Run(images, 1, 1, rest, first_row=rows - rest)]
+        else:
+            taken = blocks.images[1]
+            taken = max((n for n in range(taken // 2 + 1, taken + 1) if images % n == 0), default=taken)
+            rest = images % taken
+            runs = [Run(images // taken, taken, 1, rows), Run(1, rest, 1, rows, first_image=images - rest)]
+        return tuple(run for run in runs if run.images and run.rows)
+
+    def reserve_blocks(self) -> None:
+        """Reserve memory for a block of images, and of upstream gradients."""
+        runs, source, upstream = self.blocking
+        size = max((block.size for block in source), default=0)
+        size_of_y = max(math.prod(self.block_of_y(run)) for run in runs) if upstream else 0
+        self._source, self._upstream = (self.scratch.reserve(n, self.node.dtype) for n in (size, size_of_y))
+
+    # Writing it -------------------------------------------------------------------------------------------------------
+
+    def begin(self, code: Code, result: Array) -> Array:
+        """Where the sums are; they are made 0 if blocks are added to them."""
+        raise NotImplementedError
+
+    def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
+        """Write what a block of a run adds; x begins with the first element that is seen."""
+        raise NotImplementedError
+
+    def end(self, code: Code, sums: Array, result: Array) -> None:
+        """From the sums to the result."""
+        raise NotImplementedError
+
+    def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        """Block after block."""
+        x, y = operands
+        result = output._replace(shape=(self.groups, self.outputs, *self.node.shape[1:]), strides=self.result)
+        sums = self.begin(code, result)
+        for number, run in enumerate(self.blocking.runs):
+            if self.blocking.source:
+                self.blocking.source[number].clear(code, self.machine, self.part(code, self._source))
+            self._each_block(code, run, lambda i, j, number=number: self._block(code, x, y, sums, number, i, j))
+        self.end(code, sums, result)
+
+    def _each_block(self, code: Code, run: Run, body: Callable[[Integer, Integer], None]) -> None:
+        integers = Integers(code)
+
+        def along(count: int, size: int, first: int, inner: Callable[[Integer], None]) -> None:
+            integers.each(0, count, 1, lambda i: inner(integers.add(integers.times(i, size), first)))
+
+        along(
+            run.count,
+            run.images,
+            run.first_image,
+            lambda image: along(run.row_count, run.rows, run.first_row, lambda row: body(image, row)),
+        )
+
+    def _block(self, code: Code, x: Array, y: Array, sums: Array, number: int, image: Integer, row: Integer) -> None:
+        (runs, source, upstream), integers = self.blocking, Integers(code)
+        first = integers.times(row, self.moves.stride[0])
+        x = x.moved(code, integers.times(image, x.strides[0]))
+        y = y.moved(code, at(code, [image, row], (y.strides[0], y.strides[2])))
+        if source:
+            block = source[number]
+            copied = self.part(code, self._source, block.shape, block.strides)
+            block.load(code, self.machine, x, copied, first)
+            x = copied
+        else:
+            corner = [start for start, _ in self.bounds(runs[number].rows)]
+            x = x.moved(code, at(code, [integers.add(corner[0], first), *corner[1:]], x.strides[2:]))
+        if upstream:
+            shape = self.block_of_y(runs[number])
+            copied = self.part(code, self._upstream, shape, upstream[number])
+            copy_images(code, self.machine, y._replace(shape=shape), copied)
+            y = copied
+        self.add(code, number, x, y, sums)
