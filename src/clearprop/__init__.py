@@ -166,4 +166,7 @@ def __getattr__(name: str) -> _Any:
     if name in _ELSEWHERE:
         module, attribute = _ELSEWHERE[name]
         return getattr(_import_module(module), attribute)
-    raise AttributeError(f"module 'clearprop' has no attribute {name!r}")
+    message, meant = f"module 'clearprop' has no attribute {name!r}", ""
+    if not name.startswith("_"):
+        meant = _import_module("clearprop.familiar").suggestion(name, __dir__())
+    raise AttributeError(f"{message}\nTry: {meant}" if meant else message)

@@ -175,9 +175,6 @@ class Tracer:
         self.cut = cut
         self._merged: dict[Any, Node] | None = {} if merge else None
         self.since = take_number()
-        self.levels = {level for level, _ in state.batches}  # of the vmaps that run already
-        if outer is not None:
-            self.levels |= outer.levels
         self.has_own_rules = False
         self.inputs: list[Node] = []
         self.captured: dict[Tensor, Tensor] = {}
@@ -203,8 +200,8 @@ class Tracer:
 
     def lifted(self, x: Tensor) -> Tensor:
         """What stands for a tensor in this trace: itself, or a new input if it is a value from outside."""
-        if type(x) is not Tensor:
-            is_outside = getattr(x, "level", None) in self.levels
+        if type(x) is not Tensor:  # in the hands of a vmap, which may have begun before the trace
+            is_outside = getattr(x, "level", self.since + 1) <= self.since
             return self._capture(x, (id(x), 0)) if is_outside else x
         if type(x.array) is not Symbol:  # a number; with a history from outside it is not a constant
             is_outside = x.node is not None and x.node.number <= self.since

@@ -440,3 +440,12 @@ def test_an_error_in_the_step_leaves_cells_as_they_were() -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         traced(lambda xs: cp.scan(step, xs[0], xs)[0], np.ones((3, 2)))
     assert cell.item() == 1.0
+
+
+def test_a_batch_that_a_backward_pass_brings_back() -> None:
+    """The checkpoint runs again when the vmap is over, on tensors that are batched all the same."""
+
+    def f(x: Any) -> Any:
+        return cp.scan(lambda h, row: (cp.sin(h) * x + row, None), x, cp.asarray(XS[:, 0]))[0].sum()
+
+    check(cp.grad(lambda xs: cp.vmap(cp.checkpoint(f))(xs).sum()), XS[:, 0])

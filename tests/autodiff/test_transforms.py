@@ -422,5 +422,5 @@ def test_tangents_and_upstream_gradients_that_do_not_fit() -> None:
 
 def test_unknown_modes_and_layouts() -> None:
     for wrong in ({"mode": "sideways"}, {"layout": "rows"}):
-        with pytest.raises(cp.UsageError, match="jacobian: (mode|layout)="):
+        with pytest.raises(cp.UsageError, match=r"jacobian: (mode|layout)="):
             cp.jacobian(vector, **wrong)  # type: ignore[arg-type]

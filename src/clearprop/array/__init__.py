@@ -127,7 +127,6 @@ from clearprop.array.trigonometric import (
     tan,
     tanh,
 )
-from clearprop.tensor import as_tensor
 
 __array_api_version__ = API_VERSION
 
@@ -144,7 +143,6 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
-    "as_tensor",
     "asarray",
     "asin",
     "asinh",

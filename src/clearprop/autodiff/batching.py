@@ -9,25 +9,21 @@ Calls of vmap may be nested. Each has a level; the one entered last has the high
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 from clearprop.dtypes import DType
 from clearprop.errors import GradientError
-from clearprop.graph import Node, leaf, state
+from clearprop.graph import Node, leaf, state, take_number
 from clearprop.primitive import Primitive, Value
 from clearprop.primitives.control import identity
 from clearprop.primitives.families import with_batch
 from clearprop.primitives.shaping import permute
 from clearprop.tensor import Tensor
 
-_levels = itertools.count(1)
-
-
 def new_level() -> int:
-    """A level above all that exist."""
-    return next(_levels)
+    """A level above all that exist. It is a number as nodes have them, so that a trace can tell whether it is older."""
+    return take_number()
 
 
 class Batched(Tensor):

@@ -67,6 +67,8 @@ class Compiled:
         if state.tracer is not None or state.batches:  # part of another traced function, or of a whole batch
             return self.function(*args, **kwargs)
         call = _Call(args, kwargs, self._static)
+        if not call.plain and any(type(x) is not Tensor for x in call.tensors):  # a backward pass of such a batch
+            return call.run(self.function, call.tensors)
         entries = self._entries.setdefault(call.key, [])
         self._entries.move_to_end(call.key)
         entry = next((entry for entry in entries if entry.fits()), None)

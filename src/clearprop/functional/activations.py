@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from clearprop import primitives
-from clearprop.arguments import number
+from clearprop.arguments import number, one_of
 from clearprop.array import (
     abs,
     add,
@@ -179,14 +179,12 @@ def gelu(x: ArrayLike, approximate: str = "none") -> Tensor:
     (Tensor([-0.15866,  0.84134], dtype=float32), Tensor([-0.15881,  0.84119], dtype=float32))
     """
     x = as_float(x)
-    if approximate == "none":
+    if one_of("gelu", "approximate", approximate, "none", "tanh") == "none":
         half = multiply(erf(multiply(x, math.sqrt(0.5))), 0.5)
         return multiply(x, add(half, 0.5))
-    if approximate == "tanh":  # 0.5 (1 + tanh u) = σ(2u): two nodes less
-        scale = 2.0 * math.sqrt(2.0 / math.pi)
-        slope = add(multiply(multiply(x, x), 0.044715 * scale), scale)
-        return multiply(x, sigmoid(multiply(x, slope)))
-    raise UsageError(f"gelu: approximate={approximate!r} is not known", hint='approximate="none" or "tanh"')
+    scale = 2.0 * math.sqrt(2.0 / math.pi)
+    slope = add(multiply(multiply(x, x), 0.044715 * scale), scale)
+    return multiply(x, sigmoid(multiply(x, slope)))  # 0.5 (1 + tanh u) = σ(2u): two nodes less
 
 
 def silu(x: ArrayLike) -> Tensor:

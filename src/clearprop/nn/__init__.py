@@ -90,7 +90,7 @@ from clearprop.nn.positions import LearnedPositions, RotaryPositions, Sinusoidal
 from clearprop.nn.recurrent import GRU, LSTM, RNN
 from clearprop.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from clearprop.nn.stateless import functional_call
-from clearprop.nn.summarizing import Summary, SummaryRow, summarize, summary
+from clearprop.nn.summarizing import Summary, SummaryRow, summary
 from clearprop.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from clearprop.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
@@ -216,7 +216,6 @@ __all__ = [
     "functional",
     "functional_call",
     "init",
-    "summarize",
     "summary",
     "utils",
 ]

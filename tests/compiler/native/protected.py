@@ -61,6 +61,9 @@ def run_protected(compiled: NativeProgram, values: Sequence[Any], at_end: bool) 
         value = np.ascontiguousarray(given[node]).reshape(-1).view(np.uint8) if node in given else 0xA5
         memory[node].bytes[...] = value
         table[slot] = memory[node].address
+    scratch = Memory(max((getattr(made, "scratch_bytes", 0) for made in compiled._writers.values()), default=0), at_end)
+    scratch.bytes[...] = 0xFF  # NaN, and of integers the largest or -1: nobody may read what nobody has written
+    table[0] = scratch.address
     for function in compiled._functions:
         assert function(table) == 0
     outputs = []
@@ -71,7 +74,7 @@ def run_protected(compiled: NativeProgram, values: Sequence[Any], at_end: bool) 
         )
         strides = [stride * source.itemsize for stride in view.strides]
         outputs.append(np.lib.stride_tricks.as_strided(source, view.shape, strides).copy())
-    for block in memory.values():
+    for block in (*memory.values(), scratch):
         block.free()
     return outputs
 

@@ -141,7 +141,7 @@ class Convolution(Correlating):
             for i, part in enumerate(about.parts)
         )
         cost += sum(product_cost(product) for product in products)
-        return Way(blocks, source, target, products, cost * blocks.count)
+        return Way(blocks, source, target, products, cost * blocks.total)
 
     # Writing it -------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.lanes import parts_of
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.single import Array, at, moved, nest
+from clearprop.compiler.native.single import Array, DType, at, moved, nest
 from clearprop.compiler.native.sliding import load_every
 from clearprop.compiler.native.summing import Blocking, Summing
 
@@ -165,7 +165,7 @@ class DepthwiseWeights(Summing):
         return code.builder.select(mask, vector, constant(self.node.dtype, 0, lanes))
 
 
-def load_first(code: Code, pointer: Value, dtype: object, stride: int, lanes: int, some: int) -> Value:
+def load_first(code: Code, pointer: Value, dtype: DType, stride: int, lanes: int, some: int) -> Value:
     """A vector of which only the first lanes are loaded; the others are 0."""
     vector = constant(dtype, 0, lanes)
     if stride != 1:

@@ -47,7 +47,7 @@ class Blocks(NamedTuple):
         return self.rows[0] == self.rows[1]
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """How many blocks there are."""
         return math.prod(-(-there // taken) for there, taken in self)
 
@@ -83,9 +83,9 @@ def blocks_of(
 
 
 def _even(count: int, most: int) -> int:
-    """The size of parts that are as equal as can be, none larger than ``most``."""
-    parts = -(-count // min(count, most))
-    return -(-count // parts)
+    """The size of parts, at most so large, of which the last has least in common with the one before."""
+    most = min(count, most)
+    return min(range(most, most // 2, -1), key=lambda size: -count % size)
 
 
 def lying(shape: Lengths, *, last: bool) -> Strides:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from clearprop.compiler.native.code import Code
@@ -24,14 +25,14 @@ class Run(NamedTuple):
     """Blocks of one size: so many of images, and in each of them so many of rows.
 
     Attributes:
-        count, row_count: how many blocks.
+        turns, row_turns: how many blocks.
         images, rows: of each; rows are places along the first spatial axis.
         first_image, first_row: where the first one begins.
     """
 
-    count: int
+    turns: int
     images: int
-    row_count: int
+    row_turns: int
     rows: int
     first_image: int = 0
     first_row: int = 0
@@ -150,7 +151,7 @@ class Summing(ScratchWriter):
         for number, run in enumerate(self.blocking.runs):
             if self.blocking.source:
                 self.blocking.source[number].clear(code, self.machine, self.part(code, self._source))
-            self._each_block(code, run, lambda i, j, number=number: self._block(code, x, y, sums, number, i, j))
+            self._each_block(code, run, partial(self._block, code, x, y, sums, number))
         self.end(code, sums, result)
 
     def _each_block(self, code: Code, run: Run, body: Callable[[Integer, Integer], None]) -> None:
@@ -160,10 +161,10 @@ class Summing(ScratchWriter):
             integers.each(0, count, 1, lambda i: inner(integers.add(integers.times(i, size), first)))
 
         along(
-            run.count,
+            run.turns,
             run.images,
             run.first_image,
-            lambda image: along(run.row_count, run.rows, run.first_row, lambda row: body(image, row)),
+            lambda image: along(run.row_turns, run.rows, run.first_row, lambda row: body(image, row)),
         )
 
     def _block(self, code: Code, x: Array, y: Array, sums: Array, number: int, image: Integer, row: Integer) -> None:

@@ -94,9 +94,11 @@ def tan(x: Number) -> Number:
     more = k.fma(low, lost + k.fma(middle, -product))
     z = r * r
     slope = z.fma(1.6, 1.0)  # 1 + tan(r)^2, as nearly as it matters
-    tangent = r + (r * z).fma(_TAN.at(z), slope * more)
-    is_odd = (bits & 1).differs(0)
-    value = is_odd.choose(x.constant(-1.0), tangent) / is_odd.choose(tangent, 1.0)
+    beyond = (r * z).fma(_TAN.at(z), slope * more)
+    tangent = r + beyond
+    inverse = -1.0 / tangent
+    inverse = inverse.fma(inverse * (beyond - (tangent - r)), inverse)  # of what was there before rounding
+    value = (bits & 1).differs(0).choose(inverse, tangent)
     return _or_library("tan", x, x.equals(0.0).choose(x, value))
 
 

@@ -76,7 +76,7 @@ class WeightGradient(Summing):
     def _way(self, x: Strides, y: Strides, last: bool | None, copies_y: bool, sums: Strides | None) -> Way:
         runs = self.runs_for(copies_x=last is not None, copies_y=copies_y)
         source, upstream, products, cost = list[Surrounded](), list[Strides](), list[Gemm](), 0.0
-        is_only = len(runs) == runs[0].count == runs[0].row_count == 1
+        is_only = len(runs) == runs[0].turns == runs[0].row_turns == 1
         for run in runs:
             once, here, there = 0.0, x, y
             if last is not None:
@@ -89,7 +89,7 @@ class WeightGradient(Summing):
                 once += copy_cost(shape, y, there, self.itemsize)
             product = self._product(run, here, there, sums or self.result, accumulate=not is_only)
             products.append(Gemm(product, self.machine))
-            cost += run.count * run.row_count * (once + product_cost(products[-1]))
+            cost += run.turns * run.row_turns * (once + product_cost(products[-1]))
         return Way(Blocking(runs, tuple(source), tuple(upstream)), sums, tuple(products), cost)
 
     def _product(self, run: Run, x: Strides, y: Strides, z: Strides, *, accumulate: bool) -> Product:

@@ -1,0 +1,267 @@
+"""Convolution and its two gradients, natively: any window, stride, padding, dilation and groups, any layout.
+
+Sums of many numbers are compared with those of NumPy in double precision, and the difference with the sum of the
+absolute values of what is added up: that is what rounding can amount to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.compiler.native.layouts import half, layouts, numbers
+from tests.compiler.native.protected import run_protected
+from tests.core.test_trace import traced
+
+from clearprop import primitives
+from clearprop.compiler.native.machine import Machine, host
+from clearprop.compiler.native.program import NativeProgram
+from clearprop.compiler.simplify import simplify
+from clearprop.primitives.windows import Moves, output_lengths
+
+ROUNDING = {"float32": 2e-6, "float64": 4e-15}
+DIRECTIONS = ("forward", "data", "weights")
+
+
+class Case(NamedTuple):
+    """Shapes of x and w, and how the window moves."""
+
+    x: tuple[int, ...]
+    w: tuple[int, ...]
+    moves: Moves
+
+    @property
+    def y(self) -> tuple[int, ...]:
+        return (self.x[0], self.w[0], *output_lengths(self.x[2:], self.w[2:], self.moves))
+
+    def function(self, direction: str) -> tuple[Callable[..., Any], list[tuple[int, ...]]]:
+        """A direction, and the shapes of its operands."""
+        moves, lengths, window = self.moves, self.x[2:], self.w[2:]
+        if direction == "forward":
+            return lambda x, w: primitives.convolution(x, w, moves=moves), [self.x, self.w]
+        if direction == "data":
+            return (
+                lambda y, w: primitives.convolution_data_gradient(y, w, lengths=lengths, moves=moves),
+                [self.y, self.w],
+            )
+        return (
+            lambda x, y: primitives.convolution_weight_gradient(x, y, window=window, moves=moves),
+            [self.x, self.y],
+        )
+
+
+def case(
+    images: int,
+    channels: int,
+    outputs: int,
+    lengths: Sequence[int],
+    window: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[tuple[int, int]] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Case:
+    """One number for all axes, or one for each."""
+    axes = range(len(lengths))
+    by, step = (tuple(n) if isinstance(n, Sequence) else tuple(n for _ in axes) for n in (stride, dilation))
+    around = tuple(padding) if isinstance(padding, Sequence) else tuple((padding, padding) for _ in axes)
+    moves = Moves(by, around, step, groups)
+    return Case((images, channels, *lengths), (outputs, channels // groups, *window), moves)
+
+
+def compiled(f: Callable[..., Any], arrays: Sequence[Any], machine: Machine | None = None) -> NativeProgram:
+    return NativeProgram(simplify(traced(f, *arrays).program), machine)
+
+
+def check(f: Callable[..., Any], *arrays: Any, machine: Machine | None = None) -> NativeProgram:
+    """Natively what NumPy finds, twice, with buffers that nothing may be read or written beyond."""
+    program = compiled(f, arrays, machine)
+    assert program.by_numpy() == []
+    exact, limits = (
+        np.asarray(f(*(change(array.astype(np.float64)) for array in arrays))) for change in (np.asarray, np.abs)
+    )
+    for found in (program(arrays), program(arrays), *(run_protected(program, arrays, end) for end in (True, False))):
+        (z,) = found
+        assert z.dtype == arrays[0].dtype
+        np.testing.assert_array_less(np.abs(z - exact), ROUNDING[z.dtype.name] * limits + 1e-300)
+    return program
+
+
+def check_all(about: Case, dtype: str = "float32", machine: Machine | None = None) -> None:
+    for direction in DIRECTIONS:
+        f, shapes = about.function(direction)
+        check(f, *(numbers(shape, dtype, i) for i, shape in enumerate(shapes)), machine=machine)
+
+
+# Any ------------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def cases(draw: Any) -> Case:
+    axes = draw(st.integers(1, 3))
+
+    def each(*choices: int) -> list[int]:
+        return [draw(st.sampled_from(choices)) for _ in range(axes)]
+
+    window, stride, dilation = each(1, 1, 2, 3, 3, 4, 5), each(1, 1, 1, 2, 3), each(1, 1, 1, 2, 3)
+    padding = [(draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(axes)]
+    spread = [step * (size - 1) + 1 for step, size in zip(dilation, window, strict=True)]
+    least = [max(1, need - sum(pair)) for need, pair in zip(spread, padding, strict=True)]
+    most = {1: 70, 2: 19, 3: 7}[axes]
+    lengths = [draw(st.integers(n, max(n, most))) for n in least]
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    channels, outputs = (draw(st.sampled_from([1, 1, 2, 3, 4, 7, 8, 9, 17])) for _ in range(2))
+    images = draw(st.sampled_from([1, 2, 3, 5]))
+    return case(images, channels * groups, outputs * groups, lengths, window, stride, padding, dilation, groups)
+
+
+directions, dtypes = st.sampled_from(DIRECTIONS), st.sampled_from(["float32", "float64"])
+
+
+@half
+@given(about=cases(), direction=directions, dtype=dtypes, data=st.data())
+def test_any_convolution_of_any_views(about: Case, direction: str, dtype: str, data: Any) -> None:
+    f, shapes = about.function(direction)
+    one, other = (data.draw(layouts(shape)) for shape in shapes)
+    check(lambda x, y: f(one.view(x), other.view(y)), numbers(one.stored, dtype), numbers(other.stored, dtype, 1))
+
+
+# Those that networks have, and those that are awkward -----------------------------------------------------------------
+
+CASES = {
+    "3x3": case(3, 16, 24, (12, 16), (3, 3), padding=1),
+    "first layer": case(5, 3, 16, (18, 18), (3, 3), padding=1),
+    "1x1": case(4, 20, 12, (9, 9), (1, 1)),
+    "1x1, stride 2": case(4, 20, 12, (9, 10), (1, 1), stride=2),
+    "1x1, stride 3, padded": case(2, 3, 5, (1, 7), (1, 1), stride=3, padding=1),
+    "5x5": case(3, 10, 20, (13, 13), (5, 5), padding=2),
+    "7x7, stride 2": case(2, 3, 32, (29, 31), (7, 7), stride=2, padding=3),
+    "3x3, stride 2, even": case(3, 8, 16, (16, 16), (3, 3), stride=2, padding=1),
+    "stride larger than the window": case(3, 4, 6, (11, 11), (2, 2), stride=3),
+    "padding on one side": case(3, 4, 6, (9, 9), (3, 3), padding=((2, 0), (0, 3))),
+    "more padding than image": case(2, 4, 6, (2, 1), (3, 3), stride=2, padding=4),
+    "dilated": case(2, 8, 8, (15, 15), (3, 3), padding=2, dilation=2),
+    "dilated, stride with a common factor": case(2, 4, 4, (17, 17), (3, 3), stride=4, padding=3, dilation=2),
+    "groups": case(2, 12, 24, (10, 10), (3, 3), padding=1, groups=3),
+    "depthwise": case(3, 10, 10, (14, 14), (3, 3), padding=1, groups=10),
+    "depthwise, narrow": case(3, 10, 10, (7, 7), (3, 3), padding=1, groups=10),
+    "depthwise, 5x5, stride 2": case(3, 6, 6, (15, 18), (5, 5), stride=2, padding=2, groups=6),
+    "depthwise, stride 3": case(3, 6, 6, (15, 40), (3, 3), stride=3, groups=6),
+    "depthwise, several outputs": case(2, 5, 15, (9, 20), (3, 3), padding=1, groups=5),
+    "depthwise, several channels": case(2, 15, 5, (9, 20), (3, 3), padding=1, groups=5),
+    "one place": case(6, 9, 10, (4, 4), (4, 4)),
+    "one column": case(6, 9, 10, (20, 1), (3, 1), padding=((1, 1), (0, 0))),
+    "sequence": case(3, 12, 20, (50,), (5,), padding=2),
+    "causal sequence": case(3, 12, 20, (50,), (3,), padding=((4, 0),), dilation=2),
+    "depthwise sequence": case(3, 12, 12, (50,), (4,), padding=((3, 0),), groups=12),
+    "volume": case(2, 6, 10, (5, 6, 7), (3, 3, 3), padding=1),
+    "volume, stride": case(2, 6, 10, (5, 6, 7), (3, 2, 1), stride=(2, 1, 2), padding=1),
+    "depthwise volume": case(2, 6, 6, (5, 6, 9), (3, 3, 3), padding=1, groups=6),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_convolutions_of_networks(name: str, dtype: str) -> None:
+    check_all(CASES[name], dtype)
+
+
+@pytest.mark.parametrize("vectors", ["avx512", "none"])
+@pytest.mark.parametrize("name", ["3x3", "3x3, stride 2, even", "depthwise", "depthwise, narrow", "depthwise sequence"])
+def test_vectors_of_other_widths(name: str, vectors: str) -> None:
+    """What a processor has no registers for, LLVM takes apart."""
+    check_all(CASES[name], machine=replace(host(), vectors=vectors))
+
+
+LARGE = {
+    "many images": case(131, 8, 8, (12, 12), (3, 3), padding=1),
+    "large images": case(2, 16, 16, (100, 101), (3, 3), padding=1),
+    "large images, stride": case(2, 16, 8, (140, 100), (3, 3), stride=2, padding=1),
+    "large images, depthwise": case(2, 24, 24, (100, 70), (3, 3), padding=1, groups=24),
+    "large volumes": case(1, 8, 8, (30, 30, 30), (3, 3, 3), padding=1),
+    "long sequences": case(2, 8, 8, (20_000,), (3,), padding=1),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_divided_into_blocks(name: str) -> None:
+    check_all(LARGE[name])
+
+
+@pytest.mark.parametrize("name", ["many images", "large images", "large images, stride", "large images, depthwise"])
+def test_memory_is_that_of_a_few_blocks(name: str) -> None:
+    """However many images there are: what is copied is a block of them."""
+    about = LARGE[name]
+    more = about._replace(x=(4 * about.x[0], *about.x[1:]))
+    for direction in DIRECTIONS:
+        sizes = []
+        for one in (about, more):
+            f, shapes = one.function(direction)
+            sizes.append(compiled(f, [np.empty(shape, np.float32) for shape in shapes]).arena_bytes)
+        assert max(sizes) < 2 << 20
+        assert sizes[1] <= 1.5 * sizes[0]
+
+
+# What does not change -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["3x3", "1x1", "7x7, stride 2", "depthwise", "groups"])
+def test_infinities_and_nan_come_out_where_numpy_has_them(name: str) -> None:
+    about = CASES[name]
+    for direction in DIRECTIONS:
+        f, shapes = about.function(direction)
+        one, other = (numbers(shape, "float64", i) for i, shape in enumerate(shapes))
+        one.flat[[3, 50, -1]] = np.inf, np.nan, -np.inf
+        with np.errstate(invalid="ignore"):
+            expected = np.asarray(f(one, other))
+            (found,) = compiled(f, [one, other])([one, other])
+        assert np.isnan(expected).any()
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_zeros_around_an_image_are_multiplied() -> None:
+    """An infinite weight that meets one makes NaN, as it does by NumPy."""
+    x, w = np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3))
+    w[1, 0, 0, 0] = np.inf
+    f, _ = case(1, 2, 3, (4, 4), (3, 3), padding=1).function("forward")
+    with np.errstate(invalid="ignore"):
+        expected = np.asarray(f(x, w))
+        (found,) = compiled(f, [x, w])([x, w])
+    assert np.isnan(expected[0, 1]).sum() == 7
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_gradient_by_data_shares_the_products_of_the_convolution() -> None:
+    """With as many outputs as channels it is the same product; only the weights are turned round."""
+    about = case(4, 16, 16, (12, 16), (3, 3), padding=1)
+    (forward, _), (data, _) = (about.function(direction) for direction in ("forward", "data"))
+    x, w = (numbers(shape, "float32") for shape in (about.x, about.w))
+    both = compiled(lambda x, w: data(forward(x, w), w), [x, w])
+    alone = compiled(forward, [x, w])
+    assert [program.library.code.count('define void @"gemm') for program in (both, alone)] == [1, 1]
+
+
+def test_one_array_as_both_operands() -> None:
+    about = case(3, 4, 3, (5, 5), (5, 5), padding=2)
+    f, _ = about.function("forward")
+    check(lambda x: f(x, x[:, :4]), numbers((3, 4, 5, 5), "float64"))
+
+
+def test_what_numpy_computes() -> None:
+    """Integers, and batches without images, whose gradient by weights is 0."""
+    f, shapes = CASES["3x3"].function("forward")
+    assert compiled(f, [np.ones(shape, np.int32) for shape in shapes]).by_numpy() == ["convolution"]
+    empty = case(0, 3, 4, (5, 5), (3, 3))
+    f, shapes = empty.function("weights")
+    arrays = [np.ones(shape) for shape in shapes]
+    (z,) = compiled(f, arrays)(arrays)
+    np.testing.assert_array_equal(z, np.zeros(empty.w))
+    f, shapes = empty.function("forward")
+    arrays = [np.ones(shape) for shape in shapes]
+    (z,) = compiled(f, arrays)(arrays)
+    assert z.shape == empty.y
