@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -279,7 +280,7 @@ def pad(x: ArrayLike, /, widths: int | Sequence[tuple[int, int]]) -> Tensor:
     Tensor([0., 1., 2., 0., 0.], dtype=float32)
     """
     tensor = as_tensor(x)
-    given = [(widths, widths)] * tensor.ndim if isinstance(widths, int) else widths
+    given: Any = [(widths, widths)] * tensor.ndim if isinstance(widths, int) else widths
     pairs = [whole_numbers(pair, "pad", "widths") for pair in given] if isinstance(given, Iterable) else []
     if len(pairs) != tensor.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
         raise ShapeError(

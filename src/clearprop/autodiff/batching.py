@@ -21,6 +21,7 @@ from clearprop.primitives.families import with_batch
 from clearprop.primitives.shaping import permute
 from clearprop.tensor import Tensor
 
+
 def new_level() -> int:
     """A level above all that exist. It is a number as nodes have them, so that a trace can tell whether it is older."""
     return take_number()

@@ -15,7 +15,12 @@ from clearprop.tensor import Tensor, as_tensor
 
 
 class Sigmoid(Module):
-    """See `functional.sigmoid`."""
+    """See `functional.sigmoid`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Sigmoid()(cp.tensor([-2.0, 0.5]))
+    Tensor([0.1192 , 0.62246], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -23,7 +28,12 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """See `functional.tanh`."""
+    """See `functional.tanh`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Tanh()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.96403,  0.46212], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -31,7 +41,12 @@ class Tanh(Module):
 
 
 class ReLU(Module):
-    """See `functional.relu`."""
+    """See `functional.relu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.ReLU()(cp.tensor([-2.0, 0.5]))
+    Tensor([0. , 0.5], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -39,7 +54,12 @@ class ReLU(Module):
 
 
 class SiLU(Module):
-    """See `functional.silu`."""
+    """See `functional.silu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.SiLU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.23841,  0.31123], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -47,7 +67,12 @@ class SiLU(Module):
 
 
 class Mish(Module):
-    """See `functional.mish`."""
+    """See `functional.mish`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Mish()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.2525 ,  0.37525], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -55,7 +80,12 @@ class Mish(Module):
 
 
 class SELU(Module):
-    """See `functional.selu`."""
+    """See `functional.selu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.SELU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-1.52017,  0.52535], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -63,7 +93,12 @@ class SELU(Module):
 
 
 class LogSigmoid(Module):
-    """See `functional.logsigmoid`."""
+    """See `functional.logsigmoid`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.LogSigmoid()(cp.tensor([-2.0, 0.5]))
+    Tensor([-2.12693, -0.47408], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -71,7 +106,12 @@ class LogSigmoid(Module):
 
 
 class Softsign(Module):
-    """See `functional.softsign`."""
+    """See `functional.softsign`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softsign()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.66667,  0.33333], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -79,7 +119,12 @@ class Softsign(Module):
 
 
 class Tanhshrink(Module):
-    """See `functional.tanhshrink`."""
+    """See `functional.tanhshrink`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Tanhshrink()(cp.tensor([-2.0, 0.5]))
+    Tensor([-1.03597,  0.03788], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -87,7 +132,12 @@ class Tanhshrink(Module):
 
 
 class LeakyReLU(Module):
-    """See `functional.leaky_relu`."""
+    """See `functional.leaky_relu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.LeakyReLU(0.1)(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.2,  0.5], dtype=float32)
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -107,6 +157,10 @@ class PReLU(Module):
     Args:
         num_parameters: 1 slope for all, or one for each channel.
         init: their first value.
+
+    >>> import clearprop as cp
+    >>> cp.nn.PReLU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.5,  0.5], dtype=float32, node=where)
     """
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
@@ -123,7 +177,12 @@ class PReLU(Module):
 
 
 class ELU(Module):
-    """See `functional.elu`."""
+    """See `functional.elu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.ELU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.86466,  0.5    ], dtype=float32)
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -138,7 +197,12 @@ class ELU(Module):
 
 
 class CELU(Module):
-    """See `functional.celu`."""
+    """See `functional.celu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.CELU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.86466,  0.5    ], dtype=float32)
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -153,7 +217,12 @@ class CELU(Module):
 
 
 class GLU(Module):
-    """See `functional.glu`: half as long along one axis."""
+    """See `functional.glu`: half as long along one axis.
+
+    >>> import clearprop as cp
+    >>> cp.nn.GLU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-1.24492], dtype=float32)
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
@@ -168,7 +237,12 @@ class GLU(Module):
 
 
 class GELU(Module):
-    """See `functional.gelu`."""
+    """See `functional.gelu`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.GELU()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.0455 ,  0.34573], dtype=float32)
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         self.approximate = approximate
@@ -183,7 +257,12 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """See `functional.softplus`."""
+    """See `functional.softplus`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softplus()(cp.tensor([-2.0, 0.5]))
+    Tensor([0.12693, 0.97408], dtype=float32)
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta = beta
@@ -199,7 +278,13 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """See `functional.softmax`; along the last axis by default. `CrossEntropyLoss` wants no softmax in front."""
+    """See `functional.softmax`; along the last axis by default. `CrossEntropyLoss` wants no softmax in front.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softmax(dim=1)(cp.tensor([[0.0, 0.0], [0.0, 100.0]]))
+    Tensor([[5.0e-01, 5.0e-01],
+            [3.8e-44, 1.0e+00]], dtype=float32)
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
@@ -214,7 +299,13 @@ class Softmax(Module):
 
 
 class Softmin(Softmax):
-    """See `functional.softmin`; along the last axis by default."""
+    """See `functional.softmin`; along the last axis by default.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softmin(dim=1)(cp.tensor([[0.0, 0.0], [0.0, 100.0]]))
+    Tensor([[5.0e-01, 5.0e-01],
+            [1.0e+00, 3.8e-44]], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Along one axis."""
@@ -226,6 +317,10 @@ class Softmax2d(Module):
 
     Raises:
         ShapeError: if x has another number of axes.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softmax2d()(cp.zeros((1, 2, 1, 1))).flatten()
+    Tensor([0.5, 0.5], dtype=float32)
     """
 
     def forward(self, x: Any) -> Tensor:
@@ -240,7 +335,12 @@ class Softmax2d(Module):
 
 
 class LogSoftmax(Module):
-    """See `functional.log_softmax`; along the last axis by default."""
+    """See `functional.log_softmax`; along the last axis by default.
+
+    >>> import clearprop as cp
+    >>> cp.nn.LogSoftmax(dim=1)(cp.tensor([[0.0, 0.0]]))
+    Tensor([[-0.69315, -0.69315]], dtype=float32)
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim

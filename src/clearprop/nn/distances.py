@@ -10,7 +10,12 @@ from clearprop.tensor import Tensor
 
 
 class CosineSimilarity(Module):
-    """See `functional.cosine_similarity`."""
+    """See `functional.cosine_similarity`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.CosineSimilarity()(cp.tensor([[1.0, 0.0]]), cp.tensor([[1.0, 1.0]]))
+    Tensor([0.70711], dtype=float32)
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         self.dim = dim
@@ -26,7 +31,12 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """See `functional.pairwise_distance`."""
+    """See `functional.pairwise_distance`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.PairwiseDistance()(cp.tensor([[3.0, 0.0]]), cp.tensor([[0.0, 4.0]]))
+    Tensor([5.], dtype=float32)
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         self.p = p

@@ -42,7 +42,12 @@ class Dropout(Module):
 
 
 class Dropout1d(Dropout):
-    """`Dropout` of whole channels of (N, C, L) or (C, L); see `functional.dropout1d`."""
+    """`Dropout` of whole channels of (N, C, L) or (C, L); see `functional.dropout1d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Dropout1d(0.2)(cp.ones((4, 2, 3))).shape
+    (4, 2, 3)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Channel by channel."""
@@ -50,7 +55,12 @@ class Dropout1d(Dropout):
 
 
 class Dropout2d(Dropout):
-    """`Dropout` of whole channels of (N, C, H, W) or (C, H, W); see `functional.dropout2d`."""
+    """`Dropout` of whole channels of (N, C, H, W) or (C, H, W); see `functional.dropout2d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Dropout2d(0.2)(cp.ones((4, 2, 3, 3))).shape
+    (4, 2, 3, 3)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Channel by channel."""
@@ -58,7 +68,12 @@ class Dropout2d(Dropout):
 
 
 class Dropout3d(Dropout):
-    """`Dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W); see `functional.dropout3d`."""
+    """`Dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W); see `functional.dropout3d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Dropout3d(0.2)(cp.ones((4, 2, 3, 3, 3))).shape
+    (4, 2, 3, 3, 3)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Channel by channel."""
@@ -66,7 +81,12 @@ class Dropout3d(Dropout):
 
 
 class AlphaDropout(Dropout):
-    """`Dropout` for networks of `SELU`: it keeps mean 0 and variance 1; see `functional.alpha_dropout`."""
+    """`Dropout` for networks of `SELU`: it keeps mean 0 and variance 1; see `functional.alpha_dropout`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.AlphaDropout(0.2).eval()(cp.ones(3))
+    Tensor([1., 1., 1.], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""

@@ -75,18 +75,33 @@ class ZeroPad2d(_Pad2d):
 
 
 class ReflectionPad2d(_Pad2d):
-    """The image mirrored at its edges, which are not repeated; arguments as of `ZeroPad2d`."""
+    """The image mirrored at its edges, which are not repeated; arguments as of `ZeroPad2d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.ReflectionPad2d((1, 0, 0, 0))(cp.tensor([[[1.0, 2.0, 3.0]]]))
+    Tensor([[[2., 1., 2., 3.]]], dtype=float32)
+    """
 
     mode = "reflect"
 
 
 class ReplicationPad2d(_Pad2d):
-    """The edges of the image repeated; arguments as of `ZeroPad2d`."""
+    """The edges of the image repeated; arguments as of `ZeroPad2d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.ReplicationPad2d((1, 0, 0, 0))(cp.tensor([[[1.0, 2.0, 3.0]]]))
+    Tensor([[[1., 1., 2., 3.]]], dtype=float32)
+    """
 
     mode = "replicate"
 
 
 class CircularPad2d(_Pad2d):
-    """The image continued from its other side; arguments as of `ZeroPad2d`."""
+    """The image continued from its other side; arguments as of `ZeroPad2d`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.CircularPad2d((1, 0, 0, 0))(cp.tensor([[[1.0, 2.0, 3.0]]]))
+    Tensor([[[3., 1., 2., 3.]]], dtype=float32)
+    """
 
     mode = "circular"

@@ -113,7 +113,12 @@ class Maxout(Module):
 
 
 class Identity(Module):
-    """y = x."""
+    """y = x.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Identity()(cp.ones(2))
+    Tensor([1., 1.], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Any:
         """X itself."""

@@ -63,7 +63,12 @@ class CrossEntropyLoss(Loss):
 
 
 class NLLLoss(Loss):
-    """See `functional.nll_loss`: for a network that ends in `LogSoftmax`."""
+    """See `functional.nll_loss`: for a network that ends in `LogSoftmax`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.NLLLoss()(cp.functional.log_softmax(cp.zeros((4, 10))), cp.tensor([0, 1, 2, 3]))
+    Tensor(2.30259, dtype=float32)
+    """
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -76,7 +81,12 @@ class NLLLoss(Loss):
 
 
 class MSELoss(Loss):
-    """See `functional.mse_loss`."""
+    """See `functional.mse_loss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.MSELoss()(cp.tensor([1.0, 2.0]), cp.tensor([0.0, 4.0]))
+    Tensor(2.5, dtype=float32)
+    """
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
         """Two of one shape -> ()."""
@@ -84,7 +94,12 @@ class MSELoss(Loss):
 
 
 class L1Loss(Loss):
-    """See `functional.l1_loss`."""
+    """See `functional.l1_loss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.L1Loss()(cp.tensor([1.0, 2.0]), cp.tensor([0.0, 4.0]))
+    Tensor(1.5, dtype=float32)
+    """
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
         """Two of one shape -> ()."""
@@ -92,7 +107,12 @@ class L1Loss(Loss):
 
 
 class SmoothL1Loss(Loss):
-    """See `functional.smooth_l1_loss`."""
+    """See `functional.smooth_l1_loss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.SmoothL1Loss()(cp.tensor([1.0, 2.0]), cp.tensor([0.0, 4.0]))
+    Tensor(1., dtype=float32)
+    """
 
     _arguments = ("beta",)
 
@@ -106,7 +126,12 @@ class SmoothL1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """See `functional.huber_loss`."""
+    """See `functional.huber_loss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.HuberLoss(delta=0.5)(cp.tensor([1.0, 2.0]), cp.tensor([0.0, 4.0]))
+    Tensor(0.625, dtype=float32)
+    """
 
     _arguments = ("delta",)
 
@@ -120,7 +145,12 @@ class HuberLoss(Loss):
 
 
 class BCELoss(Loss):
-    """See `functional.binary_cross_entropy`: for a network that ends in `Sigmoid`; better is `BCEWithLogitsLoss`."""
+    """See `functional.binary_cross_entropy`: for a network that ends in `Sigmoid`; better is `BCEWithLogitsLoss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.BCELoss()(cp.tensor([0.5, 0.9]), cp.tensor([0.0, 1.0]))
+    Tensor(0.39925, dtype=float32)
+    """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -132,7 +162,12 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """See `functional.binary_cross_entropy_with_logits`: from logits, no sigmoid in front."""
+    """See `functional.binary_cross_entropy_with_logits`: from logits, no sigmoid in front.
+
+    >>> import clearprop as cp
+    >>> cp.nn.BCEWithLogitsLoss()(cp.tensor([0.0, 2.0]), cp.tensor([0.0, 1.0]))
+    Tensor(0.41004, dtype=float32)
+    """
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(reduction)
@@ -145,7 +180,12 @@ class BCEWithLogitsLoss(Loss):
 
 
 class MultiLabelSoftMarginLoss(Loss):
-    """See `functional.multilabel_soft_margin_loss`: from logits, several classes may be right."""
+    """See `functional.multilabel_soft_margin_loss`: from logits, several classes may be right.
+
+    >>> import clearprop as cp
+    >>> cp.nn.MultiLabelSoftMarginLoss()(cp.zeros((1, 2)), cp.tensor([[1, 0]]))
+    Tensor(0.69315, dtype=float32)
+    """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -157,7 +197,12 @@ class MultiLabelSoftMarginLoss(Loss):
 
 
 class SoftMarginLoss(Loss):
-    """See `functional.soft_margin_loss`: targets are 1 or -1."""
+    """See `functional.soft_margin_loss`: targets are 1 or -1.
+
+    >>> import clearprop as cp
+    >>> cp.nn.SoftMarginLoss()(cp.tensor([0.0, 2.0]), cp.tensor([1.0, -1.0]))
+    Tensor(1.41004, dtype=float32)
+    """
 
     def forward(self, prediction: Any, target: Any) -> Tensor:
         """Two of one shape -> ()."""
@@ -165,7 +210,12 @@ class SoftMarginLoss(Loss):
 
 
 class KLDivLoss(Loss):
-    """See `functional.kl_div`: from log probabilities; ``reduction="batchmean"`` is the divergence itself."""
+    """See `functional.kl_div`: from log probabilities; ``reduction="batchmean"`` is the divergence itself.
+
+    >>> import clearprop as cp
+    >>> cp.nn.KLDivLoss(reduction="batchmean")(cp.functional.log_softmax([[0.0, 0.0]]), cp.tensor([[1.0, 0.0]]))
+    Tensor(0.69315, dtype=float32)
+    """
 
     _arguments = ("log_target",)
 
@@ -180,7 +230,12 @@ class KLDivLoss(Loss):
 
 
 class PoissonNLLLoss(Loss):
-    """See `functional.poisson_nll_loss`: from the logarithm of the rate."""
+    """See `functional.poisson_nll_loss`: from the logarithm of the rate.
+
+    >>> import clearprop as cp
+    >>> cp.nn.PoissonNLLLoss()(cp.tensor([0.0, 1.0]), cp.tensor([2.0, 3.0]))
+    Tensor(0.35914, dtype=float32)
+    """
 
     _arguments = ("log_input", "full")
 
@@ -196,7 +251,12 @@ class PoissonNLLLoss(Loss):
 
 
 class GaussianNLLLoss(Loss):
-    """See `functional.gaussian_nll_loss`: from a mean and a variance."""
+    """See `functional.gaussian_nll_loss`: from a mean and a variance.
+
+    >>> import clearprop as cp
+    >>> cp.nn.GaussianNLLLoss()(cp.tensor([0.0, 2.0]), cp.tensor([0.0, 0.0]), cp.tensor([1.0, 4.0]))
+    Tensor(0.59657, dtype=float32)
+    """
 
     _arguments = ("full",)
 
@@ -211,7 +271,12 @@ class GaussianNLLLoss(Loss):
 
 
 class HingeEmbeddingLoss(Loss):
-    """See `functional.hinge_embedding_loss`: targets are 1 or -1."""
+    """See `functional.hinge_embedding_loss`: targets are 1 or -1.
+
+    >>> import clearprop as cp
+    >>> cp.nn.HingeEmbeddingLoss()(cp.tensor([0.2, 0.2]), cp.tensor([1, -1]))
+    Tensor(0.5, dtype=float32)
+    """
 
     _arguments = ("margin",)
 
@@ -225,7 +290,12 @@ class HingeEmbeddingLoss(Loss):
 
 
 class MarginRankingLoss(Loss):
-    """See `functional.margin_ranking_loss`: targets are 1 or -1."""
+    """See `functional.margin_ranking_loss`: targets are 1 or -1.
+
+    >>> import clearprop as cp
+    >>> cp.nn.MarginRankingLoss()(cp.tensor([2.0, 2.0]), cp.tensor([1.0, 1.0]), cp.tensor([1, -1]))
+    Tensor(0.5, dtype=float32)
+    """
 
     _arguments = ("margin",)
 
@@ -239,7 +309,12 @@ class MarginRankingLoss(Loss):
 
 
 class CosineEmbeddingLoss(Loss):
-    """See `functional.cosine_embedding_loss`: targets are 1 or -1."""
+    """See `functional.cosine_embedding_loss`: targets are 1 or -1.
+
+    >>> import clearprop as cp
+    >>> cp.nn.CosineEmbeddingLoss()(cp.tensor([[1.0, 0.0]]), cp.tensor([[0.0, 1.0]]), cp.tensor([1]))
+    Tensor(1., dtype=float32)
+    """
 
     _arguments = ("margin",)
 
@@ -253,7 +328,12 @@ class CosineEmbeddingLoss(Loss):
 
 
 class TripletMarginLoss(Loss):
-    """See `functional.triplet_margin_loss`."""
+    """See `functional.triplet_margin_loss`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.TripletMarginLoss()(cp.zeros((1, 2)), cp.tensor([[0.0, 1.0]]), cp.tensor([[0.0, 1.5]]))
+    Tensor(0.5, dtype=float32)
+    """
 
     _arguments = ("margin", "p", "swap")
 
@@ -274,7 +354,12 @@ class TripletMarginLoss(Loss):
 
 
 class MultiMarginLoss(Loss):
-    """See `functional.multi_margin_loss`: the hinge loss of classes."""
+    """See `functional.multi_margin_loss`: the hinge loss of classes.
+
+    >>> import clearprop as cp
+    >>> cp.nn.MultiMarginLoss()(cp.tensor([[0.1, 0.2, 0.9]]), cp.tensor([2]))
+    Tensor(0.16667, dtype=float32)
+    """
 
     _arguments = ("p", "margin")
 
@@ -290,7 +375,12 @@ class MultiMarginLoss(Loss):
 
 
 class InfoNCELoss(Loss):
-    """See `functional.info_nce_loss`: a contrastive loss within a batch."""
+    """See `functional.info_nce_loss`: a contrastive loss within a batch.
+
+    >>> import clearprop as cp
+    >>> cp.nn.InfoNCELoss(temperature=1.0)(cp.eye(2), cp.eye(2))
+    Tensor(0.31326, dtype=float32)
+    """
 
     _arguments = ("temperature",)
 
@@ -304,7 +394,13 @@ class InfoNCELoss(Loss):
 
 
 class CTCLoss(Loss):
-    """See `functional.ctc_loss`: for sequences of which nobody knows where in them each label stands."""
+    """See `functional.ctc_loss`: for sequences of which nobody knows where in them each label stands.
+
+    >>> import clearprop as cp
+    >>> logs = cp.functional.log_softmax(cp.zeros((3, 1, 2)))  # 3 times, 1 sequence, a blank and one label
+    >>> cp.nn.CTCLoss()(logs, cp.tensor([[1]]), cp.tensor([3]), cp.tensor([1]))
+    Tensor(0.28768, dtype=float32)
+    """
 
     _arguments = ("blank", "zero_infinity")
 

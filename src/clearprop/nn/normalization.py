@@ -129,13 +129,23 @@ class BatchNorm1d(BatchNorm):
 
 
 class BatchNorm2d(BatchNorm):
-    """`functional.batch_norm` of images (N, C, H, W); arguments and attributes as of `ChannelNorm`."""
+    """`functional.batch_norm` of images (N, C, H, W); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.BatchNorm2d(2)(cp.ones((3, 2, 4, 4))).shape
+    (3, 2, 4, 4)
+    """
 
     _axes = (4,)
 
 
 class BatchNorm3d(BatchNorm):
-    """`functional.batch_norm` of volumes (N, C, D, H, W); arguments and attributes as of `ChannelNorm`."""
+    """`functional.batch_norm` of volumes (N, C, D, H, W); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.BatchNorm3d(2)(cp.ones((3, 2, 4, 4, 4))).shape
+    (3, 2, 4, 4, 4)
+    """
 
     _axes = (5,)
 
@@ -189,13 +199,23 @@ class InstanceNorm1d(InstanceNorm):
 
 
 class InstanceNorm2d(InstanceNorm):
-    """`functional.instance_norm` of (N, C, H, W) or (C, H, W); arguments and attributes as of `ChannelNorm`."""
+    """`functional.instance_norm` of (N, C, H, W) or (C, H, W); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.InstanceNorm2d(2)(cp.ones((3, 2, 4, 4))).shape
+    (3, 2, 4, 4)
+    """
 
     _axes = (3, 4)
 
 
 class InstanceNorm3d(InstanceNorm):
-    """`functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W); arguments and attributes as of `ChannelNorm`."""
+    """`functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W); arguments and attributes as of `ChannelNorm`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.InstanceNorm3d(2)(cp.ones((3, 2, 4, 4, 4))).shape
+    (3, 2, 4, 4, 4)
+    """
 
     _axes = (4, 5)
 

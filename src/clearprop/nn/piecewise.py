@@ -10,7 +10,12 @@ from clearprop.tensor import Tensor
 
 
 class Hardtanh(Module):
-    """See `functional.hardtanh`."""
+    """See `functional.hardtanh`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Hardtanh()(cp.tensor([-2.0, 0.5]))
+    Tensor([-1. ,  0.5], dtype=float32)
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         self.min_val = min_val
@@ -26,7 +31,12 @@ class Hardtanh(Module):
 
 
 class ReLU6(Module):
-    """See `functional.relu6`."""
+    """See `functional.relu6`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.ReLU6()(cp.tensor([-2.0, 0.5, 8.0]))
+    Tensor([0. , 0.5, 6. ], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -34,7 +44,12 @@ class ReLU6(Module):
 
 
 class Hardsigmoid(Module):
-    """See `functional.hardsigmoid`."""
+    """See `functional.hardsigmoid`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Hardsigmoid()(cp.tensor([-2.0, 0.5]))
+    Tensor([0.16667, 0.58333], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -42,7 +57,12 @@ class Hardsigmoid(Module):
 
 
 class Hardswish(Module):
-    """See `functional.hardswish`."""
+    """See `functional.hardswish`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Hardswish()(cp.tensor([-2.0, 0.5]))
+    Tensor([-0.33333,  0.29167], dtype=float32)
+    """
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""
@@ -50,7 +70,12 @@ class Hardswish(Module):
 
 
 class Hardshrink(Module):
-    """See `functional.hardshrink`."""
+    """See `functional.hardshrink`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Hardshrink()(cp.tensor([-2.0, 0.5]))
+    Tensor([-2.,  0.], dtype=float32)
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
@@ -65,7 +90,12 @@ class Hardshrink(Module):
 
 
 class Softshrink(Module):
-    """See `functional.softshrink`."""
+    """See `functional.softshrink`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Softshrink()(cp.tensor([-2.0, 0.5]))
+    Tensor([-1.5,  0. ], dtype=float32)
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         self.lambd = lambd
@@ -80,7 +110,12 @@ class Softshrink(Module):
 
 
 class Threshold(Module):
-    """See `functional.threshold`."""
+    """See `functional.threshold`.
+
+    >>> import clearprop as cp
+    >>> cp.nn.Threshold(0.0, -1.0)(cp.tensor([-2.0, 0.5]))
+    Tensor([-1. ,  0.5], dtype=float32)
+    """
 
     def __init__(self, threshold: float, value: float) -> None:
         self.threshold = threshold

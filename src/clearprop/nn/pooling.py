@@ -46,7 +46,12 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """`MaxPool2d` along one axis: (N, C, L) -> (N, C, places)."""
+    """`MaxPool2d` along one axis: (N, C, L) -> (N, C, places).
+
+    >>> import clearprop as cp
+    >>> cp.nn.MaxPool1d(2)(cp.tensor([[[1.0, 3.0, 2.0, 0.0]]]))
+    Tensor([[[3., 2.]]], dtype=float32)
+    """
 
     function = staticmethod(functional.max_pool1d)
 
@@ -63,13 +68,23 @@ class MaxPool2d(_MaxPool):
 
 
 class MaxPool3d(_MaxPool):
-    """`MaxPool2d` along three axes: (N, C, D, H, W) -> (N, C, places, places, places)."""
+    """`MaxPool2d` along three axes: (N, C, D, H, W) -> (N, C, places, places, places).
+
+    >>> import clearprop as cp
+    >>> cp.nn.MaxPool3d(2)(cp.ones((1, 2, 4, 4, 4))).shape
+    (1, 2, 2, 2, 2)
+    """
 
     function = staticmethod(functional.max_pool3d)
 
 
 class AvgPool1d(Module):
-    """`AvgPool2d` along one axis: (N, C, L) -> (N, C, places)."""
+    """`AvgPool2d` along one axis: (N, C, L) -> (N, C, places).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AvgPool1d(2)(cp.tensor([[[1.0, 3.0, 2.0, 0.0]]]))
+    Tensor([[[2., 1.]]], dtype=float32)
+    """
 
     function: ClassVar[Callable[..., Tensor]] = staticmethod(functional.avg_pool1d)
 
@@ -126,7 +141,12 @@ class AvgPool2d(AvgPool1d):
 
 
 class AvgPool3d(AvgPool2d):
-    """`AvgPool2d` along three axes: (N, C, D, H, W) -> (N, C, places, places, places)."""
+    """`AvgPool2d` along three axes: (N, C, D, H, W) -> (N, C, places, places, places).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AvgPool3d(2)(cp.ones((1, 2, 4, 4, 4))).shape
+    (1, 2, 2, 2, 2)
+    """
 
     function = staticmethod(functional.avg_pool3d)
 
@@ -149,7 +169,12 @@ class _AdaptiveAvgPool(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
-    """`AdaptiveAvgPool2d` along one axis: (N, C, L) -> (N, C, output_size)."""
+    """`AdaptiveAvgPool2d` along one axis: (N, C, L) -> (N, C, output_size).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AdaptiveAvgPool1d(2)(cp.tensor([[[1.0, 3.0, 2.0, 0.0]]]))
+    Tensor([[[2., 1.]]], dtype=float32)
+    """
 
     function = staticmethod(functional.adaptive_avg_pool1d)
 
@@ -166,7 +191,12 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool):
-    """`AdaptiveAvgPool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size)."""
+    """`AdaptiveAvgPool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AdaptiveAvgPool3d(1)(cp.ones((1, 2, 4, 4, 4))).shape
+    (1, 2, 1, 1, 1)
+    """
 
     function = staticmethod(functional.adaptive_avg_pool3d)
 
@@ -190,7 +220,12 @@ class _AdaptiveMaxPool(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """`AdaptiveMaxPool2d` along one axis: (N, C, L) -> (N, C, output_size)."""
+    """`AdaptiveMaxPool2d` along one axis: (N, C, L) -> (N, C, output_size).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AdaptiveMaxPool1d(2)(cp.tensor([[[1.0, 3.0, 2.0, 0.0]]]))
+    Tensor([[[3., 2.]]], dtype=float32)
+    """
 
     function = staticmethod(functional.adaptive_max_pool1d)
 
@@ -207,6 +242,11 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
-    """`AdaptiveMaxPool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size)."""
+    """`AdaptiveMaxPool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size).
+
+    >>> import clearprop as cp
+    >>> cp.nn.AdaptiveMaxPool3d(1)(cp.ones((1, 2, 4, 4, 4))).shape
+    (1, 2, 1, 1, 1)
+    """
 
     function = staticmethod(functional.adaptive_max_pool3d)

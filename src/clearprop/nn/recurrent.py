@@ -277,11 +277,19 @@ class RNN(_Recurrent):
 class LSTM(_Recurrent):
     """The long short-term memory (Hochreiter and Schmidhuber 1997); see `functional.recurrent.lstm_step` for the gates.
 
-    Arguments and attributes as of `RNN`, but for ``nonlinearity``; the weights have four times as many columns, in the
-    order i, f, g, o. Further:
-
     Args:
+        input_size, hidden_size: lengths of the last axes of the input and of the state.
+        num_layers: how many layers; each takes the outputs of the one below.
+        bias: False for no b_ih and b_hh.
+        batch_first: True for inputs and outputs (N, T, …) instead of (T, N, …). States are (layers, N, …) either way.
+        dropout: share of the outputs that is zeroed between one layer and the next, while training.
+        bidirectional: a second network runs from the last step to the first; the outputs of both stand side by side.
         proj_size: if not 0, outputs and h are multiplied by weight_hr_l0, (hidden_size, proj_size) (Sak et al. 2014).
+        dtype: of the parameters; float32 by default.
+        generator: of their first values, which are uniform in ±1/√hidden_size.
+
+    Attributes:
+        weight_ih_l0, weight_hh_l0, …: as of `RNN`, with four times as many columns, in the order i, f, g, o.
 
     >>> import clearprop as cp
     >>> output, (h, c) = cp.nn.LSTM(3, 4, bidirectional=True)(cp.ones((7, 5, 3)), lengths=[7, 3, 1, 7, 2])
@@ -314,7 +322,15 @@ class LSTM(_Recurrent):
         return begin_lstm(x, weights)
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """As `RNN.forward`, with a state (h, c) of two parts, of sizes proj_size (or hidden_size) and hidden_size."""
+        """The outputs of the last layer for all steps, and the last states (h, c) of all layers.
+
+        Args, Raises: as of `RNN.forward`; ``hx`` is a pair (h, c), whose parts are (layers * directions, N, proj_size
+        or hidden_size) and (layers * directions, N, hidden_size).
+
+        Returns:
+            output: (T, N, directions * (proj_size or hidden_size)), laid out like the input.
+            h, c: of the shapes of ``hx``.
+        """
         output, (h, c) = self._run(input, hx, lengths)
         return output, (h, c)
 
@@ -322,8 +338,18 @@ class LSTM(_Recurrent):
 class GRU(_Recurrent):
     """The gated recurrent unit (Cho et al. 2014); see `functional.recurrent.gru_step` for the gates.
 
-    Arguments and attributes as of `RNN`, but for ``nonlinearity``; the weights have three times as many columns, in the
-    order r, z, n.
+    Args:
+        input_size, hidden_size: lengths of the last axes of the input and of the state.
+        num_layers: how many layers; each takes the outputs of the one below.
+        bias: False for no b_ih and b_hh.
+        batch_first: True for inputs and outputs (N, T, …) instead of (T, N, …). States are (layers, N, …) either way.
+        dropout: share of the outputs that is zeroed between one layer and the next, while training.
+        bidirectional: a second network runs from the last step to the first; the outputs of both stand side by side.
+        dtype: of the parameters; float32 by default.
+        generator: of their first values, which are uniform in ±1/√hidden_size.
+
+    Attributes:
+        weight_ih_l0, weight_hh_l0, …: as of `RNN`, with three times as many columns, in the order r, z, n.
 
     >>> import clearprop as cp
     >>> output, h = cp.nn.GRU(3, 4, batch_first=True)(cp.ones((5, 7, 3)))
@@ -354,7 +380,7 @@ class GRU(_Recurrent):
         return begin_gru(x, weights)
 
     def forward(self, input: Any, hx: Any = None, *, lengths: Any = None) -> tuple[Tensor, Tensor]:
-        """As `RNN.forward`."""
+        """The outputs of the last layer for all steps, and the last states of all layers; see `RNN.forward`."""
         output, (h,) = self._run(input, hx, lengths)
         return output, h
 

@@ -58,7 +58,7 @@ def constant(dtype: Any, value: Any, lanes: int = 1) -> ir.Constant:
     return scalar if lanes == 1 else _Repeated(ir.VectorType(scalar.type, lanes), [scalar] * lanes)
 
 
-class _Repeated(ir.Constant):
+class _Repeated(ir.Constant):  # type: ignore[misc]
     """A vector of equal constants, which as text is as short as one of them: LLVM reads much text."""
 
     def _get_reference(self) -> str:
