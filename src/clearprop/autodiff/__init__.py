@@ -1,9 +1,9 @@
 """Differentiation: the backward pass, transformations, custom rules, checkpointing, numerical checks.
 
 Read `backward` first, then `batching` (how a batch hides in a tensor), `linearization` and `transforms` (everything
-made from one recorded run), `vmapping`; then `custom`, `checkpoint`, `scan` and `check`. What `scan` is while a function
-is traced, and how a loop is differentiated as a whole, comes last, after `clearprop.trace`: `traced_scan`, `loop`,
-`loop_body`, `loop_backward`.
+made from one recorded run), `vmapping`; then `custom`, `checkpoint`, `scan` and `check`. What `scan` is while a
+function is traced, and how a loop is differentiated as a whole, comes last, after `clearprop.trace`: `traced_scan`,
+`loop`, `loop_body`, `loop_backward`.
 """
 
 from clearprop.autodiff.backward import enable_grad, no_grad

@@ -216,7 +216,17 @@ def no_grad() -> grad_mode:
 
 
 def enable_grad() -> grad_mode:
-    """Record again, inside a `no_grad`."""
+    """Record again, inside a `no_grad`.
+
+    >>> import clearprop as cp
+    >>> x = cp.tensor(3.0, requires_grad=True)
+    >>> with cp.no_grad():
+    ...     y = x * x
+    ...     with cp.enable_grad():
+    ...         z = x * x
+    >>> y.requires_grad, z.requires_grad
+    (False, True)
+    """
     return grad_mode(True)
 
 

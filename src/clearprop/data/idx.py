@@ -49,6 +49,12 @@ def write_idx(path: str | os.PathLike[str], array: Array) -> None:
     Raises:
         DataError: an IDX file cannot hold the dtype.
         FileError: the file cannot be written.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/labels-idx1-ubyte.gz"
+    >>> write_idx(path, np.array([5, 0, 4], np.uint8))
+    >>> read_idx(path)
+    array([5, 0, 4], dtype=uint8)
     """
     array = np.asarray(array)
     codes = [code for code, dtype in _DTYPES.items() if dtype == array.dtype.newbyteorder(">")]

@@ -170,6 +170,12 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
         FileError: it cannot be read.
         DataError: it is no text in this encoding; the message says at which byte.
         UsageError: there is no such encoding.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "words.txt"
+    >>> _ = path.write_bytes("Übung".encode("latin-1"))
+    >>> read_text(path, encoding="latin-1")
+    'Übung'
     """
     content = read_bytes(path)
     try:

@@ -24,7 +24,12 @@ from clearprop.tensor import Tensor, as_tensor
 
 
 def adaptive_avg_pool1d(x: ArrayLike, output_size: Any) -> Tensor:
-    """`adaptive_avg_pool2d` along one axis: (N, C, L) -> (N, C, output_size)."""
+    """`adaptive_avg_pool2d` along one axis: (N, C, L) -> (N, C, output_size).
+
+    >>> import clearprop.functional as F
+    >>> F.adaptive_avg_pool1d([[[1.0, 2.0, 3.0, 4.0]]], 2).tolist()
+    [[[1.5, 3.5]]]
+    """
     return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
 
 
@@ -44,12 +49,22 @@ def adaptive_avg_pool2d(x: ArrayLike, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool3d(x: ArrayLike, output_size: Any) -> Tensor:
-    """`adaptive_avg_pool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size)."""
+    """`adaptive_avg_pool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size).
+
+    >>> import clearprop as cp
+    >>> cp.functional.adaptive_avg_pool3d(cp.ones((1, 1, 4, 4, 4)), 1).tolist()
+    [[[[[1.0]]]]]
+    """
     return _adaptive_avg_pool("adaptive_avg_pool3d", 3, x, output_size)
 
 
 def adaptive_max_pool1d(x: ArrayLike, output_size: Any, return_indices: bool = False) -> Any:
-    """`adaptive_max_pool2d` along one axis: (N, C, L) -> (N, C, output_size)."""
+    """`adaptive_max_pool2d` along one axis: (N, C, L) -> (N, C, output_size).
+
+    >>> import clearprop.functional as F
+    >>> F.adaptive_max_pool1d([[[1.0, 2.0, 3.0, 4.0]]], 2).tolist()
+    [[[2.0, 4.0]]]
+    """
     return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
 
 
@@ -68,7 +83,12 @@ def adaptive_max_pool2d(x: ArrayLike, output_size: Any, return_indices: bool = F
 
 
 def adaptive_max_pool3d(x: ArrayLike, output_size: Any, return_indices: bool = False) -> Any:
-    """`adaptive_max_pool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size)."""
+    """`adaptive_max_pool2d` along three axes: (N, C, D, H, W) -> (N, C, *output_size).
+
+    >>> import clearprop as cp
+    >>> cp.functional.adaptive_max_pool3d(cp.ones((1, 1, 4, 4, 4)), 1).tolist()
+    [[[[[1.0]]]]]
+    """
     return _adaptive_max_pool("adaptive_max_pool3d", 3, x, output_size, return_indices)
 
 

@@ -63,14 +63,24 @@ def dropout1d(
 def dropout2d(
     x: ArrayLike, p: float = 0.5, training: bool = True, *, generator: random.Generator | None = None
 ) -> Tensor:
-    """`dropout` of whole channels of (N, C, H, W), or (C, H, W); see `dropout1d`."""
+    """`dropout` of whole channels of (N, C, H, W), or (C, H, W); see `dropout1d`.
+
+    >>> import clearprop as cp
+    >>> cp.functional.dropout2d(cp.ones((1, 2, 1, 2)), 0.5, generator=cp.random.Generator(0)).tolist()
+    [[[[2.0, 2.0]], [[0.0, 0.0]]]]
+    """
     return _of_channels("dropout2d", x, 2, p, training, generator)
 
 
 def dropout3d(
     x: ArrayLike, p: float = 0.5, training: bool = True, *, generator: random.Generator | None = None
 ) -> Tensor:
-    """`dropout` of whole channels of (N, C, D, H, W), or (C, D, H, W); see `dropout1d`."""
+    """`dropout` of whole channels of (N, C, D, H, W), or (C, D, H, W); see `dropout1d`.
+
+    >>> import clearprop as cp
+    >>> cp.functional.dropout3d(cp.ones((1, 2, 1, 1, 2)), 0.5, generator=cp.random.Generator(0)).tolist()
+    [[[[[2.0, 2.0]]], [[[0.0, 0.0]]]]]
+    """
     return _of_channels("dropout3d", x, 3, p, training, generator)
 
 

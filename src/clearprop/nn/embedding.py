@@ -12,6 +12,7 @@ from clearprop.array import matmul, matrix_transpose
 from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
 from clearprop.errors import ShapeError
+from clearprop.functional.checks import check_dtype
 from clearprop.functional.embedding import check_mode, padding_row
 from clearprop.nn import init
 from clearprop.nn.linear import check_sizes
@@ -21,19 +22,7 @@ from clearprop.tensor import Tensor, as_tensor
 
 
 class Table(Module):
-    """What `Embedding` and `EmbeddingBag` share: the rows, and how they come about.
-
-    Args:
-        num_embeddings: how many rows.
-        embedding_dim: how long they are.
-        padding_idx: the row that stands for nothing: at first 0, and it gets no gradient.
-        max_norm, norm_type, scale_grad_by_freq: see `functional.embedding`.
-        dtype: float32 by default.
-        generator: of the first values, which are normally distributed.
-
-    Attributes:
-        weight: (num_embeddings, embedding_dim).
-    """
+    """What `Embedding` and `EmbeddingBag` share: the rows, and how they come about; arguments as of `Embedding`."""
 
     def __init__(
         self,
@@ -99,7 +88,18 @@ class Table(Module):
 
 
 class Embedding(Table):
-    """See `functional.embedding`: integers of any shape -> (…, embedding_dim); arguments as of `Table`.
+    """See `functional.embedding`: integers of any shape -> (…, embedding_dim).
+
+    Args:
+        num_embeddings: how many rows.
+        embedding_dim: how long they are.
+        padding_idx: the row that stands for nothing: at first 0, and it gets no gradient.
+        max_norm, norm_type, scale_grad_by_freq: see `functional.embedding`.
+        dtype: float32 by default.
+        generator: of the first values, which are normally distributed.
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim).
 
     >>> import clearprop as cp
     >>> words = cp.nn.Embedding(1000, 16)
@@ -140,11 +140,13 @@ class Embedding(Table):
         >>> words.as_linear([[2.0, 3.0]])
         Tensor([[2., 3., 5.]], dtype=float32)
         """
-        return matmul(x, matrix_transpose(self.weight))  # (…, D) @ (D, V) -> (…, V)
+        rows = as_tensor(self.weight)
+        check_dtype("as_linear", "x", as_tensor(x), rows, self.weight)
+        return matmul(x, matrix_transpose(rows))  # (…, D) @ (D, V) -> (…, V)
 
 
 class EmbeddingBag(Table):
-    """See `functional.embedding_bag`: the sum, mean or maximum of rows; arguments as of `Table`.
+    """See `functional.embedding_bag`: the sum, mean or maximum of rows; arguments as of `Embedding`.
 
     Args:
         mode: "sum", "mean" or "max".

@@ -21,22 +21,7 @@ from clearprop.tensor import Tensor, as_tensor
 
 
 class ChannelNorm(Module):
-    """What batch and instance normalization share: parameters and running statistics for each channel (axis 1).
-
-    Args:
-        num_features: the number of channels C.
-        eps: added to the variance.
-        momentum: by which share the running statistics move towards those of a batch; None for the mean of all batches.
-        affine: whether there are a weight and a bias.
-        track_running_stats: whether there are running statistics, for evaluation; without them every batch has its own.
-        bias: False for a weight alone.
-        dtype: float32 by default.
-
-    Attributes:
-        weight, bias: (C,), at first 1 and 0; or None.
-        running_mean, running_var: (C,), at first 0 and 1; or None.
-        num_batches_tracked: how many batches they come from; or None.
-    """
+    """What batch and instance normalization share; for arguments and attributes see `BatchNorm1d`."""
 
     _axes: ClassVar[tuple[int, ...]] = ()
     """How many axes x may have."""
@@ -96,7 +81,7 @@ class ChannelNorm(Module):
 
 
 class BatchNorm(ChannelNorm):
-    """What BatchNorm1d, 2d and 3d share, see `functional.batch_norm`; arguments as of `ChannelNorm`."""
+    """What BatchNorm1d, 2d and 3d share, see `functional.batch_norm`."""
 
     def forward(self, x: Any) -> Tensor:
         """The same shape. In training the running statistics move; in evaluation they are used."""
@@ -116,7 +101,21 @@ class BatchNorm(ChannelNorm):
 
 
 class BatchNorm1d(BatchNorm):
-    """`functional.batch_norm` of (N, C) or (N, C, L); arguments and attributes as of `ChannelNorm`.
+    """`functional.batch_norm` of (N, C) or (N, C, L), with running statistics for each channel.
+
+    Args:
+        num_features: the number of channels C.
+        eps: added to the variance.
+        momentum: by which share the running statistics move towards those of a batch; None for the mean of all batches.
+        affine: whether there are a weight and a bias.
+        track_running_stats: whether there are running statistics, for evaluation; without them every batch has its own.
+        bias: False for a weight alone.
+        dtype: float32 by default.
+
+    Attributes:
+        weight, bias: (C,), at first 1 and 0; or None.
+        running_mean, running_var: (C,), at first 0 and 1; or None.
+        num_batches_tracked: how many batches they come from; or None.
 
     >>> import clearprop as cp
     >>> layer = cp.nn.BatchNorm1d(2, affine=False)
@@ -129,7 +128,7 @@ class BatchNorm1d(BatchNorm):
 
 
 class BatchNorm2d(BatchNorm):
-    """`functional.batch_norm` of images (N, C, H, W); arguments and attributes as of `ChannelNorm`.
+    """`functional.batch_norm` of images (N, C, H, W); arguments and attributes as of `BatchNorm1d`.
 
     >>> import clearprop as cp
     >>> cp.nn.BatchNorm2d(2)(cp.ones((3, 2, 4, 4))).shape
@@ -140,7 +139,7 @@ class BatchNorm2d(BatchNorm):
 
 
 class BatchNorm3d(BatchNorm):
-    """`functional.batch_norm` of volumes (N, C, D, H, W); arguments and attributes as of `ChannelNorm`.
+    """`functional.batch_norm` of volumes (N, C, D, H, W); arguments and attributes as of `BatchNorm1d`.
 
     >>> import clearprop as cp
     >>> cp.nn.BatchNorm3d(2)(cp.ones((3, 2, 4, 4, 4))).shape
@@ -151,7 +150,7 @@ class BatchNorm3d(BatchNorm):
 
 
 class InstanceNorm(ChannelNorm):
-    """What InstanceNorm1d, 2d and 3d share, see `functional.instance_norm`; arguments as of `ChannelNorm`."""
+    """What InstanceNorm1d, 2d and 3d share, see `functional.instance_norm`."""
 
     def __init__(
         self,
@@ -186,7 +185,9 @@ class InstanceNorm(ChannelNorm):
 
 
 class InstanceNorm1d(InstanceNorm):
-    """`functional.instance_norm` of (N, C, L) or (C, L); arguments and attributes as of `ChannelNorm`.
+    """`functional.instance_norm` of (N, C, L) or (C, L); arguments and attributes as of `BatchNorm1d`.
+
+    By default there are neither a weight and a bias nor running statistics.
 
     >>> import clearprop as cp
     >>> cp.nn.InstanceNorm1d(1)(cp.tensor([[[-5.0, 5.0]], [[10.0, 30.0]]]))
@@ -199,7 +200,7 @@ class InstanceNorm1d(InstanceNorm):
 
 
 class InstanceNorm2d(InstanceNorm):
-    """`functional.instance_norm` of (N, C, H, W) or (C, H, W); arguments and attributes as of `ChannelNorm`.
+    """`functional.instance_norm` of (N, C, H, W) or (C, H, W); arguments and attributes as of `BatchNorm1d`.
 
     >>> import clearprop as cp
     >>> cp.nn.InstanceNorm2d(2)(cp.ones((3, 2, 4, 4))).shape
@@ -210,7 +211,7 @@ class InstanceNorm2d(InstanceNorm):
 
 
 class InstanceNorm3d(InstanceNorm):
-    """`functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W); arguments and attributes as of `ChannelNorm`.
+    """`functional.instance_norm` of (N, C, D, H, W) or (C, D, H, W); arguments and attributes as of `BatchNorm1d`.
 
     >>> import clearprop as cp
     >>> cp.nn.InstanceNorm3d(2)(cp.ones((3, 2, 4, 4, 4))).shape

@@ -96,7 +96,15 @@ def get_total_norm(
 
 
 def clip_grads_with_norm_(parameters: Parameter | Iterable[Parameter], max_norm: float, total_norm: Tensor) -> None:
-    """What `clip_grad_norm_` does to the gradients, with a norm that is known already."""
+    """What `clip_grad_norm_` does to the gradients, with a norm that is known already.
+
+    >>> import clearprop as cp
+    >>> w = cp.Parameter([0.0, 0.0])
+    >>> w.grad = cp.tensor([3.0, 4.0])
+    >>> cp.nn.utils.clip_grads_with_norm_(w, 1.0, cp.nn.utils.get_total_norm([w.grad]))
+    >>> w.grad
+    Tensor([0.6, 0.8], dtype=float32)
+    """
     with no_grad():
         factor = clip(divide(max_norm, add(total_norm, 1e-6)), max=1.0)
         for p in _listed("clip_grads_with_norm_", parameters):

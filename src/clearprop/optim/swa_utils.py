@@ -193,6 +193,10 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
 
     Raises:
         UsageError: the decay is not between 0 and 1.
+
+    >>> import clearprop as cp
+    >>> get_ema_avg_fn(0.75)(cp.tensor(0.0), cp.tensor(4.0), 1)
+    Tensor(1., dtype=float32)
     """
     _check_decay(decay)
 
@@ -203,12 +207,24 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageAll:
-    """The same for all weights at once."""
+    """The same for all weights at once; see `AveragedModel`.
+
+    >>> import clearprop as cp
+    >>> average = cp.Parameter([0.0])
+    >>> get_ema_multi_avg_fn(0.75)([average], [cp.tensor([4.0])], 1)
+    >>> average.item()
+    1.0
+    """
     return _one_by_one(get_ema_avg_fn(decay))
 
 
 def get_swa_avg_fn() -> Average:
-    """average ← average + (value - average) / (n + 1): the mean of all values."""
+    """average ← average + (value - average) / (n + 1): the mean of all values.
+
+    >>> import clearprop as cp
+    >>> get_swa_avg_fn()(cp.tensor(1.0), cp.tensor(4.0), cp.tensor(2))  # the mean of two values is 1, the third is 4
+    Tensor(2., dtype=float32)
+    """
 
     def swa_update(average: Any, value: Any, num_averaged: Any) -> Any:
         count = cast_to(add(num_averaged, 1), numpy_dtype(average))
@@ -218,7 +234,14 @@ def get_swa_avg_fn() -> Average:
 
 
 def get_swa_multi_avg_fn() -> AverageAll:
-    """The same for all weights at once."""
+    """The same for all weights at once.
+
+    >>> import clearprop as cp
+    >>> average = cp.Parameter([1.0])
+    >>> get_swa_multi_avg_fn()([average], [cp.tensor([4.0])], cp.tensor(2))
+    >>> average.item()
+    2.0
+    """
     return _one_by_one(get_swa_avg_fn())
 
 

@@ -18,17 +18,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clearprop.compiler.native.code import Code, index
-from clearprop.compiler.native.copying import copy
 from clearprop.compiler.native.correlating import Correlating
 from clearprop.compiler.native.correlation import Correlation, Part, Strides, part_product
 from clearprop.compiler.native.depthwise import Depthwise
 from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.image_blocks import Blocks, Surrounded, lying, strides_in
+from clearprop.compiler.native.image_blocks import Blocks, Surrounded, copy_images, lying, strides_in
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter
 from clearprop.compiler.native.views import row_strides
+
+_MANY_CHANNELS = 32
+"""With fewer, the elements of a window and the channels are walked through as one axis. With more, this saves little,
+and a transpose, which is the quicker way of packing, leaves the elements of a window behind the channels."""
 
 
 @dataclass(frozen=True)
@@ -51,48 +54,50 @@ class Way:
 
 
 class Weights:
-    """How the weights of each part lie: as they are, or packed, with the outputs as neighbours.
+    """How weights lie: as they are, or packed, with the outputs as neighbours.
+
+    Packed for a gradient by data they are turned round: then it needs the same product as a convolution.
 
     Args:
         steps: how far it is from group to group, from element to element of the window, from channel to channel and
             from output to output.
 
     Attributes:
-        is_packed: whether they are packed.
+        is_packed: whether they are packed; they are not if a window has one element, or outputs are neighbours anyway.
         size: of the packed ones, in elements.
     """
 
-    def __init__(self, about: Correlation, steps: Sequence[int]) -> None:
-        self.about, self.steps = about, tuple(steps)
-        self.is_packed = steps[-1] != 1 and any(math.prod(part.window) > 1 for part in about.parts)
-        self.size = about.weights if self.is_packed else 0
-
-    def of(self, number: int) -> tuple[int, tuple[int, ...]]:
-        """Where the weights of a part begin, and their steps."""
-        part = self.about.parts[number]
+    def __init__(self, about: Correlation, window: Sequence[int], steps: Sequence[int]) -> None:
+        self.given, self.steps, self.start, self.size = tuple(steps), tuple(steps), 0, 0
+        self.shape = (about.groups, *window, about.channels, about.outputs)
+        self.is_packed = steps[-1] != 1 and math.prod(window) > 1
         if not self.is_packed:
-            return self._unpacked(part)
-        before = sum(math.prod(self._shape(other)) for other in self.about.parts[:number])
-        shape = self._shape(part)
-        return before, strides_in(shape, range(len(shape)))
+            return
+        group, *taps, channel, output = range(len(self.shape))
+        few = about.channels < _MANY_CHANNELS
+        order = (group, *taps, channel, output) if few else (group, channel, *taps, output)
+        by_group, *by_tap, by_channel, by_output = strides_in(self.shape, order)
+        self.size = math.prod(self.shape)
+        if about.parts[0].taps[0].step < 0:
+            self.start = sum((length - 1) * step for length, step in zip(window, by_tap, strict=True))
+            by_tap = [-step for step in by_tap]
+        self.steps = (by_group, *by_tap, by_channel, by_output)
 
-    def _unpacked(self, part: Part) -> tuple[int, tuple[int, ...]]:
+    def of(self, part: Part) -> tuple[int, tuple[int, ...]]:
+        """Where the weights of a part begin, and their steps."""
         by_group, *by_tap, by_channel, by_output = self.steps
-        start = sum(taps.start * step for taps, step in zip(part.taps, by_tap, strict=True))
+        start = self.start + sum(taps.start * step for taps, step in zip(part.taps, by_tap, strict=True))
         among = (taps.step * step for taps, step in zip(part.taps, by_tap, strict=True))
         return start, (by_group, *among, by_channel, by_output)
-
-    def _shape(self, part: Part) -> tuple[int, ...]:
-        return (self.about.groups, *part.window, self.about.channels, self.about.outputs)
 
     def pack(self, code: Code, machine: Machine, w: Array, packed: Array) -> Array:
         """Write the code that packs, if they are to be packed; returns what is read then."""
         if not self.is_packed:
             return w
-        for number, part in enumerate(self.about.parts):
-            shape, (start, steps), (goal, to_steps) = self._shape(part), self._unpacked(part), self.of(number)
-            source = w.moved(code, start)._replace(shape=shape, strides=steps)
-            copy(code, machine, source, packed.moved(code, goal)._replace(shape=shape, strides=to_steps))
+        source = w._replace(shape=self.shape, strides=self.given)
+        copy_images(
+            code, machine, source, packed.moved(code, self.start)._replace(shape=self.shape, strides=self.steps)
+        )
         return packed
 
 
@@ -104,7 +109,7 @@ class Convolution(Correlating):
         if not self.about.parts:
             return
         dtype = self.node.dtype
-        self.packed_weights = Weights(self.about, self.steps)
+        self.packed_weights = Weights(self.about, self.views[1].shape[2:], self.steps)
         self.way = min(self._ways(self.views[0].strides, row_strides(self.node.shape)), key=lambda way: way.cost)
         self.blocks, self.source, self.target = self.way.blocks, self.way.source, self.way.target
         self.reserve_blocks()
@@ -137,8 +142,8 @@ class Convolution(Correlating):
             z = target
         some = 0 if blocks.is_whole else rows
         products = tuple(
-            Gemm(part_product(about, part, images, x, self.packed_weights.of(i)[1], z, some), self.machine)
-            for i, part in enumerate(about.parts)
+            Gemm(part_product(about, part, images, x, self.packed_weights.of(part)[1], z, some), self.machine)
+            for part in about.parts
         )
         cost += sum(product_cost(product) for product in products)
         return Way(blocks, source, target, products, cost * blocks.total)
@@ -151,7 +156,7 @@ class Convolution(Correlating):
 
     def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
         """Call the product."""
-        w = w.moved(code, self.packed_weights.of(number)[0])
+        w = w.moved(code, self.packed_weights.of(self.about.parts[number])[0])
         call_product(code, self.way.products[number], x, w, z, self.part(code, self._panels))
 
 

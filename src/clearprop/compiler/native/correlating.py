@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.copying import fill
-from clearprop.compiler.native.correlation import Correlation, Strides, convolution, data_gradient
+from clearprop.compiler.native.correlation import Correlation, Strides, convolution, data_gradient, without_gaps
 from clearprop.compiler.native.image_blocks import Blocks, Surrounded, blocks_of, copy_images
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
@@ -42,6 +42,8 @@ class Correlating(ScratchWriter):
         by_group = w.shape[0] // moves.groups * by_out
         self.about: Correlation
         if self.node.name == "convolution":
+            self.views[0], moves = without_gaps(x, w.shape[2:], z[2:], moves)
+            x = self.views[0]
             self.about = convolution(x.shape, w.shape, z, moves, dtype)
             self.steps = (by_group, *by_tap, by_channel, by_out)
         else:

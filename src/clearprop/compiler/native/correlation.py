@@ -15,6 +15,7 @@ from itertools import product as all_of
 from typing import NamedTuple
 
 from clearprop.compiler.native.product import Axis, Product
+from clearprop.compiler.native.views import View
 from clearprop.primitives.correlation import phases_of
 from clearprop.primitives.windows import Lengths, Moves
 
@@ -101,12 +102,6 @@ class Correlation:
         """Whether the parts are all of z."""
         return sum(math.prod(part.places) for part in self.parts) == math.prod(self.sizes)
 
-    @property
-    def weights(self) -> int:
-        """How many there are."""
-        seen = sum(math.prod(part.window) for part in self.parts)
-        return self.groups * self.channels * self.outputs * seen
-
 
 def convolution(x: Lengths, w: Lengths, z: Lengths, moves: Moves, dtype: str) -> Correlation:
     """The description of `clearprop.primitives.convolution` for arrays of these shapes."""
@@ -151,6 +146,17 @@ def data_gradient(y: Lengths, w: Lengths, z: Lengths, moves: Moves, dtype: str) 
         )
     groups = moves.groups
     return Correlation(dtype, y[0], groups, w[0] // groups, w[1], y[2:], z[2:], tuple(parts))
+
+
+def without_gaps(x: View, window: Lengths, places: Lengths, moves: Moves) -> tuple[View, Moves]:
+    """The same windows on the same images, without elements that no window sees: one of length 1 may leave gaps."""
+    lengths, steps, stride, padding = list(x.shape), list(x.strides), list(moves.stride), list(moves.padding)
+    for i, (size, count) in enumerate(zip(window, places, strict=True)):
+        if size == 1 and padding[i][0] == 0 and stride[i] * (count - 1) < lengths[i + 2]:
+            lengths[i + 2], steps[i + 2] = count, steps[i + 2] * stride[i]
+            stride[i], padding[i] = 1, (0, 0)
+    view = x._replace(shape=tuple(lengths), strides=tuple(steps))
+    return view, moves._replace(stride=tuple(stride), padding=tuple(padding))
 
 
 def part_product(

@@ -12,6 +12,7 @@ _TURN = 6.0  # one turn of the loops over the blocks of a product
 _APART = 5.0  # storing an element that has no neighbour in memory, or neighbours that compete for a place in the cache
 _CUT = 4.0  # loading a vector of which some lanes are not there
 _GATHERED = 1.0  # packing an element that has no neighbours
+_SCATTERED = 0.5  # reading an element of a where neither rows nor the depth are neighbours
 _PAGE = 4096  # bytes that elements are apart which compete for the same few lines of the first-level cache
 
 
@@ -42,4 +43,6 @@ def product_cost(product: Gemm) -> float:
         cost += _CUT * items * tiles(plan.rows) * cut * walks.depth.length * count(walks.blocks)
     if walks.columns.b != 1 and walks.depth.b != 1:
         cost += _GATHERED * count(walks.outer) * walks.columns.length * walks.depth.length * count(walks.blocks)
+    if plan.pack_a is None and 1 not in (walks.rows.a, walks.depth.a):
+        cost += _SCATTERED * items * walks.rows.length * walks.depth.length * count(walks.blocks) * tiles(plan.columns)
     return cost

@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from clearprop.compiler.native.code import Code
-from clearprop.compiler.native.correlation import Bounds, Strides
+from clearprop.compiler.native.correlation import Bounds, Strides, without_gaps
 from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of, copy_images
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
@@ -66,7 +66,8 @@ class Summing(ScratchWriter):
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
         x, y = self.views
-        self.moves, self.itemsize = self.attributes["moves"], self.node.dtype.itemsize
+        x, self.moves = without_gaps(x, self.node.shape[2:], y.shape[2:], self.attributes["moves"])
+        self.views[0], self.itemsize = x, self.node.dtype.itemsize
         self.window, self.places, self.lengths = self.node.shape[2:], y.shape[2:], x.shape[2:]
         self.images, self.groups = x.shape[0], self.moves.groups
         self.channels, self.outputs = x.shape[1] // self.groups, y.shape[1] // self.groups

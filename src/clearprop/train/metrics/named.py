@@ -61,6 +61,9 @@ def make_metrics(metrics: Iterable[AnyMetric]) -> list[Metric]:
 
     Raises:
         UsageError: something that is none, two of one name, or one named "loss".
+
+    >>> [one.name for one in make_metrics(["accuracy", TopKAccuracy(3)])]
+    ['accuracy', 'top-3 accuracy']
     """
     if isinstance(metrics, str | Metric) or not isinstance(metrics, Iterable):
         raise UsageError("fit: metrics is not a list", hint='metrics=["accuracy"]')
