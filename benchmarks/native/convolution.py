@@ -3,18 +3,25 @@
 PyTorch is asked with channels in front and with channels last; the quicker one counts. The contestants take turns, time
 is the processor's, and the best turn of each counts: whatever else runs on the machine only ever adds to it.
 
-Run: PYTHONPATH=src python benchmarks/native/convolution.py [word in the name] …      (needs torch)
+    python benchmarks/native/convolution.py [words that a shape's name has ...]      (needs torch)
 """
 
 from __future__ import annotations
 
+import os
+
+os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.simplify import simplify

@@ -284,8 +284,9 @@ class Tracer:
         if isinstance(x, (int, float)) and not isinstance(x, np.generic):  # a Python number, which is weak
             like = next(y for y in others if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
             return self._repeated(np.asarray(x, like.dtype), like.shape)
-        if x.size > 1 and not any(x.strides):  # one number everywhere, as of the gradient of a mean
-            return self._repeated(np.asarray(x[(0,) * x.ndim]), x.shape)
+        if x.size <= 1 or not any(x.strides):  # one number everywhere, as of the gradient of a mean
+            number = x[(0,) * x.ndim] if x.size else 0
+            return self._repeated(np.asarray(number, x.dtype), x.shape)
         return self._constant(np.asarray(x))
 
     def _constant(self, array: Any) -> Node:

@@ -290,3 +290,25 @@ def test_an_error_in_the_step_leaves_cells_as_they_were() -> None:
     with pytest.raises(RuntimeError, match="on purpose"):
         traced(lambda xs: cp.scan(step, xs[0], xs)[0], np.ones((3, 2)))
     assert cell.item() == 1.0
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_states_of_one_element_and_of_none(size: int) -> None:
+    xs, w = np.full((3, 1, size), 0.3), np.full((size, size), 0.7)
+
+    def end(w: Any, xs: Any) -> Any:
+        return cp.scan(lambda h, x: (cp.tanh(h @ w + x), h), xs[0], xs)[0].sum()
+
+    program = check(cp.grad(end), w, xs)
+    assert len(loops(program.program)) <= 2, "what was kept is found again"
+
+
+def test_rules_that_make_constants_of_their_own() -> None:
+    """x ** c needs c - 1, which is another array each time that the step is differentiated."""
+    powers = np.array([1.5, 2.0, 3.0])
+
+    def end(h: Any) -> Any:
+        return cp.scan(lambda h, x: (cp.abs(h) ** powers + x * 0.1, h), h, cp.asarray(XS[:, 0]))[0].sum()
+
+    check(cp.grad(end), B)
+    check(cp.grad(lambda h: (cp.grad(end)(h) ** 2).sum()), B)

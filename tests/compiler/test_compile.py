@@ -157,6 +157,14 @@ def test_arrays_named_static_are_fixed() -> None:
     assert run(np.ones(1), table=table).item() == 1.0
 
 
+@pytest.mark.parametrize("names", ["table", ("table",), {"table"}])
+def test_the_names_of_static_arguments(names: Any) -> None:
+    run = cp.compile(lambda x, table: x * float(table[0]), static_argnames=names)
+    assert run(np.ones(1), table=np.array([2.0])).item() == 2.0
+    with pytest.raises(UsageError, match=r"static_argnames=3\nTry: names of arguments"):
+        cp.compile(lambda x: x, static_argnames=3)  # type: ignore[call-overload]
+
+
 def test_as_a_decorator_it_keeps_name_and_documentation() -> None:
     @cp.compile(executor="reference")
     def double(x: Any) -> Any:

@@ -235,9 +235,6 @@ def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
     """The backward loop of a body, given gradients of its live outputs."""
     pullback = pullback_of(body, wanted, live)
     missing = _not_at_hand(pullback)
-    if missing:
-        longer = _extended(pullback, missing)
-        return backward_of(longer, wanted, live)._replace(forward=longer)
     gradients, backward = pullback.gradients, pullback.backward
     constants, carry, xs = body.roles()
     terms = {i: found for i in constants if i in gradients and (found := _terms(gradients[i], backward))}
@@ -248,7 +245,8 @@ def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
     of_program = dict(zip(pullback.targets, pullback.program.outputs[len(pullback.outputs) :], strict=True))
     ends = [*(of_program[carry[i]] for i in carried), *(gradients[i] for i in (*summed, *of_xs)), *operands]
     known = {*(pullback.inputs[i] for i in (*constants, *xs)), *pullback.program.constants}
-    of_ys = {node: i for i, node in enumerate(pullback.outputs) if i >= body.carries and node not in known}
+    all_ys = [*pullback.outputs, *missing]
+    of_ys = {node: i for i, node in enumerate(all_ys) if i >= body.carries and node not in known}
     reached = set(needed_for(ends, [*of_ys, *pullback.inputs]))
     stacks = [node for node in of_ys if node in reached]
     xs_read = [i for i in xs if pullback.inputs[i] in reached]
@@ -259,7 +257,7 @@ def backward_of(body: Body, wanted: Mask, live: tuple[int, ...]) -> Backward:
     ]  # fmt: skip
     one_step = Program(inputs, ends, pullback.program.constants)
     return Backward(
-        forward=None,
+        forward=_extended(pullback, missing) if missing else None,
         body=_summing(one_step, body.constants, split, len(summed)),
         carried=carried,
         ys=list(pullback.driven[split:]),

@@ -8,7 +8,7 @@ For any other call the function is traced again; so many programs are kept, and 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper
 from time import perf_counter
 from typing import Any, NamedTuple, overload
@@ -57,7 +57,7 @@ class Compiled:
         self.executor = name
         self.traces = 0
         self._make = executor(name)
-        self._static = frozenset(static_argnames)
+        self._static = _static_names(static_argnames)
         self._keep_grads = keep_grads
         self._entries: OrderedDict[Any, list[Entry]] = OrderedDict()
         update_wrapper(self, function)
@@ -118,6 +118,14 @@ class Compiled:
                 times = ", ".join(f"{stage} {1000 * seconds:.1f} ms" for stage, seconds in entry.seconds.items())
                 lines.append(f"    {times}")
         return "\n".join(lines)
+
+
+def _static_names(given: Any) -> frozenset[str]:
+    """The names of arguments that are fixed; a single one may stand by itself."""
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"compile: static_argnames={given!r}", hint='names of arguments: static_argnames=["training"]')
+    return frozenset(names)
 
 
 class _Call:

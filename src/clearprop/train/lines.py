@@ -22,6 +22,7 @@ class LineFile:
     r"""A file of JSON lines to which this process appends.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> file = LineFile(Path(tempfile.mkdtemp()) / "notes.jsonl")
     >>> file.replace([{"epoch": 1}])
     >>> file.append([{"epoch": 2}])
