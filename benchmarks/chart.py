@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from contestants import CONTESTANTS, OURS, OURS_EAGER
-from table import Row
+from summary_table import Row
 
 _LEFT, _WIDTH, _RIGHT = 190, 560, 30
 _TOP, _LINE = 84, 30

@@ -20,7 +20,7 @@ import machine
 from chart import draw
 from contest import Rules, contest
 from contestants import CONTESTANTS, OURS, OURS_EAGER, taking_part
-from table import Row, details, properties, summary
+from summary_table import Row, details, properties, summary
 from workloads import WORKLOADS, small
 
 _RESULTS = Path(__file__).parent / "results"

@@ -29,7 +29,7 @@ def benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def table() -> ModuleType:
-    return import_module("table")
+    return import_module("summary_table")
 
 
 def run(folder: Path, *rows: str) -> tuple[str, dict]:
