@@ -81,8 +81,8 @@ def to_numpy(dtype: Any) -> np.dtype[Any]:
         return DEFAULT_FLOAT.dtype
     try:
         found = np.dtype(dtype).newbyteorder("=")
-    except TypeError:
-        raise DTypeError(f"{dtype!r} is not a dtype", hint="cp.float32, cp.int64, … or the name of one") from None
+    except (TypeError, ValueError):  # the second for what has an attribute dtype that is none
+        raise DTypeError(f"{dtype!r} is not a dtype"[:200], hint="cp.float32, cp.int64, … or the name of one") from None
     return from_numpy(found).dtype
 
 

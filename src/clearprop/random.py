@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import is_whole, number
 from clearprop.array import asarray, cos, log, sqrt
+from clearprop.array.promotion import whole_numbers
 from clearprop.autodiff.batching import active_levels, wrap
 from clearprop.cell import Cell
 from clearprop.dtypes import to_numpy
@@ -60,8 +62,8 @@ class Generator:
 
     def manual_seed(self, seed: int) -> None:
         """Start again from a seed."""
-        if not 0 <= seed < 2**64:
-            raise UsageError(f"seed {seed} is not between 0 and 2**64 - 1", hint="cp.random.seed(0)")
+        if not is_whole(seed) or not 0 <= seed < 2**64:
+            raise UsageError(f"seed {seed!r} is not between 0 and 2**64 - 1", hint="cp.random.seed(0)")
         self.seed = seed
         self.counter.assign(0)
 
@@ -102,7 +104,15 @@ def seed(n: int) -> None:
 
 
 def _shape(shape: Shape) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    return whole_numbers(shape, "random", "shape")
+
+
+def _source(generator: Generator | None) -> Generator:
+    """The generator, or the default one; UsageError for what is none."""
+    given: Any = default_generator if generator is None else generator
+    if not isinstance(given, Generator):
+        raise UsageError(f"random: generator is {given!r}"[:200], hint="cp.random.Generator(seed)")
+    return given
 
 
 def uniform(
@@ -120,8 +130,9 @@ def uniform(
     >>> bool(cp.all(x >= -1.0)), bool(cp.all(x < 1.0)), abs(x.mean().item()) < 0.1
     (True, True, True)
     """
+    first, last = number("random.uniform", "low", low), number("random.uniform", "high", high)
     unit = _unit(shape, dtype, generator)
-    return unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
+    return unit if (first, last) == (0.0, 1.0) else unit * (last - first) + first
 
 
 def _unit(shape: Shape, dtype: Any, generator: Generator | None) -> Tensor:
@@ -129,7 +140,7 @@ def _unit(shape: Shape, dtype: Any, generator: Generator | None) -> Tensor:
     wanted = np.dtype(np.float32) if dtype is None else to_numpy(dtype)
     if wanted not in _MANTISSA_BITS:
         raise DTypeError(f"random numbers of dtype {wanted}", hint="cp.random.randint for integers")
-    source, bits = generator or default_generator, _MANTISSA_BITS[wanted]
+    source, bits = _source(generator), _MANTISSA_BITS[wanted]
     if bits <= 24:
         whole = primitives.floor_divide(source.bits(shape), 2 ** (32 - bits))
         return primitives.multiply(primitives.cast(whole, dtype=wanted), 2.0**-bits)
@@ -153,6 +164,7 @@ def normal(
     >>> abs(x.mean().item()) < 0.03, abs((x * x).mean().item() - 1.0) < 0.05
     (True, True)
     """
+    mean, std = number("random.normal", "mean", mean), number("random.normal", "std", std)
     radius = sqrt(-2.0 * log(1.0 - _unit(shape, dtype, generator)))  # 1 - u is in (0, 1]
     unit = radius * cos(2.0 * math.pi * _unit(shape, dtype, generator))
     return unit if (mean, std) == (0.0, 1.0) else unit * std + mean
@@ -183,7 +195,7 @@ def randint(low: int, high: int, shape: Shape = (), *, generator: Generator | No
         raise UsageError(
             f"randint: there are {max(span, 0)} integers in [{low}, {high})", hint="low < high, at most 2**32 apart"
         )
-    words = primitives.cast((generator or default_generator).bits(shape), dtype=np.dtype(np.uint64))
+    words = primitives.cast(_source(generator).bits(shape), dtype=np.dtype(np.uint64))
     scaled = primitives.floor_divide(primitives.multiply(words, span), 2**32)
     return primitives.add(primitives.cast(scaled, dtype=np.dtype(np.int64)), low)
 
@@ -195,7 +207,7 @@ def permutation(n: int, *, generator: Generator | None = None) -> Tensor:
     >>> sorted(cp.random.permutation(5, generator=cp.random.Generator(0)).tolist())
     [0, 1, 2, 3, 4]
     """
-    source = generator or default_generator
+    source = _source(generator)
     words = source.bits((n, 2)).numpy().astype(np.uint64)
     keys = (words[:, 0] << np.uint64(32)) | words[:, 1]
     return asarray(np.argsort(keys, kind="stable").astype(np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -291,3 +292,38 @@ def test_axes_and_shapes_that_are_no_whole_numbers(wrong: Any) -> None:
     with pytest.raises(cp.errors.DTypeError, match=r"sum|reshape") as caught:
         wrong(cp.zeros((2, 3)))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: cp.zeros((2.5, 3)), r"shape=\(2\.5, 3\) are no whole numbers"),
+        (lambda: cp.zeros("ab"), "shape='ab'"),
+        (lambda: cp.full((2, 3), [1.0, 2.0]), "full: "),
+        (lambda: cp.full((), [1.0, 2.0]), "full: a value of shape"),
+        (lambda: cp.arange("a"), "arange: stop='a'"),
+        (lambda: cp.arange(float("nan")), "arange: stop=nan"),
+        (lambda: cp.linspace(0.0, 1.0, 2.5), "linspace: num=2.5"),
+        (lambda: cp.linspace(None, 1.0, 2), "linspace: start=None"),
+        (lambda: cp.broadcast_to(cp.zeros(2), None), "broadcast_to: shape=None"),
+        (lambda: cp.concat(3.0), "concat: 3.0 are no tensors"),
+        (lambda: cp.stack(None), "stack: None are no tensors"),
+        (lambda: cp.permute_dims(cp.zeros((2, 3)), None), "permute_dims: axes=None"),
+        (lambda: cp.flatten(cp.zeros((2, 3)), 5), "flatten: axis 5"),
+        (lambda: cp.flatten(cp.zeros((2, 3)), "a"), "flatten: 'a' is no axis"),
+        (lambda: cp.split(cp.zeros(4), 0), "split: axis 0 of shape .* cannot be cut into 0"),
+        (lambda: cp.split(cp.zeros(4), [5, -1]), r"cannot be cut into \[5, -1\]"),
+        (lambda: cp.split(cp.zeros(4), "ab"), "sections='ab'"),
+        (lambda: cp.var(cp.zeros(4), correction="a"), "var: correction='a'"),
+        (lambda: cp.asarray([1.0], dtype=cp.zeros(2)), "is not a dtype"),
+    ],
+)
+def test_arguments_that_make_no_sense(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(cp.ClearpropError, match=words) as caught:
+        call()
+    assert "\nTry: " in str(caught.value)
+
+
+def test_a_single_number_is_flattened_to_a_vector() -> None:
+    assert cp.flatten(3.0).shape == (1,)
+    assert cp.flatten(cp.zeros((2, 3, 4)), -2).shape == (2, 12)

@@ -74,6 +74,9 @@ IMAGES = data.ArrayDataset(np.zeros((4, 3, 8, 8), np.float32), np.arange(4) % 2)
         (lambda: data.TextDataset(TEXT, data.CharTokenizer.train(TEXT), 2.5), UsageError, "block_size is 2.5"),
         (lambda: data.tiny_shakespeare("test"), UsageError, "part"),
         (lambda: data.text_file(__file__, validation="a"), UsageError, "validation='a'"),
+        (lambda: data.CharTokenizer(3), UsageError, "characters is 3"),
+        (lambda: data.Draws(2, seed=None), UsageError, "Draws: seed=None"),
+        (lambda: data.ImageDataset(np.zeros((1, 1, 2, 2), np.uint8), [0], 3), UsageError, "classes is 3"),
         # paths
         (lambda: data.ImageFolder(None), UsageError, "None is no path"),
         (lambda: data.read_text(None), UsageError, "None is no path"),

@@ -137,3 +137,39 @@ def test_one_hot_keeps_its_values_under_vmap_and_compiled() -> None:
     wanted = F.one_hot([0, 2], 3).tolist()
     assert cp.vmap(lambda label: F.one_hot(label, 3))(LABELS).tolist() == wanted
     assert cp.compile(lambda labels: F.one_hot(labels, 3), executor="reference")(LABELS).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: F.dropout(X, p="a"), "dropout: p='a'"),
+        (lambda: F.dropout(X, generator=3), "random: generator is 3"),
+        (lambda: F.celu(X, alpha=None), "celu: alpha=None"),
+        (lambda: F.maxout(X, None), "cannot be divided into groups of None"),
+        (lambda: F.mse_loss(X, X, X), "loss: reduction="),  # weights in the place of the reduction
+        (lambda: F.cross_entropy(X, LABELS, None, -100, np.ones(2)), "loss: reduction="),
+        (lambda: F.kl_div(X, X, np.ones(2)), "kl_div: reduction="),
+        (lambda: cp.random.normal(None), "shape=None"),
+        (lambda: cp.random.normal(2, std="a"), "random.normal: std='a'"),
+        (lambda: cp.random.uniform(2, low=None), "random.uniform: low=None"),
+        (lambda: cp.random.seed("a"), "seed 'a' is not between"),
+        # transformations of what is no function
+        (lambda: cp.grad(X.sum()), r"grad: f is Tensor[\s\S]*cp.grad\(lambda x: …\)"),
+        (lambda: cp.vjp(None, X), "vjp: f is None"),
+        (lambda: cp.jvp(F.relu, X, X), r"jvp: primals is a Tensor[\s\S]*primals=\(x,\)"),
+        (lambda: cp.hvp(F.relu, None, None), "hvp: primals is a NoneType"),
+        (lambda: cp.jacobian("f"), "jacobian: f is 'f'"),
+        (lambda: cp.hessian(3), "grad: f is 3"),
+        (lambda: cp.vmap(3), "vmap: f is 3"),
+        (lambda: cp.checkpoint(None), "checkpoint: f is None"),
+        (lambda: cp.custom_vjp(None), "custom_vjp: f is None"),
+        (lambda: cp.check_gradients(3, X), "check_gradients: f is 3"),
+        (lambda: cp.check_gradients(F.relu, X, seed="a"), "seed='a'"),
+        (lambda: cp.scan(3, X, X), "scan: f is 3"),
+        (lambda: cp.scan(lambda c, x: (c, x), X, None, length="a"), "scan: length='a'"),
+    ],
+)
+def test_what_is_no_number_no_function_and_no_generator(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ClearpropError, match=words) as caught:
+        call()
+    assert "\nTry: " in str(caught.value)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import clearprop as cp
-from clearprop import nn
+from clearprop import models, nn
 from clearprop.errors import ClearpropError, DataError, DTypeError, RangeError, ShapeError, UsageError
 
 SEQUENCES = cp.zeros((5, 2, 3))
@@ -40,6 +40,12 @@ RECURRENT = [nn.RNN, nn.LSTM, nn.GRU]
         (lambda: nn.Residual(nn.Linear(2, 1))(cp.zeros((5, 2))), ShapeError, r"\(5, 2\), the module makes \(5, 1\)"),
         (lambda: nn.Unflatten(1, (2, 2))(cp.zeros((2, 3))), ShapeError, r"Unflatten: axis 1 of x, of shape \(2, 3\)"),
         (lambda: nn.Unflatten(1, "ab"), DTypeError, "unflattened_size='ab'"),
+        (lambda: nn.PReLU(init="a"), UsageError, "PReLU: init='a'"),
+        (lambda: models.mlp(None, [3], 2), UsageError, "mlp: None inputs"),
+        (lambda: models.mlp(3, None, 2), UsageError, "hidden layers None"),
+        (lambda: models.mlp(3, [2.5], 2), UsageError, r"hidden layers \[2\.5\]"),
+        (lambda: models.image_mlp(None, [3], 2), DTypeError, "image=None"),
+        (lambda: models.image_mlp((1, 8, 8), [3], 2, shift="a"), UsageError, "RandomShift: pixels='a'"),
         # modules of modules
         (lambda: nn.ModuleList(nn.Linear(2, 2)), UsageError, "ModuleList: .* is no list of modules"),
         (lambda: nn.ModuleList([nn.ReLU()])["a"], RangeError, "there is no module 'a'; it has 1"),

@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import number
 from clearprop.array.devices import check_device
-from clearprop.array.promotion import DEFAULT_FLOAT, ArrayLike, cast_to, expand
+from clearprop.array.promotion import (
+    DEFAULT_FLOAT,
+    ArrayLike,
+    cast_to,
+    common_shape,
+    expand,
+    whole_number,
+    whole_numbers,
+)
 from clearprop.cell import Cell
 from clearprop.dtypes import from_numpy, to_numpy
 from clearprop.errors import ShapeError, UsageError
@@ -68,7 +77,7 @@ def _numpy(dtype: Any, device: str | None) -> np.dtype[Any]:
 
 
 def _lengths(shape: Shape) -> tuple[int, ...]:
-    lengths = (shape,) if isinstance(shape, int) else tuple(int(length) for length in shape)
+    lengths = whole_numbers(shape, "a new tensor", "shape")
     if min(lengths, default=0) < 0:
         raise ShapeError(f"a tensor cannot have shape {lengths}", hint="lengths of axes are 0 or more")
     return lengths
@@ -102,6 +111,8 @@ def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: str | None
     Tensor([7, 7], dtype=int64)
     """
     value, lengths = asarray(fill_value, dtype=dtype, device=device), _lengths(shape)
+    if value.shape and common_shape("full", value, Tensor(np.broadcast_to(False, lengths))) != lengths:
+        raise ShapeError(f"full: a value of shape {value.shape} for {lengths}", hint="one number; or cp.broadcast_to")
     if type(value) is Tensor and value.node is None:
         return Tensor(np.full(lengths, value.array))
     return expand(value, lengths)
@@ -179,6 +190,8 @@ def arange(
     (Tensor([0, 1, 2], dtype=int64), Tensor([0. , 0.5], dtype=float32))
     """
     first, last = (0, start) if stop is None else (start, stop)
+    for name, bound in (("start", first), ("stop", last), ("step", step)):
+        number("arange", name, bound)
     if step == 0:
         raise ShapeError(f"arange({first}, {last}, step=0) has no end", hint="a step that is not 0")
     if dtype is None and all(isinstance(number, int) for number in (first, last, step)):
@@ -202,7 +215,9 @@ def linspace(
     >>> cp.linspace(0.0, 1.0, 3)
     Tensor([0. , 0.5, 1. ], dtype=float32)
     """
-    if num < 0:
+    number("linspace", "start", start, infinite=True)
+    number("linspace", "stop", stop, infinite=True)
+    if whole_number(num, "linspace", "num") < 0:
         raise ShapeError(f"linspace: {num} numbers", hint="num >= 0")
     return Tensor(np.linspace(start, stop, num, endpoint=endpoint).astype(_numpy(dtype, device)))
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop import primitives
+from clearprop.arguments import number
 from clearprop.array.promotion import (
     DEFAULT_INT,
     ArrayLike,
@@ -103,7 +104,7 @@ def var(x: ArrayLike, /, axis: Axis = None, *, correction: float = 0.0, keepdims
     >>> cp.var([1.0, 2.0, 3.0, 4.0]), cp.var([1.0, 2.0, 3.0, 4.0], correction=1.0)
     (Tensor(1.25, dtype=float32), Tensor(1.66667, dtype=float32))
     """
-    tensor = as_float(x)
+    tensor, correction = as_float(x), number("var", "correction", correction)
     centred = binary(primitives.subtract, tensor, mean(tensor, axis, keepdims=True))
     total = sum(binary(primitives.multiply, centred, centred), axis, keepdims=keepdims)
     freedom = _count(tensor, axis, "var") - correction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
@@ -73,10 +74,12 @@ def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Tensor:
     (4, 2, 3)
     """
     tensor = as_tensor(x)
-    order = tuple(normalize_axis(axis, tensor.ndim, "permute_dims") for axis in axes)
+    order = tuple(
+        normalize_axis(axis, tensor.ndim, "permute_dims") for axis in whole_numbers(axes, "permute_dims", "axes")
+    )
     if sorted(order) != list(range(tensor.ndim)):
         raise ShapeError(
-            f"permute_dims: {tuple(axes)} is not an order of the axes of shape {tensor.shape}",
+            f"permute_dims: {axes} is not an order of the axes of shape {tensor.shape}",
             hint=f"each of 0 to {tensor.ndim - 1} once",
         )
     return primitives.permute(tensor, axes=order)
@@ -159,10 +162,8 @@ def flatten(x: ArrayLike, /, start: int = 0) -> Tensor:
     (2, 12)
     """
     tensor = as_tensor(x)
-    joined = 1
-    for length in tensor.shape[start:]:
-        joined *= length
-    return reshape(tensor, (*tensor.shape[:start], joined))
+    first = normalize_axis(start, tensor.ndim, "flatten") if tensor.ndim else 0
+    return reshape(tensor, (*tensor.shape[:first], math.prod(tensor.shape[first:])))
 
 
 def broadcast_to(x: ArrayLike, /, shape: Sequence[int]) -> Tensor:
@@ -172,7 +173,7 @@ def broadcast_to(x: ArrayLike, /, shape: Sequence[int]) -> Tensor:
     >>> cp.broadcast_to([1.0, 2.0], (3, 2)).shape
     (3, 2)
     """
-    tensor, wanted = as_tensor(x), tuple(shape)
+    tensor, wanted = as_tensor(x), whole_numbers(shape, "broadcast_to", "shape")
     fits = len(tensor.shape) <= len(wanted) and all(
         have in (1, want) for have, want in zip(reversed(tensor.shape), reversed(wanted), strict=False)
     )
@@ -182,6 +183,13 @@ def broadcast_to(x: ArrayLike, /, shape: Sequence[int]) -> Tensor:
             hint="from the last axis on, lengths of x must be 1 or those wanted",
         )
     return expand(tensor, wanted)
+
+
+def _tensors(name: str, xs: Any) -> list[Tensor]:
+    """Several tensors, which were given as a list or a tuple of them."""
+    if not isinstance(xs, Iterable):
+        raise DTypeError(f"{name}: {xs!r} are no tensors"[:200], hint=f"a list: {name}([x, y])")
+    return [as_tensor(x) for x in xs]
 
 
 def broadcast_arrays(*xs: ArrayLike) -> list[Tensor]:
@@ -206,7 +214,7 @@ def concat(xs: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
     >>> cp.concat([[1.0, 2.0], [3.0]])
     Tensor([1., 2., 3.], dtype=float32)
     """
-    tensors = [as_tensor(x) for x in xs]
+    tensors = _tensors("concat", xs)
     if not tensors:
         raise ShapeError("concat: no tensors given", hint="a list with at least one tensor")
     if axis is None:
@@ -232,7 +240,7 @@ def stack(xs: Sequence[ArrayLike], /, axis: int = 0) -> Tensor:
     Tensor([[1., 3.],
             [2., 4.]], dtype=float32)
     """
-    tensors = [as_tensor(x) for x in xs]
+    tensors = _tensors("stack", xs)
     if len({tensor.shape for tensor in tensors}) != 1:
         raise ShapeError(
             f"stack: shapes {[tensor.shape for tensor in tensors]}; there must be some, all equal",
@@ -251,8 +259,10 @@ def split(x: ArrayLike, /, sections: int | Sequence[int], axis: int = 0) -> list
     tensor = as_tensor(x)
     at = normalize_axis(axis, tensor.ndim, "split")
     length = tensor.shape[at]
-    lengths = [length // sections] * sections if isinstance(sections, int) else list(sections)
-    if sum(lengths) != length:
+    parts = whole_numbers(sections, "split", "sections")
+    equal = not isinstance(sections, Iterable)
+    lengths = [length // parts[0]] * parts[0] if equal and parts[0] > 0 else [] if equal else list(parts)
+    if sum(lengths) != length or min(lengths, default=0) < 0:
         raise ShapeError(
             f"split: axis {axis} of shape {tensor.shape} cannot be cut into {sections}",
             hint=f"lengths whose sum is {length}, or a number that divides it",

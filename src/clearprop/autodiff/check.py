@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import function, whole
 from clearprop.autodiff.backward import no_grad
 from clearprop.autodiff.transforms import grad, jvp
 from clearprop.autodiff.tree import flatten
@@ -50,6 +51,8 @@ def check_gradients(
     >>> import clearprop as cp
     >>> cp.check_gradients(lambda x, y: cp.sin(x) * y, [0.5, 1.0], [2.0, 3.0], order=2)
     """
+    function("check_gradients", "f", f, "a function of tensors: cp.check_gradients(lambda x: …, x)")
+    whole("check_gradients", "seed", seed, 0)
     arrays = [np.array(as_tensor(x).array) for x in inputs]
     arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
     random = np.random.default_rng(seed)

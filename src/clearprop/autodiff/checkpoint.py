@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import function
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.linearization import Linearization
 from clearprop.autodiff.tree import flatten, rebuild
@@ -83,6 +84,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> round(x.grad.item(), 3)                               # 4 e**4
     218.393
     """
+    function("checkpoint", "f", f, "a function of tensors: cp.checkpoint(lambda x: …)")
 
     @wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

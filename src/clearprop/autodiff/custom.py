@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arguments import function
 from clearprop.autodiff.backward import backpropagate, enable_grad, grad_mode, no_grad
 from clearprop.autodiff.batching import Batched, Physical, levels_of, strip, wrap
 from clearprop.autodiff.tree import flatten, rebuild
@@ -320,6 +321,7 @@ class custom_vjp:
     """
 
     def __init__(self, f: Callable[..., Any]) -> None:
+        function("custom_vjp", "f", f, "a function of tensors")
         wraps(f)(self)
         self._function = f
         self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None

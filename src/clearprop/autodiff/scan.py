@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clearprop.arguments import function, whole
 from clearprop.autodiff.custom import apply_custom
 from clearprop.autodiff.traced_scan import TracedScan, next_carry
 from clearprop.autodiff.tree import flatten, flatten_like, rebuild
@@ -47,6 +48,7 @@ def scan(
     >>> total, running
     (Tensor(6., dtype=float32), Tensor([1., 3., 6.], dtype=float32))
     """
+    function("scan", "f", f, "a function of the carry and one x, which returns the next carry and an output")
     steps = _steps(xs, length)
     if state.tracer is not None:
         traced = TracedScan(f, init, xs, steps, reverse)
@@ -69,6 +71,8 @@ def scan(
 
 
 def _steps(xs: Any, length: int | None) -> int:
+    if length is not None:
+        whole("scan", "length", length)
     shapes = [as_tensor(x).shape for x in flatten(xs)]
     if any(not shape for shape in shapes):
         raise ShapeError("scan: xs holds a tensor without axes", hint="the steps are the first axis of each tensor")

@@ -13,17 +13,30 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.arguments import one_of
+from clearprop.arguments import function, one_of
 from clearprop.autodiff.batching import Batched, new_level
 from clearprop.autodiff.linearization import Linearization, is_recorded
 from clearprop.autodiff.tree import flatten, rebuild
-from clearprop.errors import GradientError, ShapeError
+from clearprop.errors import GradientError, ShapeError, UsageError
 from clearprop.primitive import Value, numpy_dtype
 from clearprop.primitives.families import with_batch
 from clearprop.primitives.shaping import permute, reshape
 from clearprop.tensor import Tensor, as_tensor
 
 AnyFunction: TypeAlias = Callable[..., Any]
+
+
+def check_function(name: str, f: Any) -> None:
+    """Raise UsageError for what is transformed but is no function, such as the loss itself."""
+    function(name, "f", f, f"a function of tensors: cp.{name}(lambda x: …)")
+
+
+def _check_arguments(name: str, **given: Any) -> None:
+    for label, arguments in given.items():
+        if not isinstance(arguments, list | tuple):
+            raise UsageError(
+                f"{name}: {label} is a {type(arguments).__name__}", hint=f"a tuple, one for each argument: {label}=(x,)"
+            )
 
 
 def _argument_numbers(argnums: int | Sequence[int], args: Sequence[Any], name: str) -> list[int]:
@@ -64,6 +77,7 @@ def value_and_grad(f: AnyFunction, argnums: int | Sequence[int] = 0, has_aux: bo
     >>> cp.value_and_grad(lambda x: x * x)(cp.tensor(3.0))
     (Tensor(9., dtype=float32), Tensor(6., dtype=float32))
     """
+    check_function("grad", f)
 
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:
@@ -130,6 +144,7 @@ def vjp(f: AnyFunction, *xs: Any) -> tuple[Any, AnyFunction]:
     >>> pullback(cp.tensor([1.0, 10.0]))
     (Tensor([ 2., 40.], dtype=float32),)
     """
+    check_function("vjp", f)
     run = Linearization(f, xs)
 
     def pullback(g: Any) -> tuple[Any, ...]:
@@ -149,6 +164,8 @@ def jvp(f: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> tupl
     >>> cp.jvp(cp.sin, (cp.tensor(0.0),), (cp.tensor(2.0),))
     (Tensor(0., dtype=float32), Tensor(2., dtype=float32))
     """
+    check_function("jvp", f)
+    _check_arguments("jvp", primals=primals, tangents=tangents)
     run = Linearization(f, list(primals))
     dxs = flatten(list(tangents))
     _check_like(dxs, run.inputs, "jvp", "the primal")
@@ -182,6 +199,8 @@ def hvp(f: AnyFunction, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> cp.hvp(lambda x: (x * x * x).sum(), (x,), (v,))
     Tensor([6., 0.], dtype=float32)
     """
+    check_function("hvp", f)
+    _check_arguments("hvp", primals=primals, tangents=tangents)
     numbers = tuple(range(len(primals)))
     _, product = jvp(grad(f, argnums=numbers), primals, tangents)
     return product[0] if len(primals) == 1 else product
@@ -213,6 +232,7 @@ def jacobian(
     >>> cp.jacobian(lambda x: A @ x)(x).shape, cp.jacobian(lambda x: A @ x, layout="denominator")(x).shape
     ((3, 2), (2, 3))
     """
+    check_function("jacobian", f)
     one_of("jacobian", "mode", mode, "auto", "forward", "reverse")
     one_of("jacobian", "layout", layout, "numerator", "denominator")
 

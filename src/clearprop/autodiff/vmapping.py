@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from clearprop.arguments import function
 from clearprop.autodiff.batching import Batched, levels_of, new_level, running, strip
 from clearprop.autodiff.tree import flatten, is_leaf, rebuild
 from clearprop.errors import ShapeError
@@ -32,6 +33,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     Tensor([[1., 2.],
             [3., 4.]], dtype=float32)
     """
+    function("vmap", "f", f, "a function of tensors: cp.vmap(lambda x: …)")
 
     @wraps(f)
     def transformed(*args: Any, **kwargs: Any) -> Any:

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from clearprop.arguments import is_whole, whole
+from clearprop.errors import UsageError
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _WORDS = 4  # of 64 bits, in a block of Philox
@@ -36,7 +39,10 @@ class Draws:
     """
 
     def __init__(self, count: int, seed: int = 0, epoch: int = 0, start: int = 0) -> None:
-        self.count = count
+        self.count = whole("Draws", "count", count, 0)
+        for name, value in (("seed", seed), ("epoch", epoch), ("start", start)):
+            if not is_whole(value):
+                raise UsageError(f"Draws: {name}={value!r}", hint="a whole number, such as 0")
         self._key = np.array([seed % 2**64, epoch], dtype=np.uint64)
         self._start = start
         self._drawn = 0

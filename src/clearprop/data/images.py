@@ -53,6 +53,8 @@ class ImageDataset:
         self._checksum = checksum
         self.images = as_array(images)
         self.labels = as_array(labels)
+        if isinstance(classes, str) or not isinstance(classes, Iterable):
+            raise UsageError(f"{type(self).__name__}: classes is {classes!r}", hint="a list of names")
         self.classes = tuple(classes)
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise DataError(

@@ -146,6 +146,8 @@ class CharTokenizer(Tokenizer):
     def __init__(
         self, characters: Iterable[str], *, special_tokens: Sequence[str] = (), unk_token: str | None = None
     ) -> None:
+        if not isinstance(characters, Iterable):
+            raise UsageError(f"CharTokenizer: characters is {characters!r}", hint="CharTokenizer.train(text)")
         self.characters = tuple(characters)
         self.unk_token = unk_token
         self._special = with_unknown(special_tokens, unk_token)

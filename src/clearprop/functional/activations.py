@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from clearprop import primitives
-from clearprop.arguments import number, one_of
+from clearprop.arguments import is_whole, number, one_of
 from clearprop.array import (
     abs,
     add,
@@ -115,7 +115,7 @@ def maxout(x: ArrayLike, pieces: int, dim: int = -1) -> Tensor:
     """
     x = as_float(x)
     at = normalize_axis(dim, x.ndim, "maxout")
-    if pieces < 1 or x.shape[at] % pieces:
+    if not is_whole(pieces) or pieces < 1 or x.shape[at] % pieces:
         raise ShapeError(
             f"maxout: axis {at} of x (shape {x.shape}) cannot be divided into groups of {pieces}",
             hint="give the layer before it out * pieces outputs",
@@ -157,10 +157,11 @@ def celu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     >>> F.celu([-1.0, 2.0], alpha=2.0)
     Tensor([-0.78694,  2.     ], dtype=float32)
     """
-    if alpha == 0.0:
+    factor = number("celu", "alpha", alpha)
+    if factor == 0.0:
         raise UsageError("celu: alpha=0 is divided by", hint="relu")
     x = as_float(x)
-    below = multiply(expm1(divide(clip(x, max=0.0), float(alpha))), float(alpha))
+    below = multiply(expm1(divide(clip(x, max=0.0), factor)), factor)
     return where(greater(x, 0.0), x, below)
 
 

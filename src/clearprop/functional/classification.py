@@ -145,13 +145,13 @@ def _spread_loss(rows: Tensor, totals: Tensor, factors: Tensor | None) -> Tensor
 
 
 def _weighted_mean(losses: Tensor, weights: Tensor | None, shape: tuple[int, ...], reduction: str) -> Tensor:
+    check_reduction(reduction)
     if reduction == "mean":
         total = primitives.sum_(losses, axes=(0,))
         count = float(losses.shape[0]) if weights is None else primitives.sum_(weights, axes=(0,))
         return primitives.divide(total, count)
     if reduction == "sum":
         return sum(losses)
-    check_reduction(reduction)
     return losses if losses.shape == shape else reshape(losses, shape)
 
 

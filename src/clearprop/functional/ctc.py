@@ -42,7 +42,7 @@ from clearprop.array.promotion import ArrayLike, as_float, cast_to, expand
 from clearprop.autodiff import scan
 from clearprop.errors import RangeError, ShapeError, TraceError
 from clearprop.functional.checks import as_positions, check_inside, checked_inside, known_values, single_values
-from clearprop.functional.losses import reduced
+from clearprop.functional.losses import check_reduction, reduced
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives.shaping import take_range
 from clearprop.tensor import Tensor, as_tensor
@@ -110,6 +110,7 @@ def _positions(*arguments: ArrayLike) -> list[Tensor]:
 def _finish(losses: Tensor, lengths: Tensor, reduction: str, zero_infinity: bool) -> Tensor:
     if zero_infinity:
         losses = where(isinf(losses), 0.0, losses)
+    check_reduction(reduction)
     if reduction == "mean":
         labels = reshape(maximum(cast_to(lengths, numpy_dtype(losses)), 1.0), losses.shape)
         return mean(divide(losses, labels))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 
 from clearprop import random
+from clearprop.arguments import number
 from clearprop.array import add, multiply
 from clearprop.array.promotion import ArrayLike, as_float, cast_to, expand
-from clearprop.errors import ShapeError, UsageError
+from clearprop.errors import ShapeError
 from clearprop.functional.activations import SELU_ALPHA, SELU_SCALE
 from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor
@@ -136,5 +137,4 @@ def _kept(x: Tensor, shape: tuple[int, ...], p: float, generator: random.Generat
 
 
 def _check_probability(name: str, p: float) -> None:
-    if not 0.0 <= p <= 1.0:
-        raise UsageError(f"{name}: p={p} is no probability", hint="p between 0 and 1: the share that is zeroed")
+    number(name, "p", p, 0.0, 1.0)

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from clearprop.arguments import one_of
 from clearprop.array import (
     add,
     clip,
@@ -105,6 +106,7 @@ def kl_div(
     else:
         positive = greater(t, 0.0)
         loss = subtract(where(positive, multiply(t, log(where(positive, t, 1.0))), 0.0), multiply(t, x))
+    one_of("kl_div", "reduction", reduction, "batchmean", "mean", "sum", "none")
     if reduction == "batchmean":
         return divide(sum(loss), float(x.shape[0])) if x.ndim else loss
     return reduced(loss, reduction)

@@ -16,12 +16,10 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     Raises:
         UsageError: if ``reduction`` is neither "mean", "sum" nor "none".
     """
+    check_reduction(reduction)
     if reduction == "mean":
         return mean(loss)
-    if reduction == "sum":
-        return sum(loss)
-    check_reduction(reduction)
-    return loss
+    return sum(loss) if reduction == "sum" else loss
 
 
 def check_reduction(reduction: str) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from clearprop import nn
+from clearprop.arguments import is_whole
+from clearprop.array.promotion import whole_numbers
 from clearprop.errors import UsageError
 from clearprop.models.shift import RandomShift
 
@@ -47,14 +50,17 @@ def image_mlp(
     >>> image_mlp((1, 28, 28), [64], 10, shift=1)(cp.zeros((5, 1, 28, 28))).shape
     (5, 10)
     """
+    lengths = whole_numbers(image, "image_mlp", "image")
     moved = {"shift": RandomShift(shift)} if shift else {}
-    return nn.Sequential({**moved, "flatten": nn.Flatten(), **_layers(math.prod(image), hidden, outputs, dropout)})
+    return nn.Sequential({**moved, "flatten": nn.Flatten(), **_layers(math.prod(lengths), hidden, outputs, dropout)})
 
 
-def _layers(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> dict[str, nn.Module]:
-    if any(width < 1 for width in (inputs, *hidden, outputs)):
+def _layers(inputs: int, hidden: Any, outputs: int, dropout: float) -> dict[str, nn.Module]:
+    widths = [inputs, *(hidden if isinstance(hidden, list | tuple) else [hidden]), outputs]
+    if not isinstance(hidden, list | tuple) or not all(is_whole(width) and width >= 1 for width in widths):
         raise UsageError(
-            f"mlp: {inputs} inputs, hidden layers {list(hidden)}, {outputs} outputs", hint="widths from 1 on"
+            f"mlp: {inputs!r} inputs, hidden layers {hidden!r}, {outputs!r} outputs"[:200],
+            hint="widths from 1 on: mlp(64, [32, 32], 10)",
         )
     layers: dict[str, nn.Module] = {}
     width = inputs

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from clearprop import random
+from clearprop.arguments import whole
 from clearprop.array import pad, reshape, take_along_axis
-from clearprop.errors import ShapeError, UsageError
+from clearprop.errors import ShapeError
 from clearprop.nn import Module
 from clearprop.random import Generator
 from clearprop.tensor import Tensor
@@ -31,9 +32,7 @@ class RandomShift(Module):
     """
 
     def __init__(self, pixels: int = 1, *, generator: Generator | None = None) -> None:
-        if pixels < 0:
-            raise UsageError(f"RandomShift: pixels={pixels}", hint="a whole number from 0 on")
-        self.pixels = pixels
+        self.pixels = whole("RandomShift", "pixels", pixels, 0)
         self.generator = generator
 
     def forward(self, x: Any) -> Tensor:

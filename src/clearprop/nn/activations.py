@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import functional
+from clearprop.arguments import number
 from clearprop.cell import Parameter
 from clearprop.errors import ShapeError
 from clearprop.nn.linear import check_sizes
@@ -165,7 +166,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         check_sizes("PReLU", num_parameters=num_parameters)
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        self.weight = Parameter(np.full(num_parameters, number("PReLU", "init", init), np.float32))
 
     def forward(self, x: Any) -> Tensor:
         """Element by element."""

@@ -29,9 +29,10 @@ from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter
 from clearprop.compiler.native.views import row_strides
 
-_MANY_CHANNELS = 32
-"""With fewer, the elements of a window and the channels are walked through as one axis. With more, this saves little,
-and a transpose, which is the quicker way of packing, leaves the elements of a window behind the channels."""
+_MANY_CHANNELS, _FEW_PLACES = 32, 1024
+"""With so many channels, and so few places in all, weights are packed by a transpose, which is the quicker way, but
+leaves the elements of a window behind the channels; else channels are behind, and walked through as one axis with the
+elements of the window, or as neighbours."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Weights:
         if not self.is_packed:
             return
         group, *taps, channel, output = range(len(self.shape))
-        few = about.channels < _MANY_CHANNELS
-        order = (group, *taps, channel, output) if few else (group, channel, *taps, output)
+        is_brief = about.channels >= _MANY_CHANNELS and about.images * math.prod(about.sizes) <= _FEW_PLACES
+        order = (group, channel, *taps, output) if is_brief else (group, *taps, channel, output)
         by_group, *by_tap, by_channel, by_output = strides_in(self.shape, order)
         self.size = math.prod(self.shape)
         if about.parts[0].taps[0].step < 0:
