@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from clearprop.autodiff.loop_body import Body, Mask, linearized, program_of
 from clearprop.graph import Node
 from clearprop.primitive import Primitive, spec_of
-from clearprop.primitives.arithmetic import add
+from clearprop.primitives.arithmetic import add, multiply, negative, subtract
 from clearprop.primitives.contraction import matmul
 from clearprop.primitives.control import identity
 from clearprop.primitives.reduction import broadcast, sum_
@@ -29,6 +29,10 @@ from clearprop.trace import Program, needed_for
 
 _VIEWS: tuple[Primitive, ...] = (permute, reshape, broadcast, identity)
 """What costs nothing to apply again: instead of its output, its input is kept."""
+_CHEAP: tuple[Primitive, ...] = (add, subtract, multiply, negative)
+"""What costs less to apply again than to write to memory in one loop and to read in the other."""
+_OPERATIONS = 2
+"""So many of them in a row, as in 1 - y^2."""
 
 
 class Pullback(NamedTuple):
@@ -148,6 +152,23 @@ def _not_at_hand(pullback: Pullback) -> list[Node]:
         if node.primitive in _VIEWS:
             taken += [parent for parent in node.parents if parent is not None]
         else:
+            kept.add(node)
+    return _without_the_cheap(kept, {*at_hand, *pullback.program.constants}, of_step)
+
+
+def _without_the_cheap(kept: set[Node], at_hand: set[Node], of_step: set[Node]) -> list[Node]:
+    """What remains to be kept if the backward part computes again what takes it one or two operations."""
+
+    def is_known(node: Node, operations: int) -> bool:
+        if node in kept or node in at_hand or node not in of_step:
+            return True
+        is_cheap = node.primitive in _VIEWS or (operations > 0 and node.primitive in _CHEAP)
+        rest = operations - (node.primitive in _CHEAP)
+        return is_cheap and all(is_known(parent, rest) for parent in node.parents if parent is not None)
+
+    for node in sorted(kept, key=lambda node: node.number, reverse=True):  # each from what came before it
+        kept.remove(node)
+        if not is_known(node, _OPERATIONS):
             kept.add(node)
     return sorted(kept, key=lambda node: node.number)
 

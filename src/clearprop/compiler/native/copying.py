@@ -10,10 +10,15 @@ from clearprop.compiler.native.code import Code, Value, constant
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import transposed
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.single import Array, at, joined, moved, nest, spans
+from clearprop.compiler.native.single import Array, at, in_parts, joined, moved, nest, spans
+from clearprop.compiler.native.team import Team
 
 _NARROWEST_TILE, _WIDEST_TILE = 4, 8
 """Rows of a tile that is transposed in registers: fewer do not pay, more are more code and no quicker."""
+
+MOST_PARTS, WHOLE = 64, 16
+"""Threads share a copy in at most so many parts. Along an axis of neighbours the length of one is a multiple of so many
+elements, the widest vector, and on every machine it is a multiple of a tile."""
 
 
 def load(code: Code, pointer: Value, dtype: Any, stride: int, lanes: int) -> Value:
@@ -25,31 +30,65 @@ def load(code: Code, pointer: Value, dtype: Any, stride: int, lanes: int) -> Val
     return code.load_apart(pointer, dtype, stride, lanes)
 
 
-def fill(code: Code, machine: Machine, output: Array, number: Any = 0) -> None:
-    """The same number everywhere in an array that lies in order of rows."""
+def fill(code: Code, machine: Machine, output: Array, number: Any = 0, team: Team | None = None) -> None:
+    """The same number everywhere in an array that lies in order of rows; with a team, together."""
     output = output.as_bits() if number == 0 else output
 
-    def body(i: Integer, lanes: int) -> None:
-        value = constant(output.dtype, number, lanes)
-        code.store(value, moved(code, output.pointer, output.dtype, i), output.dtype)
+    def some(start: Integer, count: int) -> None:
+        def body(i: Integer, lanes: int) -> None:
+            value = constant(output.dtype, number, lanes)
+            code.store(value, moved(code, part.pointer, output.dtype, i), output.dtype)
 
-    spans(code, output.size, machine.lanes(output.dtype), body, may_repeat=True)
+        part = output.moved(code, start)
+        spans(code, count, machine.lanes(output.dtype), body, may_repeat=True)
+
+    if team is None:
+        some(0, output.size)
+    else:
+        size = _part(output.size, of_neighbours=True)
+        in_parts(code, team, output.size, size, lambda start: some(start, size))
 
 
-def copy(code: Code, machine: Machine, source: Array, target: Array) -> None:
-    """Write what stands in one array to another of the same shape and dtype."""
+def copy(code: Code, machine: Machine, source: Array, target: Array, team: Team | None = None) -> None:
+    """Write what stands in one array to another of the same shape and dtype; with a team, together."""
     if not source.size:
         return
     source, target = source.as_bits(), target.as_bits()
     shape, (steps, to_steps) = joined(source.shape, source.strides, target.strides)
     source = source._replace(shape=shape, strides=steps)
     target = target._replace(shape=shape, strides=to_steps)
+    if team is not None and shape:
+        _together(code, machine, source, target, team)
+        return
     if shape and to_steps[-1] == 1 and steps[-1] not in (0, 1) and 1 in steps[:-1]:
         width = _tile_width(machine, source.dtype.itemsize, shape[-1], shape[steps.index(1)])
         if width >= _NARROWEST_TILE:
             _turned(code, source, target, width)
             return
     _rows(code, machine, source, target)
+
+
+def _together(code: Code, machine: Machine, source: Array, target: Array, team: Team) -> None:
+    """In parts, along an axis along which nobody has neighbours if it is long enough, else along the longest one."""
+    shape, steps, to_steps = source.shape, source.strides, target.strides
+    apart = [axis for axis, step in enumerate(steps) if abs(step) != 1 and abs(to_steps[axis]) != 1]
+    axis = max(apart, key=shape.__getitem__, default=0)
+    if axis not in apart or shape[axis] < WHOLE:
+        axis = max(range(len(shape)), key=shape.__getitem__)
+    size = _part(shape[axis], of_neighbours=axis not in apart)
+    lengths = (*shape[:axis], size, *shape[axis + 1 :])
+
+    def some(start: Integer) -> None:
+        parts = (array.moved(code, at(code, [start], array.strides[axis : axis + 1])) for array in (source, target))
+        copy(code, machine, *(part._replace(shape=lengths) for part in parts))
+
+    in_parts(code, team, shape[axis], size, some)
+
+
+def _part(length: int, *, of_neighbours: bool) -> int:
+    """The length of one of the parts that threads share."""
+    size = -(-length // MOST_PARTS)
+    return min(length, -(-size // WHOLE) * WHOLE) if of_neighbours else size
 
 
 def _rows(code: Code, machine: Machine, source: Array, target: Array) -> None:

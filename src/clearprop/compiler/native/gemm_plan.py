@@ -183,7 +183,7 @@ class _Planner:
         block = PACKED_BYTES if self.total_rows > 128 else PACKED_BYTES // 8
         column_tiles = max(1, block // self.itemsize // max(1, depth * width))
         passes = count(slow) * -(-axes.depth.length // max(1, chunk))
-        apart = axes.columns.c != 1
+        apart = 0.0 if axes.columns.c == 1 else 8.0 if self._is_aliased(axes.columns.c) else 1.0
         cost_c = apart * axes.rows.length * axes.columns.length * (1.0 if passes == 1 else 2.0 * passes)
         return Plan(
             self.product,

@@ -11,6 +11,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from clearprop.compiler.native.machine import Machine, host
+from clearprop.compiler.native.team import BARRIER
+from clearprop.compiler.native.workers import provide_barrier
 
 _LOCK = threading.Lock()
 """LLVM is asked by one thread at a time."""
@@ -28,6 +30,8 @@ class Library:
 
     def __init__(self, module: ir.Module, machine: Machine | None = None, level: int = 1) -> None:
         machine = machine or host()
+        if BARRIER in module.globals:
+            provide_barrier()
         self._functions: dict[str, Any] = {}
         with _LOCK:
             target = llvm.Target.from_default_triple().create_target_machine(

@@ -19,6 +19,7 @@ from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Val
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import View, row_strides
 from clearprop.compiler.simplify import simplify
 from clearprop.graph import Node
@@ -187,7 +188,8 @@ class LoopWriter:
         scratch = self._in_scratch(code, self.inner_scratch)
         for writer, name in zip(self.writers, self.names, strict=True):
             extra = [scratch] if getattr(writer, "scratch_bytes", 0) else []
-            failed = b.call(self.module.globals[name], [*(pointers[node] for node in writer.buffers), *extra])
+            taken = [*(pointers[node] for node in writer.buffers), *extra]
+            failed = Team.alone(code).call(self.module.globals[name], taken, is_shared=getattr(writer, "shared", False))
             if getattr(writer, "may_fail", False):
                 with b.if_then(failed, likely=False):
                     b.ret(failed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from llvmlite import ir
 
 from clearprop.compiler.native.code import POINTER, Code, index
@@ -9,8 +11,12 @@ from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
+from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
+
+_WORTH_SHARING = 1 << 16
+"""Multiplications that take one thread about two microseconds."""
 
 
 class MatmulWriter:
@@ -41,17 +47,22 @@ class MatmulWriter:
         self.key = (self.gemm.key, self.x.offset, self.y.offset, places)
         self.places = places
         self.scratch_bytes = self.gemm.scratch_bytes
+        self.shared = math.prod(self.node.shape) * self.x.shape[-1] >= _WORTH_SHARING
+        self.key = (*self.key, self.shared)
 
     def write(self, module: ir.Module, name: str) -> None:
         """Write a function that begins at the views' first elements and calls the product."""
         product = self.gemm.write(module)
-        code = Code.function(module, name, [POINTER] * (len(self.buffers) + bool(self.scratch_bytes)))
+        pointers = [POINTER] * (len(self.buffers) + bool(self.scratch_bytes))
+        code = Code.function(module, name, [*pointers, *(SHARED_ARGUMENTS if self.shared else ())])
         arguments = list(code.builder.function.args)
+        team = Team(code, *arguments[len(pointers) :]) if self.shared else Team.alone(code)
+        del arguments[len(pointers) :]
         x, y, z = (arguments[place] for place in self.places)
         scratch = arguments[-1] if self.scratch_bytes else ir.Constant(POINTER, None)
         a = code.at(x, self.node.dtype, index(self.x.offset))
         b = code.at(y, self.node.dtype, index(self.y.offset))
-        code.builder.call(product, [a, b, z, scratch, index(0), index(1)])
+        code.builder.call(product, [a, b, z, scratch, *team.arguments[:2]])
         code.builder.ret_void()
 
 

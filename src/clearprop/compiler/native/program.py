@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
-from clearprop.compiler.native.code import I64, POINTER, Code, index
+from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
-from clearprop.compiler.native.lowerings import Writer, writer
+from clearprop.compiler.native.lowerings import Writer, is_shared, may_fail, scratch_bytes, writer
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.results import Results
+from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import View
+from clearprop.compiler.native.workers import meeting_address, thread_count, workers
 from clearprop.errors import ComputationError, RangeError
 from clearprop.graph import Node
 from clearprop.primitive import Spec
@@ -33,6 +36,11 @@ class Segment(NamedTuple):
 
     kernels: list[Kernel]
     name: str
+
+
+SCRATCH, MEETING, FAILED, FIRST_BUFFER = 0, 1, 2, 3
+"""What stands in the table of addresses before the buffers: memory that kernels need for themselves, where threads meet,
+and, no address, the number of the kernel that has failed."""
 
 
 class NativeProgram:
@@ -55,10 +63,7 @@ class NativeProgram:
         module = ir.Module("program")
         self._write(module)
         self.library = Library(module, self.machine)
-        self._functions = [
-            self.library.function(step.name, [ctypes.c_void_p], ctypes.c_int64) if isinstance(step, Segment) else None
-            for step in self.steps
-        ]
+        self._functions = [self._function(step) if isinstance(step, Segment) else None for step in self.steps]
 
     # Laying it out ------------------------------------------------------------------------------------------------
 
@@ -97,8 +102,8 @@ class NativeProgram:
         ]
         arena = plan(lifetimes)
         self.arena_bytes = arena.nbytes
-        scratch = max((getattr(made, "scratch_bytes", 0) for made in self._writers.values()), default=0)
-        self.arena_bytes += scratch
+        self.threads = thread_count() if any(is_shared(made) for made in self._writers.values()) else 1
+        self.arena_bytes += max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
         memory = np.zeros(self.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         self._static: dict[Node, Any] = {}
@@ -109,10 +114,12 @@ class NativeProgram:
             self._static[node] = _contiguous(array)
         slots = [*self.program.inputs, *self._static, *self._fresh]
         slots += [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
-        self._slots = {node: i + 1 for i, node in enumerate(dict.fromkeys(slots))}
-        self._table = (ctypes.c_void_p * (1 + len(self._slots)))()
+        self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots), FIRST_BUFFER)}
+        self._table = (ctypes.c_void_p * (FIRST_BUFFER + len(self._slots)))()
+        self._table_address = ctypes.addressof(self._table)
         self._memory = memory
-        self._table[0] = memory.ctypes.data + start + arena.nbytes  # what kernels need for themselves
+        self._table[SCRATCH] = memory.ctypes.data + start + arena.nbytes
+        self._table[MEETING] = meeting_address()
         for node, array in self._static.items():
             self._table[self._slots[node]] = array.ctypes.data
 
@@ -142,22 +149,27 @@ class NativeProgram:
         self.functions = len(names)
 
     def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, Writer]]) -> None:
-        """A function of the table, which returns the number of the kernel that failed, counted from 1, or 0."""
-        code = Code.function(module, name, [POINTER], I64)
-        (table,) = code.builder.function.args
-        b = code.builder
-        known: dict[Node, Any] = {}
-        for number, (kernel, made) in enumerate(calls, 1):
-            for node in made.buffers:
-                if node not in known:
-                    place = b.gep(table, [index(self._slots[node])], source_etype=POINTER)
-                    known[node] = b.load(place, typ=POINTER)
-            scratch = [b.load(table, typ=POINTER)] if getattr(made, "scratch_bytes", 0) else []
-            failed = b.call(module.globals[kernel], [*(known[node] for node in made.buffers), *scratch])
-            if getattr(made, "may_fail", False):
-                with b.if_then(failed, likely=False):
-                    b.ret(index(number))
-        b.ret(index(0))
+        """A function of the table and of who is there; returns which kernel failed, counted from 1, or 0.
+
+        The threads meet behind each shared kernel. Others follow one another in the first thread, and then all meet.
+        """
+        code = Code.function(module, name, [POINTER, I64, I64], I64)
+        table, thread, threads = code.builder.function.args
+        segment = _SegmentCode(code, table, self._slots)
+        team = Team(code, thread, threads, segment.word(MEETING)) if self.threads > 1 else Team.alone(code)
+        for _, group in groupby(enumerate(calls, 1), key=lambda call: _alone(*call)):
+            segment.write(team, list(group))
+        code.builder.ret(index(0))
+
+    def _function(self, step: Segment) -> Callable[[], int]:
+        """What runs a segment."""
+        arguments = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+        function: Callable[[int, int, int], int] = self.library.function(step.name, arguments, ctypes.c_int64)
+        table = self._table_address
+        if not any(is_shared(self._writers[kernel]) for kernel in step.kernels):
+            return lambda: function(table, 0, 1)
+        address = self.library.address(step.name)
+        return lambda: workers().run(function, address, table)
 
     # Running it ---------------------------------------------------------------------------------------------------
 
@@ -167,13 +179,13 @@ class NativeProgram:
             arrays: dict[Node, Any] = dict(self._static)
             self._take(values, arrays)
             self._make_fresh(arrays)
-            table = self._table
             for step, function in zip(self.steps, self._functions, strict=True):
                 if function is None:
                     assert isinstance(step, Kernel)
                     self._with_numpy(step, arrays)
-                elif failed := function(table):
+                elif failed := function():
                     assert isinstance(step, Segment)
+                    self._table[FAILED] = 0
                     self._explain(step.kernels[failed - 1], arrays)
             return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
 
@@ -237,6 +249,61 @@ class NativeProgram:
                 names = " ".join(node.name for node in kernel.nodes)
                 lines.append(f"  {list(kernel.space or ())}: {names} -> {len(kernel.stored)} written")
         return "\n".join(lines)
+
+
+class _SegmentCode:
+    """Writes the calls of a segment; an address is loaded from the table once."""
+
+    def __init__(self, code: Code, table: Value, slots: dict[Node, int]) -> None:
+        self._code, self._table, self._slots = code, table, slots
+        self._known: dict[int, Value] = {}
+
+    def word(self, slot: int) -> Value:
+        """An address from the table."""
+        if slot not in self._known:
+            self._known[slot] = self._code.builder.load(self._place(slot), typ=POINTER)
+        return self._known[slot]
+
+    def _place(self, slot: int) -> Value:
+        return self._code.builder.gep(self._table, [index(slot)], source_etype=POINTER)
+
+    def write(self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]]) -> None:
+        """One shared kernel, or others that follow one another; and a meeting."""
+        arguments = [self._arguments(made) for _, (_, made) in calls]
+        if is_shared(calls[0][1][1]):
+            self._call(team, calls, arguments)
+        else:
+            team.first(lambda: self._call(team, calls, arguments))
+        team.wait()
+        if may_fail(calls[0][1][1]):
+            self._leave_if_failed(team)
+
+    def _arguments(self, made: Writer) -> list[Value]:
+        slots = [self._slots[node] for node in made.buffers]
+        return [self.word(slot) for slot in (*slots, *([SCRATCH] if getattr(made, "scratch_bytes", 0) else []))]
+
+    def _call(
+        self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]], arguments: Sequence[list[Value]]
+    ) -> None:
+        b = self._code.builder
+        for (number, (name, made)), taken in zip(calls, arguments, strict=True):
+            failed = team.call(self._code.module.globals[name], taken, is_shared=is_shared(made))
+            if may_fail(made):
+                with b.if_then(failed, likely=False):
+                    b.store(index(number), self._place(FAILED))
+
+    def _leave_if_failed(self, team: Team) -> None:
+        """Return the number of the kernel that failed, once all have seen it."""
+        b = self._code.builder
+        failed = b.load(self._place(FAILED), typ=I64)
+        with b.if_then(b.icmp_unsigned("!=", failed, index(0)), likely=False):
+            team.wait()
+            b.ret(failed)
+
+
+def _alone(number: int, call: tuple[str, Writer]) -> int:
+    """What is different for neighbours that must not be one group: a shared kernel, or one that may fail, is its own."""
+    return number if is_shared(call[1]) or may_fail(call[1]) else 0
 
 
 def _contiguous(array: Any) -> Any:

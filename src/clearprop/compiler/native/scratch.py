@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
-from clearprop.compiler.native.code import POINTER, Code
+from clearprop.compiler.native.code import Code
+from clearprop.compiler.native.integers import Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, moved
-from clearprop.compiler.native.views import row_strides
 
 _LINE = 64
 
@@ -54,29 +53,19 @@ class ScratchWriter(NodeWriter):
         return cls(fusion, kernel, machine) if is_float and not any(0 in array.shape for array in arrays) else None
 
     @property
-    def scratch_bytes(self) -> int:
+    def scratch_bytes(self) -> int:  # type: ignore[override]
         """What has been reserved."""
         return self.scratch.nbytes
 
-    def write(self, module: ir.Module, name: str) -> None:
-        """Write the function: it takes a pointer for each of the buffers, and one to scratch memory if there is any."""
-        code = Code.function(module, name, [POINTER] * (len(self.buffers) + bool(self.scratch_bytes)))
-        pointers = code.builder.function.args
-        self._memory = pointers[-1] if self.scratch_bytes else ir.Constant(POINTER, None)
-        operands = [
-            Array(
-                moved(code, pointers[self.slots[v.source]], v.source.dtype, v.offset),
-                v.source.dtype,
-                v.shape,
-                v.strides,
-            )
-            for v in self.views
-        ]
-        target = pointers[self.slots[self.node]]
-        self.body(code, operands, Array(target, self.node.dtype, self.node.shape, row_strides(self.node.shape)))
-        code.builder.ret_void()
+    def part(
+        self, code: Code, start: int, shape: Sequence[int] = (), strides: Sequence[int] = (), *, common: bool = False
+    ) -> Array:
+        """A part of the scratch memory, as an array of the node's dtype.
 
-    def part(self, code: Code, start: int, shape: Sequence[int] = (), strides: Sequence[int] = ()) -> Array:
-        """A part of the scratch memory, as an array of the node's dtype."""
-        pointer = moved(code, self._memory, np.dtype(np.uint8), start)
+        Args:
+            common: of the memory that all threads see; else of this thread's own.
+        """
+        integers = Integers(code)
+        mine = 0 if common else integers.times(self.team.thread, self.scratch_bytes)
+        pointer = moved(code, self.memory, np.dtype(np.uint8), integers.add(mine, start))
         return Array(pointer, self.node.dtype, tuple(shape), tuple(strides))

@@ -13,6 +13,7 @@ from clearprop.compiler.native.code import I1, POINTER, VOID, Code, Value, has_t
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import row_strides
 
 DType = np.dtype[Any]
@@ -62,10 +63,16 @@ class NodeWriter:
     Attributes:
         buffers: of the operands, then of the output.
         key: of the function; all that the body asks for is part of it.
-        may_fail: whether the body looks at indices, see `clearprop.compiler.native.lowerings.Writer`.
+        may_fail, shared, scratch_bytes: see `clearprop.compiler.native.lowerings.Writer`.
+        team: the threads that run the body together; known while it is written, and so is
+        memory: where scratch memory begins, of the first thread.
     """
 
     may_fail = False
+    shared = False
+    scratch_bytes = 0
+    team: Team
+    memory: Value
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         self.node, self.machine = kernel.node, machine
@@ -97,9 +104,15 @@ class NodeWriter:
         return tuple((name, str(value)) for name, value in self.attributes.items())
 
     def write(self, module: ir.Module, name: str) -> None:
-        """Write the function: it takes a pointer for each of the buffers."""
-        code = Code.function(module, name, [POINTER] * len(self.buffers), I1 if self.may_fail else VOID)
-        pointers = code.builder.function.args
+        """Write the function: it takes a pointer for each of the buffers, one to scratch memory if there is any, and,
+        if it is shared, what a `Team` needs."""
+        memory = [POINTER] * bool(self.scratch_bytes)
+        among = SHARED_ARGUMENTS if self.shared else ()
+        kinds = [*[POINTER] * len(self.buffers), *memory, *among]
+        code = Code.function(module, name, kinds, I1 if self.may_fail else VOID)
+        pointers = list(code.builder.function.args)
+        self.team = Team(code, *pointers[-len(among) :]) if among else Team.alone(code)
+        self.memory = pointers[len(self.buffers)] if memory else ir.Constant(POINTER, None)
         operands = []
         for view in self.views:
             slot, dtype = self.slots.get(view.source, -1), view.source.dtype
@@ -176,6 +189,18 @@ def fold(
         return code.loop(index(0), index(shape[len(position)]), 1, lambda i, v: walk([*position, i], v), before)
 
     return walk([], state)
+
+
+def in_parts(code: Code, team: Team, count: int, size: int, body: Callable[[Integer], None]) -> None:
+    """Call the body with where each part, of so many things, begins; threads share the parts.
+
+    The last part is moved back until it is whole: it must do no harm to do things twice.
+    """
+    integers, size = Integers(code), min(size, count)
+    parts = -(-count // size) if count else 0
+    integers.each(
+        *team.share(parts), 1, lambda i: body(integers.smaller(integers.times(i, size), max(0, count - size)))
+    )
 
 
 def at(code: Code, position: Sequence[Integer], strides: Sequence[int], start: Integer = 0) -> Integer:
