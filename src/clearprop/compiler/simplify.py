@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.compiler.pieces import pieces_of_sum
 from clearprop.graph import Node
 from clearprop.primitive import Primitive, Spec, tracing
 from clearprop.primitives.shaping import inverse_permutation
@@ -65,10 +66,23 @@ class _Simplifier(Tracer):
         made: Symbol = self.note(primitive, [Symbol(node, self)], attributes)
         return made.node
 
+    def joined(self, axis: int, pieces: Sequence[Node]) -> Node:
+        """The pieces one after the other."""
+        attributes = {"axis": axis, "lengths": tuple(piece.shape[axis] for piece in pieces)}
+        made: Symbol = self.note(primitives.concat, [Symbol(piece, self) for piece in pieces], attributes)
+        return made.node
+
 
 def _input(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node | None:
     """What changes nothing is left out."""
     return parents[0]
+
+
+def _plus(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node | None:
+    """Paddings of pieces that lie one behind the other are put together (-0 stays what it is, where -0 + 0 is 0)."""
+    x, y = parents
+    found = pieces_of_sum(x, y) if primitives.pad in (x.primitive, y.primitive) else None
+    return None if found is None else tracer.joined(*found)
 
 
 def _times(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node | None:
@@ -144,6 +158,7 @@ def _cast(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[str, 
 _RULES: dict[Primitive, Rule] = {
     primitives.identity: _input,
     primitives.stop_gradient: _input,
+    primitives.add: _plus,
     primitives.multiply: _times,
     primitives.divide: _divided,
     primitives.subtract: _minus,

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from tests.compiler.native.test_native import same
 
-from clearprop.compiler.native.program import NativeProgram
+from clearprop.compiler.native.lowerings import scratch_bytes
+from clearprop.compiler.native.program import SCRATCH, NativeProgram
 from clearprop.graph import Node
 
 PAGE = 1 << 14
@@ -61,11 +62,12 @@ def run_protected(compiled: NativeProgram, values: Sequence[Any], at_end: bool) 
         value = np.ascontiguousarray(given[node]).reshape(-1).view(np.uint8) if node in given else 0xA5
         memory[node].bytes[...] = value
         table[slot] = memory[node].address
-    scratch = Memory(max((getattr(made, "scratch_bytes", 0) for made in compiled._writers.values()), default=0), at_end)
+    needed = [scratch_bytes(made, compiled.threads) for made in compiled._writers.values()]
+    scratch = Memory(max(needed, default=0), at_end)
     scratch.bytes[...] = 0xFF  # NaN, and of integers the largest or -1: nobody may read what nobody has written
-    table[0] = scratch.address
+    table[SCRATCH] = scratch.address
     for function in compiled._functions:
-        assert function(table) == 0
+        assert function(ctypes.addressof(table)) == 0
     outputs = []
     for node in compiled.program.outputs:
         view = compiled.fusion.views[node]

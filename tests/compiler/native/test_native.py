@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.primitives.table import TABLE, Case, Declaration
 
 import clearprop as cp
 from clearprop.compiler.native.arena import Lifetime, plan
+from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.simplify import simplify
 from clearprop.primitive import PRIMITIVES
@@ -22,8 +24,12 @@ from clearprop.primitive import PRIMITIVES
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 0.5, 1.5, np.inf, -np.inf, np.nan, 5e-324, 1e300, 3.0, 7.0])
 
 
-def native(f: Callable[..., Any], *arrays: Any) -> NativeProgram:
-    return NativeProgram(simplify(traced(f, *arrays).program))
+EAGER_TO_SHARE = replace(host(), threads=2, grain=1)
+"""Divides between threads whatever can be divided, however small."""
+
+
+def native(f: Callable[..., Any], *arrays: Any, machine: Machine = EAGER_TO_SHARE) -> NativeProgram:
+    return NativeProgram(simplify(traced(f, *arrays).program), machine)
 
 
 def same(f: Callable[..., Any], *arrays: Any, rtol: float = 1e-12) -> NativeProgram:

@@ -17,16 +17,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from clearprop.compiler.native.code import Code, index
+from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.correlating import Correlating
 from clearprop.compiler.native.correlation import Correlation, Part, Strides, part_product
 from clearprop.compiler.native.depthwise import Depthwise
 from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Blocks, Surrounded, copy_images, lying, strides_in
+from clearprop.compiler.native.integers import Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter
+from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import row_strides
 
 _MANY_CHANNELS, _FEW_PLACES = 32, 1024
@@ -91,14 +93,13 @@ class Weights:
         among = (taps.step * step for taps, step in zip(part.taps, by_tap, strict=True))
         return start, (by_group, *among, by_channel, by_output)
 
-    def pack(self, code: Code, machine: Machine, w: Array, packed: Array) -> Array:
-        """Write the code that packs, if they are to be packed; returns what is read then."""
+    def pack(self, code: Code, machine: Machine, w: Array, packed: Array, team: Team) -> Array:
+        """Write the code that packs, if they are to be packed; returns what is read when all are done."""
         if not self.is_packed:
             return w
         source = w._replace(shape=self.shape, strides=self.given)
-        copy_images(
-            code, machine, source, packed.moved(code, self.start)._replace(shape=self.shape, strides=self.steps)
-        )
+        target = packed.moved(code, self.start)._replace(shape=self.shape, strides=self.steps)
+        copy_images(code, machine, source, target, team)
         return packed
 
 
@@ -114,6 +115,7 @@ class Convolution(Correlating):
         self.way = min(self._ways(self.views[0].strides, row_strides(self.node.shape)), key=lambda way: way.cost)
         self.blocks, self.source, self.target = self.way.blocks, self.way.source, self.way.target
         self.reserve_blocks()
+        self.has_packed = self.packed_weights.is_packed
         self._packed = self.scratch.reserve(self.packed_weights.size, dtype)
         panels = max(product.scratch_bytes for product in self.way.products)
         self._panels = self.scratch.reserve(panels // dtype.itemsize, dtype)
@@ -153,18 +155,26 @@ class Convolution(Correlating):
 
     def weights(self, code: Code, w: Array) -> Array:
         """Packed, if they are to be."""
-        return self.packed_weights.pack(code, self.machine, w, self.part(code, self._packed))
+        packed = self.part(code, self._packed, common=True)
+        return self.packed_weights.pack(code, self.machine, w, packed, self.team)
 
     def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
         """Call the product."""
         w = w.moved(code, self.packed_weights.of(self.about.parts[number])[0])
-        call_product(code, self.way.products[number], x, w, z, self.part(code, self._panels))
+        call_product(code, self.way.products[number], x, w, z, self.part(code, self._panels), self.inside)
 
 
-def call_product(code: Code, product: Gemm, a: Array, b: Array, c: Array, panels: Array) -> None:
-    """Call it, on one thread."""
-    pointers = [array.pointer for array in (a, b, c, panels)]
-    code.builder.call(product.write(code.module), [*pointers, index(0), index(1)])
+def call_product(code: Code, product: Gemm, a: Array, b: Array, c: Array, panels: Array, team: Team) -> None:
+    """Call it: this thread's share of it.
+
+    Args:
+        panels: memory for what this thread packs.
+    """
+    integers, itemsize = Integers(code), panels.dtype.itemsize
+    first = panels.moved(code, integers.times(team.thread, -(product.scratch_bytes // itemsize)))
+    pointers = [array.pointer for array in (a, b, c, first)]
+    share = [integers.value(number) for number in (team.thread, team.threads)]
+    code.builder.call(product.write(code.module), [*pointers, *share])
 
 
 def convolution_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:

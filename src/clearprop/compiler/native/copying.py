@@ -42,10 +42,10 @@ def fill(code: Code, machine: Machine, output: Array, number: Any = 0, team: Tea
         part = output.moved(code, start)
         spans(code, count, machine.lanes(output.dtype), body, may_repeat=True)
 
-    if team is None:
+    if team is None or team.threads == 1:
         some(0, output.size)
     else:
-        size = _part(output.size, of_neighbours=True)
+        size = part_size(output.size, of_neighbours=True)
         in_parts(code, team, output.size, size, lambda start: some(start, size))
 
 
@@ -57,7 +57,7 @@ def copy(code: Code, machine: Machine, source: Array, target: Array, team: Team 
     shape, (steps, to_steps) = joined(source.shape, source.strides, target.strides)
     source = source._replace(shape=shape, strides=steps)
     target = target._replace(shape=shape, strides=to_steps)
-    if team is not None and shape:
+    if team is not None and team.threads != 1 and shape:
         _together(code, machine, source, target, team)
         return
     if shape and to_steps[-1] == 1 and steps[-1] not in (0, 1) and 1 in steps[:-1]:
@@ -75,7 +75,7 @@ def _together(code: Code, machine: Machine, source: Array, target: Array, team: 
     axis = max(apart, key=shape.__getitem__, default=0)
     if axis not in apart or shape[axis] < WHOLE:
         axis = max(range(len(shape)), key=shape.__getitem__)
-    size = _part(shape[axis], of_neighbours=axis not in apart)
+    size = part_size(shape[axis], of_neighbours=axis not in apart)
     lengths = (*shape[:axis], size, *shape[axis + 1 :])
 
     def some(start: Integer) -> None:
@@ -85,7 +85,7 @@ def _together(code: Code, machine: Machine, source: Array, target: Array, team: 
     in_parts(code, team, shape[axis], size, some)
 
 
-def _part(length: int, *, of_neighbours: bool) -> int:
+def part_size(length: int, *, of_neighbours: bool) -> int:
     """The length of one of the parts that threads share."""
     size = -(-length // MOST_PARTS)
     return min(length, -(-size // WHOLE) * WHOLE) if of_neighbours else size

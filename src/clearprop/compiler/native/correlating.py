@@ -14,6 +14,7 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.scratch import ScratchWriter
 from clearprop.compiler.native.single import Array, at
+from clearprop.compiler.native.team import Team
 
 
 class Correlating(ScratchWriter):
@@ -28,11 +29,15 @@ class Correlating(ScratchWriter):
         blocks: how images are divided.
         source: a block of images in scratch memory, or None if they are read in place.
         target: strides of a block of results in scratch memory, or None if they are written in place.
+        has_packed: whether all threads have written weights that all of them read.
+        inside: those who work at a block together; known while the body is written.
     """
 
     blocks: Blocks
     source: Surrounded | None = None
     target: Strides | None = None
+    has_packed = False
+    inside: Team
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
@@ -49,6 +54,7 @@ class Correlating(ScratchWriter):
         else:
             self.about = data_gradient(x.shape, w.shape, z, moves, dtype)
             self.steps = (by_group, *by_tap, by_out, by_channel)
+        self.shared = machine.shares(max(math.prod(z), self.about.products))
 
     def reserve_blocks(self) -> None:
         """Reserve memory for a block of images, and of results."""
@@ -98,33 +104,45 @@ class Correlating(ScratchWriter):
     # Writing it -------------------------------------------------------------------------------------------------------
 
     def weights(self, code: Code, w: Array) -> Array:
-        """The weights as `multiply` reads them; written once, before the blocks."""
+        """The weights as `multiply` reads them; written once, by all threads, before the blocks."""
         return w
 
     def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
-        """Write the sums of a part of a block: x begins where the part does, z where its first result stands."""
+        """Write this thread's share of the sums of a part of a block.
+
+        Args:
+            x, z: they begin where the part does, and where its first result stands.
+        """
         raise NotImplementedError
 
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
-        """Block after block."""
+        """Block after block: each thread has blocks of its own, or all work together if there is one block only."""
         x, w = operands
         if not self.about.parts:
-            fill(code, self.machine, output)
+            fill(code, self.machine, output, team=self.team)
             return
         w = self.weights(code, w)
-        target = output if self.target is None else self.part(code, self._target, self.target_shape, self.target)
+        together = self.blocks.total == 1
+        self.inside = self.team if together else Team.alone(code)
+        target, is_own = output, False
+        if self.target is not None:
+            target, is_own = self.part(code, self._target, self.target_shape, self.target, common=together), not together
         if self.source is not None:
             self.source.clear(code, self.machine, self.part(code, self._source))
         if not self.about.is_complete:
-            fill(code, self.machine, target)
+            fill(code, self.machine, target, team=None if is_own else self.team)
+        if self.has_packed or not (self.about.is_complete or is_own):
+            self.team.wait()
 
         def block(image: Integer, row: Integer) -> None:
             results = output.moved(code, at(code, [image, row], (output.strides[0], output.strides[2])))
             self._parts(code, self._images(code, x, image, row), w, results if self.target is None else target)
             if self.target is not None:
-                copy_images(code, self.machine, target, results._replace(shape=target.shape))
+                self.inside.wait()
+                there = results._replace(shape=target.shape)
+                copy_images(code, self.machine, target, there, self.inside if together else None)
 
-        self.blocks.each(code, block)
+        self.blocks.each(code, Team.alone(code) if together else self.team, block)
 
     def _images(self, code: Code, x: Array, image: Integer, row: Integer) -> Array:
         """The images of a block, beginning at their bounds."""

@@ -98,6 +98,12 @@ class Correlation:
         return any(first < 0 or last > length for (first, last), length in ends)
 
     @property
+    def products(self) -> int:
+        """How many numbers are multiplied."""
+        places = sum(math.prod(part.places) * math.prod(part.window) for part in self.parts)
+        return self.images * self.groups * self.channels * self.outputs * places
+
+    @property
     def is_complete(self) -> bool:
         """Whether the parts are all of z."""
         return sum(math.prod(part.places) for part in self.parts) == math.prod(self.sizes)

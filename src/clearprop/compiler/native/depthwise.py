@@ -58,7 +58,7 @@ class Depthwise(Correlating):
             of_w = at(code, [group, output], (by_group, by_output))
             self._image(code, number, x.moved(code, of_x), w.moved(code, of_w), z.moved(code, of_z))
 
-        nest(code, (self.blocks.images[1], about.groups, about.outputs), one)
+        nest(code, (self.blocks.images[1], about.groups, about.outputs), one, self.inside)
 
     def _image(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
         """One channel of results: tile by tile."""

@@ -13,7 +13,6 @@ import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I1, I32, Code, Value, constant, index, value_type
-from clearprop.compiler.native.copying import fill
 from clearprop.compiler.native.depthwise import nested
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
@@ -39,8 +38,7 @@ class DepthwiseWeights(Summing):
         runs = self.runs_for(copies_x=copies, copies_y=False)
         source = tuple(self.surrounded(run, last=False, more=beyond) for run in runs) if copies else ()
         self.blocking = Blocking(runs, source)
-        self.reserve_blocks()
-        self._sums = self.scratch.reserve(math.prod(self.node.shape) * self.lanes, self.node.dtype)
+        self.reserve_blocks(math.prod(self.node.shape) * self.lanes)
         self.held = 1  # so many axes of the window, the last ones, have all their sums in registers
         while self.held < len(self.window) and math.prod(self.window[-self.held - 1 :]) <= _MOST:
             self.held += 1
@@ -49,19 +47,18 @@ class DepthwiseWeights(Summing):
         """A vector for each."""
         shape = (*result.shape, self.lanes)
         strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-        sums = self.part(code, self._sums, shape, strides)
-        fill(code, self.machine, sums)
+        sums = self.sums(code, shape, strides)
+        self.clear(code, sums)
         return sums
 
     def end(self, code: Code, sums: Array, result: Array) -> None:
-        """Add up the lanes."""
+        """Add up the sets, and then the lanes."""
 
         def one(place: list[Integer]) -> None:
-            vector = code.load(sums.moved(code, at(code, place, sums.strides)).pointer, sums.dtype, self.lanes)
-            total = code.across(vector, code.builder.fadd)
+            total = code.across(self.total(code, sums, at(code, place, sums.strides), self.lanes), code.builder.fadd)
             code.store(total, result.moved(code, at(code, place, result.strides)).pointer, result.dtype)
 
-        nest(code, result.shape, one)
+        nest(code, result.shape, one, self.team)
 
     def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
         """Channel after channel; of the window, those elements at once that are kept in registers."""
@@ -78,7 +75,7 @@ class DepthwiseWeights(Summing):
             target = sums.moved(code, at(code, place, sums.strides))
             self._taps(code, number, here, y.moved(code, of_y), target.part(3 + looped), steps[looped:])
 
-        nest(code, shape, one)
+        nest(code, shape, one, self.inside)
 
     def _taps(self, code: Code, number: int, x: Array, y: Array, sums: Array, steps: Sequence[int]) -> None:
         """The sums of some elements of the window, over all images of a block."""

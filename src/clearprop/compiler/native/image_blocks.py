@@ -17,6 +17,7 @@ from clearprop.compiler.native.correlation import Bounds, Strides
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, at, nest
+from clearprop.compiler.native.team import Team
 from clearprop.primitives.windows import Lengths
 
 BLOCK_BYTES = 128 << 10
@@ -51,16 +52,20 @@ class Blocks(NamedTuple):
         """How many blocks there are."""
         return math.prod(-(-there // taken) for there, taken in self)
 
-    def each(self, code: Code, body: Callable[[Integer, Integer], None]) -> None:
-        """Loops over the blocks; the body gets the first image and the first row."""
+    def each(self, code: Code, team: Team, body: Callable[[Integer, Integer], None]) -> None:
+        """Loops over the blocks, which threads share; the body gets the first image and the first row."""
         integers = Integers(code)
+        in_column = -(-self.rows[0] // self.rows[1])
 
-        def along(axis: int, inner: Callable[[Integer], None]) -> None:
-            there, taken = self[axis]
-            turns = -(-there // taken)
-            integers.each(0, turns, 1, lambda i: inner(integers.smaller(integers.times(i, taken), there - taken)))
+        def start(number: Integer, there: int, taken: int) -> Integer:
+            place = integers.times(number, taken)
+            return place if there % taken == 0 else integers.smaller(place, there - taken)
 
-        along(0, lambda image: along(1, lambda row: body(image, row)))
+        def one(number: Integer) -> None:
+            image, row = integers.quotient(number, in_column), integers.remainder(number, in_column)
+            body(start(image, *self.images), start(row, *self.rows))
+
+        integers.each(*team.share(self.total), 1, one)
 
 
 def blocks_of(
@@ -78,14 +83,17 @@ def blocks_of(
     if image_bytes > LARGE * nbytes and row_bytes:
         fixed = image_bytes - rows * row_bytes
         return Blocks((images, 1), (rows, _even(rows, max(1, (LARGE * nbytes - fixed) // row_bytes))))
-    most = max(1, nbytes // max(1, image_bytes), -(-FEW_PLACES // places))
-    return Blocks((images, _even(images, most)), (rows, rows))
+    least = -(-FEW_PLACES // places)
+    if images <= least:
+        return Blocks((images, images), (rows, rows))
+    return Blocks((images, _even(images, max(least, nbytes // max(1, image_bytes)))), (rows, rows))
 
 
 def _even(count: int, most: int) -> int:
-    """The size of parts, at most so large, of which the last has least in common with the one before."""
-    most = min(count, most)
-    return min(range(most, most // 2, -1), key=lambda size: -count % size)
+    """The size of parts, at most so large, whose number is even and of which the last has least in common with the one
+    before: so that two threads have little more to do than half of everything."""
+    most = min(-(-count // 2), most)
+    return min(range(most, most // 2, -1), key=lambda size: -(-count // (2 * size)) * 2 * size)
 
 
 def lying(shape: Lengths, *, last: bool) -> Strides:
@@ -102,12 +110,12 @@ def strides_in(shape: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def copy_images(code: Code, machine: Machine, source: Array, target: Array) -> None:
-    """Copy images, walking through the target in the order in which it lies."""
+def copy_images(code: Code, machine: Machine, source: Array, target: Array, team: Team | None = None) -> None:
+    """Copy images, walking through the target in the order in which it lies; with a team, together."""
     axes = sorted(
         range(len(target.shape)), key=lambda axis: -abs(target.strides[axis]) if target.shape[axis] > 1 else 0
     )
-    copy(code, machine, _ordered(source, axes), _ordered(target, axes))
+    copy(code, machine, _ordered(source, axes), _ordered(target, axes), team)
 
 
 def _ordered(array: Array, axes: Sequence[int]) -> Array:

@@ -3,12 +3,14 @@
 Everything is decided before the first step: constants, xs and ys lie where the program has them, and a step reads and
 writes its own part of xs and ys; the carry is handed on as a pointer. A value that is both a y and the next carry, as
 the state of a recurrent network is, is written once, into ys, and the next step reads it there. What else is carried
-lies in two buffers that take turns.
+lies in two buffers that take turns. Threads walk through the steps together, and share the kernels of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Val
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.team import Team
+from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import View, row_strides
 from clearprop.compiler.simplify import simplify
 from clearprop.graph import Node
@@ -51,6 +53,7 @@ class LoopWriter:
         scratch_bytes: memory for the values of one step.
         is_native: whether all of the body has native code.
         may_fail: whether a kernel of the body looks at indices; the first step that finds a bad one is the last.
+        shared: whether threads share kernels of the body; not if one of them may fail.
     """
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine, make: MakeWriter) -> None:
@@ -68,6 +71,7 @@ class LoopWriter:
         self.is_native = all(writer is not None for writer in made) and not self._is_empty()
         self.writers = [writer for writer in made if writer is not None]
         self.may_fail = any(getattr(writer, "may_fail", False) for writer in self.writers)
+        self.shared = not self.may_fail and any(map(_is_shared, self.writers))
         if self.is_native:
             self._place()
 
@@ -130,7 +134,10 @@ class LoopWriter:
     # Writing it ---------------------------------------------------------------------------------------------------
 
     def write(self, module: ir.Module, name: str) -> None:
-        """Write the function: it takes a pointer for each of the buffers, and one to scratch memory."""
+        """Write the function: it takes a pointer for each of the buffers, and one to scratch memory.
+
+        Of the scratch memory of all threads, the beginning is common to them; behind it is that of the body's kernels.
+        """
         self.names: list[str] = []
         known: dict[Any, str] = {}
         for writer in self.writers:
@@ -138,16 +145,19 @@ class LoopWriter:
                 known[writer.key] = f"{name}_{len(known)}"
                 writer.write(module, known[writer.key])
             self.names.append(known[writer.key])
-        self.module, self.prefix, self.copies = module, name, dict[Any, str]()
-        code = Code.function(module, name, [POINTER] * (len(self.buffers) + 1), I1 if self.may_fail else VOID)
-        *buffers, self.scratch = code.builder.function.args
+        self.module, self.prefix, self.copies = module, name, dict[Any, tuple[str, bool]]()
+        kinds = [*[POINTER] * (len(self.buffers) + 1), *(SHARED_ARGUMENTS if self.shared else ())]
+        code = Code.function(module, name, kinds, I1 if self.may_fail else VOID)
+        arguments = list(code.builder.function.args)
+        self.team = Team(code, *arguments[len(self.buffers) + 1 :]) if self.shared else Team.alone(code)
+        buffers, self.scratch = arguments[: len(self.buffers)], arguments[len(self.buffers)]
         self.place_of = dict(zip(self.buffers, buffers, strict=True))
         self.operand_at = [self._operand(code, i, view) for i, view in enumerate(self.operands)]
+        self.team.wait()
         first = self.operand_at[self.body.constants : self.body.first_x]
         ends = self._loop(code, first)
-        for i, pointer in enumerate(ends):
-            if i in self.stored:
-                self._move(code, pointer, self.place_of[self.stored[i]], self._spec(self.stored[i]).nbytes)
+        moved = [(i, pointer) for i, pointer in enumerate(ends) if i in self.stored]
+        self.team.first(lambda: self._move_ends(code, moved))
         if self.may_fail:
             code.builder.ret(ir.Constant(I1, 0))
         else:
@@ -185,20 +195,42 @@ class LoopWriter:
         for part in inner.kernels:
             for node in part.stored:
                 pointers[node] = self._target(code, node, t, turn)
-        scratch = self._in_scratch(code, self.inner_scratch)
-        for writer, name in zip(self.writers, self.names, strict=True):
-            extra = [scratch] if getattr(writer, "scratch_bytes", 0) else []
-            taken = [*(pointers[node] for node in writer.buffers), *extra]
-            failed = Team.alone(code).call(self.module.globals[name], taken, is_shared=getattr(writer, "shared", False))
-            if getattr(writer, "may_fail", False):
-                with b.if_then(failed, likely=False):
-                    b.ret(failed)
+        for _, group in groupby(zip(self.writers, self.names, strict=True), key=lambda call: _is_shared(call[0])):
+            self._call(code, list(group), pointers)
         outputs = inner.program.outputs
         for place, node in enumerate(outputs[self.body.carries :]):
             view = inner.views[node]
             if self.into_ys.get(view.source) != place or not view.is_whole:
                 self._copy(code, view, pointers[view.source], self._y(code, place, t))
-        return [self._handed_on(code, i, turn, inner.views[outputs[i]], pointers) for i in range(self.body.carries)]
+        following = [
+            self._handed_on(code, i, turn, inner.views[outputs[i]], pointers) for i in range(self.body.carries)
+        ]
+        self.team.wait()  # for copies; kernels have been waited for
+        return following
+
+    def _call(self, code: Code, calls: Sequence[tuple[Writer, str]], pointers: dict[Node, Value]) -> None:
+        """Kernels that follow one another: shared ones, or others, which the first thread calls; each is waited for."""
+        b, scratch = code.builder, self._in_scratch(code, self.inner_scratch)
+
+        def call(writer: Writer, name: str) -> None:
+            taken = [pointers[node] for node in writer.buffers]
+            taken += [scratch] if getattr(writer, "scratch_bytes", 0) else []
+            failed = self.team.call(self.module.globals[name], taken, is_shared=_is_shared(writer))
+            if getattr(writer, "may_fail", False):
+                with b.if_then(failed, likely=False):
+                    b.ret(failed)
+
+        def call_all() -> None:
+            for writer, name in calls:
+                call(writer, name)
+
+        if _is_shared(calls[0][0]):
+            for writer, name in calls:
+                call(writer, name)
+                self.team.wait()
+        else:
+            self.team.first(call_all)
+            self.team.wait()
 
     def _inputs(self, code: Code, t: Value, carry: Sequence[Value]) -> list[Value]:
         xs = []
@@ -245,9 +277,20 @@ class LoopWriter:
         """Write what a view shows to a buffer, in order of rows."""
         key = (view.shape, view.strides, view.offset, view.source.dtype)
         if key not in self.copies:
-            self.copies[key] = f"{self.prefix}_copy_{len(self.copies)}"
-            _CopyNest(view, self.machine).write(self.module, self.copies[key])
-        code.builder.call(self.module.globals[self.copies[key]], [source, target])
+            nest = _CopyNest(view, self.machine if self.shared else replace(self.machine, threads=1))
+            self.copies[key] = f"{self.prefix}_copy_{len(self.copies)}", nest.shared
+            nest.write(self.module, self.copies[key][0])
+        name, is_shared = self.copies[key]
+        function = self.module.globals[name]
+        if is_shared:
+            self.team.call(function, [source, target], is_shared=True)
+        else:
+            self.team.first(lambda: self.team.call(function, [source, target], is_shared=False))
+
+    def _move_ends(self, code: Code, ends: Sequence[tuple[int, Value]]) -> None:
+        """The last carry, part by part, to where the program has it."""
+        for i, pointer in ends:
+            self._move(code, pointer, self.place_of[self.stored[i]], self._spec(self.stored[i]).nbytes)
 
     def _move(self, code: Code, source: Value, target: Value, nbytes: int) -> None:
         def body(i: Value, _: list[Value]) -> None:
@@ -270,6 +313,10 @@ class _CopyNest(LoopNest):
         kernel = Kernel(0, view.shape)
         kernel.nodes, kernel.stored = [node], [node]
         super().__init__(_Shown({shown: view}), kernel, machine)  # type: ignore[arg-type]
+
+
+def _is_shared(writer: Writer) -> bool:
+    return getattr(writer, "shared", False)
 
 
 class _Shown:

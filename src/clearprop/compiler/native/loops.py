@@ -3,7 +3,7 @@
 All its nodes walk over one space. Axes that every value walks through alike are joined, the last is walked in vectors,
 and what is left of it one by one. A value is loaded once, each node becomes a value in a register, and only what others
 need is stored. A reduction over the last axis is carried in a register through the loop over it; over other axes it is
-gathered in its buffer, row by row.
+gathered in its buffer, row by row. Threads divide one of the axes, see `clearprop.compiler.native.division`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from clearprop.compiler.native.arena import aligned
 from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
+from clearprop.compiler.native.division import Division, divide
 from clearprop.compiler.native.elements import ELEMENTS, Element, extreme
+from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel, is_reduction
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
@@ -57,6 +61,8 @@ class LoopNest:
     Attributes:
         buffers: the nodes whose buffers are the arguments, in order: first those read, then those written.
         key: kernels with equal keys are the same function.
+        shared: whether threads divide it.
+        scratch_bytes: for the sums of parts.
     """
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
@@ -79,6 +85,9 @@ class LoopNest:
         self.lanes = min((machine.lanes(node.dtype) for node in kernel.nodes if node.dtype.kind != "b"), default=1)
         widest = [machine.lanes(access.dtype) for access in self._loads.values() if access.dtype.kind != "b"]
         self.lanes = max(1, min([self.lanes, *widest])) if self.lanes > 1 or widest else 1
+        self.shared = machine.shares(math.prod(self.space) * len(kernel.nodes)) and bool(self.space)
+        self._division = divide(self.space, list(self._axes.values())) if self.shared else Division(-1, 1, None)
+        self._place_parts()
         self.key = self._key()
 
     def _store(self, node: Node, slot: int) -> Access:
@@ -110,6 +119,16 @@ class LoopNest:
         self._stores = {n: a._replace(strides=tuple(a.strides[i] for i in last)) for n, a in self._stores.items()}
         self._axes = {node: tuple(last[i] in axes for i in range(len(last))) for node, axes in self._reduced.items()}
 
+    def _place_parts(self) -> None:
+        """Where, in scratch memory, the sums of each part begin: those of reductions along the divided axis."""
+        axis, _, parts = self._division
+        self._parts: dict[Node, int] = {}
+        self.scratch_bytes = 0
+        for node, axes in self._axes.items():
+            if parts and axes[axis]:
+                self._parts[node] = self.scratch_bytes
+                self.scratch_bytes += aligned(parts * math.prod(node.shape) * node.dtype.itemsize)
+
     def _key(self) -> tuple[Any, ...]:
         numbers: dict[Node, int] = {}
         for node in (*self._loads, *self.kernel.nodes):
@@ -126,37 +145,109 @@ class LoopNest:
 
     def write(self, module: ir.Module, name: str) -> None:
         """Write the function: it takes a pointer for each of the buffers."""
-        code = Code.function(module, name, [POINTER] * len(self.buffers))
-        self._pointers = list(code.builder.function.args)
+        scratch = [POINTER] if self.scratch_bytes else []
+        shared = SHARED_ARGUMENTS if self.shared else ()
+        code = Code.function(module, name, [*[POINTER] * len(self.buffers), *scratch, *shared])
+        arguments = list(code.builder.function.args)
+        self._pointers = arguments[: len(self.buffers)]
         self._gathered = {node for node, axes in self._axes.items() if any(axes[:-1])}
-        for node in self._gathered:
-            self._fill(code, node)
-        self._walk(code, [])
+        team = Team(code, *arguments[-3:]) if self.shared else Team.alone(code)
+        if self._parts:
+            self._in_parts(code, team, arguments[len(self.buffers)])
+        else:
+            axis, multiple, _ = self._division
+            self._nest(code, team.share(self.space[axis], multiple) if self.shared else None)
         code.builder.ret_void()
 
-    def _fill(self, code: Code, node: Node) -> None:
-        """The buffer of a reduction before the first row."""
-        access = self._stores[node]
+    def _in_parts(self, code: Code, team: Team, scratch: Value) -> None:
+        """Each part of the sums by itself, and then all parts together."""
+        axis, multiple, parts = self._division
+        assert parts is not None
+        integers, length, units = Integers(code), self.space[axis], -(-self.space[axis] // multiple)
+        own = dict(self._stores)
+        starts = {
+            node: code.at(scratch, np.uint8, index(offset)) for node, offset in self._parts.items()
+        }  # fmt: skip
+        outputs = list(self._pointers)
+
+        def part(number: Integer) -> None:
+            first, last = (
+                integers.times(integers.quotient(integers.times(integers.add(number, i), units), parts), multiple)
+                for i in (0, 1)
+            )
+            for node, start in starts.items():
+                size = math.prod(node.shape)
+                self._stores[node] = own[node]._replace(slot=len(self._pointers))
+                self._pointers.append(code.at(start, node.dtype, integers.value(integers.times(number, size))))
+            self._nest(code, (first, integers.smaller(last, length)))
+
+        integers.each(*team.share(parts), 1, part)
+        self._stores, self._pointers = own, outputs
+        team.wait()
+        for node, start in starts.items():
+            self._add_parts(code, team, node, start, parts)
+
+    def _add_parts(self, code: Code, team: Team, node: Node, start: Value, parts: int) -> None:
+        size, target = math.prod(node.shape), self._pointers[self._stores[node].slot]
+        combine = self._combiner(code, node)
+
+        def element(i: Value, _: list[Value]) -> None:
+            def add(part: Value, total: list[Value]) -> list[Value]:
+                place = code.builder.add(code.builder.mul(part, index(size)), i)
+                return [combine(total[0], code.load(code.at(start, node.dtype, place), node.dtype))]
+
+            first = code.load(code.at(start, node.dtype, i), node.dtype)
+            (total,) = code.loop(index(1), index(parts), 1, add, [first])
+            code.store(total, code.at(target, node.dtype, i), node.dtype)
+
+        first, last = (Integers(code).value(i) for i in team.share(size, 16))
+        code.loop(first, last, 1, element)
+
+    def _nest(self, code: Code, part: tuple[Integer, Integer] | None) -> None:
+        """The loops, along the divided axis over a part of it."""
+        for node in self._gathered:
+            self._fill(code, node, part)
+        self._walk(code, [], part)
+
+    def _bounds(self, axis: int, part: tuple[Integer, Integer] | None) -> tuple[Integer, Integer]:
+        """From where to where a loop goes."""
+        return part if part is not None and axis == self._division.axis else (0, self.space[axis])
+
+    def _fill(self, code: Code, node: Node, part: tuple[Integer, Integer] | None) -> None:
+        """The buffer of a reduction before the first row: what this thread will add to."""
+        access, axes = self._stores[node], self._axes[node]
         first = constant(node.dtype, _IDENTITIES[node.name](node.dtype))
+        kept = [axis for axis in range(len(self.space)) if not axes[axis]]
 
-        def body(i: Value, _: list[Value]) -> None:
-            code.store(first, code.at(self._pointers[access.slot], node.dtype, i), node.dtype)
+        def walk(place: Integer, following: list[int]) -> None:
+            integers = Integers(code)
+            if not following:
+                code.store(first, code.at(self._pointers[access.slot], node.dtype, integers.value(place)), node.dtype)
+                return
+            axis, *others = following
+            integers.each(
+                *self._bounds(axis, part),
+                1,
+                lambda i: walk(integers.add(place, integers.times(i, access.strides[axis])), others),
+            )
 
-        code.loop(index(0), index(math.prod(node.shape)), 1, body)
+        walk(0, kept)
 
-    def _walk(self, code: Code, position: list[Value]) -> None:
+    def _walk(self, code: Code, position: list[Value], part: tuple[Integer, Integer] | None) -> None:
         """The loops over the axes from this one on."""
-        if len(position) + 1 < len(self.space):
-            axis = len(position)
-            code.loop(index(0), index(self.space[axis]), 1, lambda i, _: self._walk(code, [*position, i]))
+        axis, integers = len(position), Integers(code)
+        if axis + 1 < len(self.space):
+            start, stop = map(integers.value, self._bounds(axis, part))
+            code.loop(start, stop, 1, lambda i, _: self._walk(code, [*position, i], part))
         else:
-            self._last_axis(code, position)
+            self._last_axis(code, position, self._bounds(axis, part) if self.space else (0, 1))
 
-    def _last_axis(self, code: Code, position: list[Value]) -> None:
-        length = self.space[-1] if self.space else 1
+    def _last_axis(self, code: Code, position: list[Value], bounds: tuple[Integer, Integer]) -> None:
+        integers, length = Integers(code), self.space[-1] if self.space else 1
         rows = {a: self._row(code, a, position) for a in {*self._loads.values(), *self._stores.values()}}
         carried = [node for node, axes in self._axes.items() if axes and axes[-1]]
         whole = length - length % self.lanes if self.lanes > 1 else 0
+        start, stop = bounds
         first = [self._identity(node, self.lanes) for node in carried]
 
         def body(lanes: int) -> Callable[[Value, list[Value]], list[Value]]:
@@ -167,13 +258,15 @@ class LoopNest:
 
         totals = [self._identity(node, 1) for node in carried]
         if whole:
-            vectors = code.loop(index(0), index(whole), self.lanes, body(self.lanes), first)
+            end = integers.value(integers.smaller(stop, whole))
+            vectors = code.loop(integers.value(start), end, self.lanes, body(self.lanes), first)
             totals = [
                 code.across(vector, self._combiner(code, node)) if self.lanes > 1 else vector
                 for node, vector in zip(carried, vectors, strict=True)
             ]
         if whole < length:
-            totals = code.loop(index(whole), index(length), 1, body(1), totals)
+            rest = integers.value(integers.larger(start, whole))
+            totals = code.loop(rest, integers.value(stop), 1, body(1), totals)
         for node, total in zip(carried, totals, strict=True):
             self._end(code, node, rows[self._stores[node]], total)
 

@@ -9,6 +9,7 @@ from functools import cache
 import llvmlite.binding as llvm
 import numpy as np
 
+from clearprop.compiler.native.processors import thread_count
 from clearprop.errors import UsageError
 
 _VECTOR_BYTES = {"avx512": 64, "avx2": 32, "neon": 16, "none": 16}
@@ -23,11 +24,19 @@ class Machine:
         cpu: LLVM's name of it.
         features: as LLVM writes them, such as ``"+avx2,+fma"``.
         vectors: "avx512", "avx2", "neon" or "none".
+        threads: how many work on one step.
+        grain: so many elementary operations, some microseconds' worth, are worth dividing between them.
     """
 
     cpu: str
     features: str
     vectors: str
+    threads: int = 1
+    grain: int = 1 << 15
+
+    def shares(self, operations: int) -> bool:
+        """Whether so many elementary operations are divided between threads."""
+        return self.threads > 1 and operations >= self.grain
 
     @property
     def registers(self) -> int:
@@ -62,4 +71,4 @@ def host() -> Machine:
     if wanted == "none":
         has = {name: is_there and not name.startswith(("avx", "fma")) for name, is_there in has.items()}
     features = ",".join(("+" if is_there else "-") + name for name, is_there in sorted(has.items()))
-    return Machine(llvm.get_host_cpu_name(), features, wanted)
+    return Machine(llvm.get_host_cpu_name(), features, wanted, thread_count())

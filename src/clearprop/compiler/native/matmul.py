@@ -15,9 +15,6 @@ from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
-_WORTH_SHARING = 1 << 16
-"""Multiplications that take one thread about two microseconds."""
-
 
 class MatmulWriter:
     """Writes one matrix product, of operands that lie as they like.
@@ -44,11 +41,10 @@ class MatmulWriter:
         self.gemm = Gemm(product, machine)
         self.buffers: list[Node] = list(dict.fromkeys([self.x.source, self.y.source, self.node]))
         places = tuple(self.buffers.index(node) for node in (self.x.source, self.y.source, self.node))
-        self.key = (self.gemm.key, self.x.offset, self.y.offset, places)
+        self.shared = machine.shares(math.prod(self.node.shape) * self.x.shape[-1])
+        self.key = (self.gemm.key, self.x.offset, self.y.offset, places, self.shared)
         self.places = places
         self.scratch_bytes = self.gemm.scratch_bytes
-        self.shared = math.prod(self.node.shape) * self.x.shape[-1] >= _WORTH_SHARING
-        self.key = (*self.key, self.shared)
 
     def write(self, module: ir.Module, name: str) -> None:
         """Write a function that begins at the views' first elements and calls the product."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from llvmlite import ir
@@ -9,6 +10,8 @@ from llvmlite import ir
 from clearprop.compiler.native.code import I32, Code, Value
 from clearprop.compiler.native.copying import fill
 from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, at, joined, moved, nest, spans
 from clearprop.compiler.native.sliding import Sliding, Window
 
@@ -18,6 +21,10 @@ _HOW = {"max_pool": "max", "max_pool_positions": "positions", "sum_pool": "sum"}
 class _Images(NodeWriter):
     """What pooling and its transpose share: images, and places of a window in them."""
 
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.shared = machine.shares(math.prod(max(self.node.shape, self.views[0].shape, key=math.prod)))
+
     def windows(self, lengths: Sequence[int], counts: Sequence[int]) -> list[Window]:
         """One for each axis."""
         sizes, moves = self.attributes["window"], self.attributes["moves"]
@@ -26,13 +33,13 @@ class _Images(NodeWriter):
         return [Window(*setting) for setting in settings]
 
     def each_image(self, code: Code, x: Array, z: Array, body: Callable[[Array, Array], None]) -> None:
-        """Call the body with one channel of one image, of either array."""
+        """Call the body with one channel of one image, of either array; threads share them."""
         shape, (steps, to_steps) = joined(x.shape[:2], x.strides[:2], z.strides[:2])
 
         def one(place: list[Integer]) -> None:
             body(*(a.part(2).moved(code, at(code, place, s)) for a, s in ((x, steps), (z, to_steps))))
 
-        nest(code, shape, one)
+        nest(code, shape, one, self.team)
 
 
 class Pool(_Images):

@@ -24,7 +24,7 @@ from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import View
-from clearprop.compiler.native.workers import meeting_address, thread_count, workers
+from clearprop.compiler.native.workers import meeting_address, workers
 from clearprop.errors import ComputationError, RangeError
 from clearprop.graph import Node
 from clearprop.primitive import Spec
@@ -39,8 +39,8 @@ class Segment(NamedTuple):
 
 
 SCRATCH, MEETING, FAILED, FIRST_BUFFER = 0, 1, 2, 3
-"""What stands in the table of addresses before the buffers: memory that kernels need for themselves, where threads meet,
-and, no address, the number of the kernel that has failed."""
+"""What stands in the table of addresses before the buffers: memory that kernels need for themselves, where threads
+meet, and, no address, the number of the kernel that has failed."""
 
 
 class NativeProgram:
@@ -102,7 +102,7 @@ class NativeProgram:
         ]
         arena = plan(lifetimes)
         self.arena_bytes = arena.nbytes
-        self.threads = thread_count() if any(is_shared(made) for made in self._writers.values()) else 1
+        self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
         self.arena_bytes += max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
         memory = np.zeros(self.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
@@ -151,25 +151,25 @@ class NativeProgram:
     def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, Writer]]) -> None:
         """A function of the table and of who is there; returns which kernel failed, counted from 1, or 0.
 
-        The threads meet behind each shared kernel. Others follow one another in the first thread, and then all meet.
+        The threads meet behind each shared kernel, and where others have followed one another in the first thread alone.
         """
         code = Code.function(module, name, [POINTER, I64, I64], I64)
         table, thread, threads = code.builder.function.args
         segment = _SegmentCode(code, table, self._slots)
         team = Team(code, thread, threads, segment.word(MEETING)) if self.threads > 1 else Team.alone(code)
-        for _, group in groupby(enumerate(calls, 1), key=lambda call: _alone(*call)):
-            segment.write(team, list(group))
+        groups = [list(group) for _, group in groupby(enumerate(calls, 1), key=lambda call: _alone(*call))]
+        for group in groups:
+            segment.write(team, group, is_last=group is groups[-1])
         code.builder.ret(index(0))
 
-    def _function(self, step: Segment) -> Callable[[], int]:
-        """What runs a segment."""
+    def _function(self, step: Segment) -> Callable[[int], int]:
+        """What runs a segment, given the address of the table."""
         arguments = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
         function: Callable[[int, int, int], int] = self.library.function(step.name, arguments, ctypes.c_int64)
-        table = self._table_address
         if not any(is_shared(self._writers[kernel]) for kernel in step.kernels):
-            return lambda: function(table, 0, 1)
+            return lambda table: function(table, 0, 1)
         address = self.library.address(step.name)
-        return lambda: workers().run(function, address, table)
+        return lambda table: workers(self.threads).run(function, address, table)
 
     # Running it ---------------------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class NativeProgram:
                 if function is None:
                     assert isinstance(step, Kernel)
                     self._with_numpy(step, arrays)
-                elif failed := function():
+                elif failed := function(self._table_address):
                     assert isinstance(step, Segment)
                     self._table[FAILED] = 0
                     self._explain(step.kernels[failed - 1], arrays)
@@ -267,16 +267,18 @@ class _SegmentCode:
     def _place(self, slot: int) -> Value:
         return self._code.builder.gep(self._table, [index(slot)], source_etype=POINTER)
 
-    def write(self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]]) -> None:
-        """One shared kernel, or others that follow one another; and a meeting."""
+    def write(self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]], *, is_last: bool) -> None:
+        """One shared kernel, or others that follow one another; and a meeting, if anything follows."""
         arguments = [self._arguments(made) for _, (_, made) in calls]
         if is_shared(calls[0][1][1]):
             self._call(team, calls, arguments)
         else:
             team.first(lambda: self._call(team, calls, arguments))
-        team.wait()
         if may_fail(calls[0][1][1]):
+            team.wait()
             self._leave_if_failed(team)
+        elif not is_last:
+            team.wait()
 
     def _arguments(self, made: Writer) -> list[Value]:
         slots = [self._slots[node] for node in made.buffers]
@@ -302,7 +304,7 @@ class _SegmentCode:
 
 
 def _alone(number: int, call: tuple[str, Writer]) -> int:
-    """What is different for neighbours that must not be one group: a shared kernel, or one that may fail, is its own."""
+    """Different for neighbours that must not be one group: a shared kernel, or one that may fail, is by itself."""
     return number if is_shared(call[1]) or may_fail(call[1]) else 0
 
 

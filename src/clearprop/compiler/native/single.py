@@ -161,18 +161,29 @@ def joined(shape: Sequence[int], *strides: Sequence[int]) -> tuple[tuple[int, ..
     return tuple(lengths), [tuple(steps[axis] for axis in kept) for steps in strides]
 
 
-def nest(code: Code, shape: Sequence[int], body: Callable[[list[Integer]], None]) -> None:
-    """A loop for each axis, the last one innermost; the body is written once, or not at all if there is no place."""
+def nest(code: Code, shape: Sequence[int], body: Callable[[list[Integer]], None], team: Team | None = None) -> None:
+    """A loop for each axis, the last one innermost; the body is written once, or not at all if there is no place.
+
+    Args:
+        team: threads that share the longest of the axes.
+    """
     integers = Integers(code)
+    longest = max(range(len(shape)), key=shape.__getitem__, default=0)
 
     def walk(position: list[Integer]) -> None:
-        if len(position) == len(shape):
+        axis = len(position)
+        if axis == len(shape):
             body(position)
             return
-        integers.each(0, shape[len(position)], 1, lambda i: walk([*position, i]))
+        ends = (0, shape[axis]) if team is None or axis != longest else team.share(shape[axis])
+        integers.each(*ends, 1, lambda i: walk([*position, i]))
 
-    if 0 not in shape:
+    if 0 in shape:
+        return
+    if team is None or shape:
         walk([])
+    else:
+        team.first(lambda: walk([]))
 
 
 def fold(

@@ -1,16 +1,19 @@
 """What kernels of the gradient of a convolution by its weights have in common: a walk over blocks of images.
 
-What a block adds to the sums is added up, one block after the other.
+What a block adds to the sums is added up, one block after the other. So that threads can share the blocks and the order
+of every sum is the same for any number of threads, there are several sets of sums, each with blocks of its own, which
+are added up in the end. Where sums are too large for that, all threads go through all blocks, and share the sums.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
-from clearprop.compiler.native.code import Code
+from clearprop.compiler.native.code import Code, Value
+from clearprop.compiler.native.copying import fill
 from clearprop.compiler.native.correlation import Bounds, Strides, without_gaps
 from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of, copy_images
 from clearprop.compiler.native.integers import Integer, Integers
@@ -18,7 +21,12 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.scratch import ScratchWriter
 from clearprop.compiler.native.single import Array, at
+from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import row_strides
+
+
+_SETS, _SETS_BYTES = (8, 4, 2), 8 << 20
+"""How many sets of sums there may be, and how large they may be together."""
 
 
 class Run(NamedTuple):
@@ -38,6 +46,12 @@ class Run(NamedTuple):
     first_row: int = 0
 
 
+    @property
+    def total(self) -> int:
+        """How many blocks in all."""
+        return self.turns * self.row_turns
+
+
 class Blocking(NamedTuple):
     """Which blocks there are, and how they lie.
 
@@ -52,6 +66,11 @@ class Blocking(NamedTuple):
     source: tuple[Surrounded, ...] = ()
     upstream: tuple[Strides, ...] = ()
 
+    @property
+    def total(self) -> int:
+        """How many blocks in all."""
+        return sum(run.total for run in self.runs)
+
 
 class Summing(ScratchWriter):
     """Writes a gradient by weights; a subclass decides on the way, and writes what a block adds.
@@ -59,9 +78,11 @@ class Summing(ScratchWriter):
     Attributes:
         blocking: how images are divided.
         result: strides of the gradient as (G, O, C, *window).
+        inside: those who work at a block together; known while the body is written.
     """
 
     blocking: Blocking
+    inside: Team
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
@@ -73,6 +94,7 @@ class Summing(ScratchWriter):
         self.channels, self.outputs = x.shape[1] // self.groups, y.shape[1] // self.groups
         by_output, by_channel, *by_tap = row_strides(self.node.shape)
         self.result = (self.outputs * by_output, by_output, by_channel, *by_tap)
+        self.shared = machine.shares(self.images * math.prod(self.places) * math.prod(self.node.shape))
 
     @property
     def is_padded(self) -> bool:
@@ -104,7 +126,7 @@ class Summing(ScratchWriter):
         """
         images, rows = self.images, self.places[0]
         if not copies_x and not copies_y:
-            return (Run(1, images, 1, rows),)
+            return self._runs_of_images(-(-images // _SETS[0]))
         (start, end), *others = self.bounds(rows)
         of_x = copies_x * self.groups * self.channels * math.prod(b - a for a, b in others) * self.itemsize
         of_y = copies_y * self.groups * self.outputs * math.prod(self.places[1:]) * self.itemsize
@@ -112,64 +134,112 @@ class Summing(ScratchWriter):
         of_row = of_x * self.moves.stride[0] + of_y
         nbytes = max(BLOCK_BYTES, min(2 * math.prod(self.node.shape) * self.itemsize, 4 * BLOCK_BYTES))
         blocks = blocks_of(images, image_bytes, math.prod(self.places), rows, of_row if others else 0, nbytes)
-        if not blocks.is_whole:
-            taken = blocks.rows[1]
-            rest = rows % taken
-            runs = [Run(images, 1, rows // taken, taken), Run(images, 1, 1, rest, first_row=rows - rest)]
-        else:
-            taken = blocks.images[1]
-            taken = max((n for n in range(taken // 2 + 1, taken + 1) if images % n == 0), default=taken)
-            rest = images % taken
-            runs = [Run(images // taken, taken, 1, rows), Run(1, rest, 1, rows, first_image=images - rest)]
-        return tuple(run for run in runs if run.images and run.rows)
+        if blocks.is_whole:
+            return self._runs_of_images(blocks.images[1])
+        taken = blocks.rows[1]
+        rest = rows % taken
+        runs = Run(images, 1, rows // taken, taken), Run(images, 1, 1, rest, first_row=rows - rest)
+        return tuple(run for run in runs if run.rows)
 
-    def reserve_blocks(self) -> None:
-        """Reserve memory for a block of images, and of upstream gradients."""
+    def _runs_of_images(self, most: int) -> tuple[Run, ...]:
+        """Whole images, so many at a time or a few less."""
+        images, rows = self.images, self.places[0]
+        taken = max((n for n in range(most // 2 + 1, most + 1) if images % n == 0), default=most)
+        rest = images % taken
+        runs = Run(images // taken, taken, 1, rows), Run(1, rest, 1, rows, first_image=images - rest)
+        return tuple(run for run in runs if run.images)
+
+    def sets_for(self, blocking: Blocking, elements: int) -> int:
+        """How many sets of sums, so large each, there are for these blocks."""
+        most = min(blocking.total, _SETS_BYTES // max(1, elements * self.itemsize))
+        return next((sets for sets in _SETS if sets <= most), 1)
+
+    def reserve_blocks(self, sums: int) -> None:
+        """Reserve memory for a block of images, and of upstream gradients, and for sets of so many sums."""
         runs, source, upstream = self.blocking
         size = max((block.size for block in source), default=0)
         size_of_y = max(math.prod(self.block_of_y(run)) for run in runs) if upstream else 0
         self._source, self._upstream = (self.scratch.reserve(n, self.node.dtype) for n in (size, size_of_y))
+        self.sets, self.set_size = self.sets_for(self.blocking, sums), sums
+        has_totals = self.sets > 1
+        self._sums = self.scratch.reserve((self.sets + has_totals) * sums, self.node.dtype)
 
     # Writing it -------------------------------------------------------------------------------------------------------
 
     def begin(self, code: Code, result: Array) -> Array:
-        """Where the sums are; they are made 0 if blocks are added to them."""
+        """Where the first set of sums is; all of them are made 0 by the threads together if blocks are added to them."""
         raise NotImplementedError
 
     def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
-        """Write what a block of a run adds; x begins with the first element that is seen."""
+        """Write this thread's share of what a block of a run adds; x begins with the first element that is seen."""
         raise NotImplementedError
 
     def end(self, code: Code, sums: Array, result: Array) -> None:
-        """From the sums to the result."""
+        """From all sets of sums to the result; by the threads together."""
         raise NotImplementedError
 
+    def sums(self, code: Code, shape: Sequence[int], strides: Sequence[int]) -> Array:
+        """The first set, in scratch memory."""
+        return self.part(code, self._sums, shape, strides, common=True)
+
+    def clear(self, code: Code, sums: Array) -> None:
+        """Make all sets 0."""
+        every = sums._replace(shape=(self.sets * self.set_size,), strides=(1,))
+        fill(code, self.machine, every, team=self.team)
+        self.team.wait()
+
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
-        """Block after block."""
+        """Run after run: each thread has sets of its own, or all work together if there is one only."""
         x, y = operands
         result = output._replace(shape=(self.groups, self.outputs, *self.node.shape[1:]), strides=self.result)
-        sums = self.begin(code, result)
+        sums, first = self.begin(code, result), 0
+        together = self.sets == 1
+        self.inside = self.team if together else Team.alone(code)
         for number, run in enumerate(self.blocking.runs):
+            if together and number:
+                self.team.wait()  # another product may be divided otherwise
             if self.blocking.source:
                 self.blocking.source[number].clear(code, self.machine, self.part(code, self._source))
-            self._each_block(code, run, partial(self._block, code, x, y, sums, number))
+            self._each_block(code, run, first, partial(self._block, code, x, y, sums, number))
+            first += run.total
+        self.team.wait()
         self.end(code, sums, result)
 
-    def _each_block(self, code: Code, run: Run, body: Callable[[Integer, Integer], None]) -> None:
+    def _each_block(self, code: Code, run: Run, before: int, body: Callable[[Integer, Integer, Integer], None]) -> None:
+        """Loops over the sets of this thread, and the blocks of a run that belong to each; ``before`` come first."""
         integers = Integers(code)
 
-        def along(count: int, size: int, first: int, inner: Callable[[Integer], None]) -> None:
-            integers.each(0, count, 1, lambda i: inner(integers.add(integers.times(i, size), first)))
+        def one(at_set: Integer, number: Integer) -> None:
+            turn, row_turn = integers.quotient(number, run.row_turns), integers.remainder(number, run.row_turns)
+            body(
+                at_set,
+                integers.add(integers.times(turn, run.images), run.first_image),
+                integers.add(integers.times(row_turn, run.rows), run.first_row),
+            )
 
-        along(
-            run.turns,
-            run.images,
-            run.first_image,
-            lambda image: along(run.row_turns, run.rows, run.first_row, lambda row: body(image, row)),
-        )
+        def blocks(at_set: Integer) -> None:
+            ends = []
+            for following in (at_set, integers.add(at_set, 1)):
+                end = integers.quotient(integers.times(following, self.blocking.total), self.sets)
+                end = integers.sub(integers.larger(integers.smaller(end, before + run.total), before), before)
+                ends.append(end)
+            integers.each(*ends, 1, partial(one, at_set))
 
-    def _block(self, code: Code, x: Array, y: Array, sums: Array, number: int, image: Integer, row: Integer) -> None:
+        integers.each(*((0, 1) if self.sets == 1 else self.team.share(self.sets)), 1, blocks)
+
+    def _block(
+        self,
+        code: Code,
+        x: Array,
+        y: Array,
+        sums: Array,
+        number: int,
+        at_set: Integer,
+        image: Integer,
+        row: Integer,
+    ) -> None:
         (runs, source, upstream), integers = self.blocking, Integers(code)
+        sums = sums.moved(code, integers.times(at_set, self.set_size))
         first = integers.times(row, self.moves.stride[0])
         x = x.moved(code, integers.times(image, x.strides[0]))
         y = y.moved(code, at(code, [image, row], (y.strides[0], y.strides[2])))
@@ -187,3 +257,15 @@ class Summing(ScratchWriter):
             copy_images(code, self.machine, y._replace(shape=shape), copied)
             y = copied
         self.add(code, number, x, y, sums)
+
+    def totals(self, code: Code, sums: Array) -> Array:
+        """Where all sets are added up, if that is not where the result belongs."""
+        return sums.moved(code, self.sets * self.set_size)
+
+    def total(self, code: Code, sums: Array, offset: Integer, lanes: int) -> Value:
+        """What stands at a place of all sets, added up."""
+        values = (
+            code.load(sums.moved(code, Integers(code).add(offset, i * self.set_size)).pointer, sums.dtype, lanes)
+            for i in range(self.sets)
+        )
+        return reduce(code.builder.fadd, values)

@@ -15,16 +15,17 @@ from itertools import product as all_of
 
 from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.convolution import call_product
-from clearprop.compiler.native.copying import fill
+from clearprop.compiler.native.copying import part_size
 from clearprop.compiler.native.correlation import Strides
 from clearprop.compiler.native.depthwise_weights import DepthwiseWeights
 from clearprop.compiler.native.estimates import copy_cost, product_cost
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Surrounded, copy_images, lying, strides_in
+from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
-from clearprop.compiler.native.single import Array, NodeWriter
+from clearprop.compiler.native.single import Array, NodeWriter, in_parts, spans
 from clearprop.compiler.native.summing import Blocking, Run, Summing
 
 
@@ -53,9 +54,9 @@ class WeightGradient(Summing):
         x, y = self.views
         self.way = min(self._ways(x.strides, y.strides), key=lambda way: way.cost)
         self.blocking = self.way.blocking
-        self.reserve_blocks()
+        self.is_direct = self.way.sums is None and self.sets_for(self.blocking, math.prod(self.node.shape)) == 1
+        self.reserve_blocks(0 if self.is_direct else math.prod(self.node.shape))
         panels = max(product.scratch_bytes for product in self.way.products)
-        self._sums = self.scratch.reserve(math.prod(self.node.shape) if self.way.sums else 0, self.node.dtype)
         self._panels = self.scratch.reserve(panels // self.itemsize, self.node.dtype)
 
     # Which way --------------------------------------------------------------------------------------------------------
@@ -76,7 +77,8 @@ class WeightGradient(Summing):
     def _way(self, x: Strides, y: Strides, last: bool | None, copies_y: bool, sums: Strides | None) -> Way:
         runs = self.runs_for(copies_x=last is not None, copies_y=copies_y)
         source, upstream, products, cost = list[Surrounded](), list[Strides](), list[Gemm](), 0.0
-        is_only = len(runs) == runs[0].turns == runs[0].row_turns == 1
+        blocking = Blocking(runs)
+        is_only = self.sets_for(blocking, math.prod(self.node.shape)) == blocking.total
         for run in runs:
             once, here, there = 0.0, x, y
             if last is not None:
@@ -117,19 +119,40 @@ class WeightGradient(Summing):
 
     def begin(self, code: Code, result: Array) -> Array:
         """In scratch memory, or where they belong."""
-        sums = result if self.way.sums is None else self.part(code, self._sums, result.shape, self.way.sums)
+        sums = result if self.is_direct else self.sums(code, result.shape, self.way.sums or result.strides)
         if any(product.product.accumulate for product in self.way.products):
-            fill(code, self.machine, sums)
+            self.clear(code, sums)
         return sums
 
     def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
         """Call the product."""
-        call_product(code, self.way.products[number], y, x, sums, self.part(code, self._panels))
+        call_product(code, self.way.products[number], y, x, sums, self.part(code, self._panels), self.inside)
 
     def end(self, code: Code, sums: Array, result: Array) -> None:
-        """Copy, if they are not where they belong."""
-        if self.way.sums is not None:
-            copy_images(code, self.machine, sums, result)
+        """Add up the sets, and copy, if the sums are not where they belong."""
+        if self.is_direct:
+            return
+        if self.sets > 1:
+            target = result if self.way.sums is None else self.totals(code, sums)
+            self._add_up(code, sums, target)
+            if self.way.sums is None:
+                return
+            self.team.wait()
+            sums = target
+        copy_images(code, self.machine, sums, result, self.team)
+
+    def _add_up(self, code: Code, sums: Array, target: Array) -> None:
+        integers, lanes = Integers(code), self.machine.lanes(self.node.dtype)
+
+        def some(start: Integer) -> None:
+            def body(i: Integer, lanes: int) -> None:
+                place = integers.add(start, i)
+                code.store(self.total(code, sums, place, lanes), target.moved(code, place).pointer, sums.dtype)
+
+            spans(code, size, lanes, body)
+
+        size = part_size(sums.size, of_neighbours=True)
+        in_parts(code, self.team, sums.size, size, some)
 
 
 def weight_gradient_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:

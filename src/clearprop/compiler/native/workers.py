@@ -2,8 +2,7 @@
 
 They are ordinary threads of Python that stay in native code, where Python's lock does not bind them. A worker waits for
 the next job by looking at a number again and again; if none comes for some 50 µs, it goes back to Python and sleeps
-until it is woken, so that an idle process takes no time. How many there are says ``CLEARPROP_THREADS``, else the
-processors that this process may use.
+until it is woken, so that an idle process takes no time.
 
 A job is a function ``i64 f(table, i64 thread, i64 threads)``, which all threads call. Its threads meet at a barrier,
 for which every job has a place of its own, `Meeting`; a function that runs alone needs none.
@@ -17,7 +16,6 @@ import os
 import sys
 import threading
 from functools import cache
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -26,17 +24,16 @@ import numpy as np
 
 from clearprop.compiler.native.machine import host
 from clearprop.compiler.native.team import BARRIER
-from clearprop.errors import UsageError
 
 _LINE = 8
 """Words that one thread writes and others read lie so far apart: a cache line."""
 _SECONDS_AWAKE = 50e-6
-_MOST = 256
 
 # A barrier and a worker's loop. Meeting place: word 0 counts the meetings, word 8 those who have come, word 16 is the
-# address of the system's function that lets other processes run. Job: word 0 counts the jobs, words 1 to 3 are function,
-# table and number of threads, word 8 + 8 i is 1 while worker i sleeps. Every worker takes part in every job: so none can
-# read the words of a job while those of the next one are written.
+# address of the system's function that lets other processes run. Job: word 0 counts the jobs, words 1 to 3 are its
+# function, table and number of threads, word 8 counts the workers that are done with it, word 8 + 8 i is 1 while worker
+# i sleeps. Every worker takes part in every job, and the first thread waits until all of them have left the function: so
+# none reads the words of a job while those of the next one are written, and its code may be freed when it is done.
 _CODE = """
 define void @clearprop_barrier(ptr noalias %meeting, i64 %threads) {
 entry:
@@ -82,6 +79,8 @@ entry:
   store ptr %function, ptr %function_at, align 8
   store ptr %table, ptr %table_at, align 8
   store i64 %threads, ptr %threads_at, align 8
+  %finished = getelementptr i64, ptr %job, i64 8
+  store atomic i64 0, ptr %finished monotonic, align 8
   %job_number = atomicrmw add ptr %job, i64 1 seq_cst
   br label %check
 check:
@@ -101,7 +100,35 @@ awake:
 give_up:
   ret i64 -1
 work:
+  %result = call i64 @take_part(ptr %job, ptr %function, ptr %table, i64 %threads)
+  ret i64 %result
+}
+
+; What the first thread does of a job that is announced, when nobody sleeps.
+define i64 @take_part(ptr %job, ptr %function, ptr %table, i64 %threads) {
+entry:
   %result = call i64 %function(ptr %table, i64 0, i64 %threads)
+  %finished = getelementptr i64, ptr %job, i64 8
+  %workers = sub i64 %threads, 1
+  br label %wait
+wait:
+  %looks = phi i64 [0, %entry], [%more, %again]
+  %count = load atomic i64, ptr %finished acquire, align 8
+  %all = icmp eq i64 %count, %workers
+  br i1 %all, label %done, label %still
+still:
+  call void PAUSE
+  %is_patient = icmp ult i64 %looks, 2000
+  br i1 %is_patient, label %again, label %yield
+yield:
+  %place = getelementptr i64, ptr %job, i64 4
+  %give_way = load ptr, ptr %place, align 8
+  call i32 %give_way()
+  br label %again
+again:
+  %more = add i64 %looks, 1
+  br label %wait
+done:
   ret i64 %result
 }
 
@@ -143,13 +170,19 @@ run:
   %threads_at = getelementptr i64, ptr %job, i64 3
   %threads = load i64, ptr %threads_at, align 8
   call i64 %function(ptr %table, i64 %thread, i64 %threads)
+  %finished = getelementptr i64, ptr %job, i64 8
+  atomicrmw add ptr %finished, i64 1 release
   br label %wait
 sleep:
   ret i64 %seen
 }
 """
 
-_PAUSES = {"x86": "@llvm.x86.sse2.pause()", "aarch64": "@llvm.aarch64.hint(i32 1)", "arm64": "@llvm.aarch64.hint(i32 1)"}
+_PAUSES = {
+    "x86": "@llvm.x86.sse2.pause()",
+    "aarch64": "@llvm.aarch64.hint(i32 1)",
+    "arm64": "@llvm.aarch64.hint(i32 1)",
+}
 
 
 def _assembly() -> str:
@@ -175,42 +208,6 @@ def provide_barrier() -> None:
     _library()
 
 
-@cache
-def thread_count() -> int:
-    """How many threads there are, this one included.
-
-    ``CLEARPROP_THREADS``; else one for each core that the process may use, as affinity and the limits of a container
-    say. Two threads of one core share its arithmetic units, so that the second one would only be in the way.
-
-    Raises:
-        UsageError: if ``CLEARPROP_THREADS`` is no whole number from 1 on.
-    """
-    chosen = os.environ.get("CLEARPROP_THREADS")
-    if not chosen:
-        return max(1, min(_cores(), _quota(), _MOST))
-    if not chosen.isdigit() or not 1 <= int(chosen) <= _MOST:
-        raise UsageError(f"CLEARPROP_THREADS={chosen!r}", hint=f"a whole number from 1 to {_MOST}, such as 4")
-    return int(chosen)
-
-
-def _cores() -> int:
-    """Cores, each counted once, that this process may run on."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    siblings = (Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list") for cpu in allowed)
-    return len({path.read_text() if path.exists() else path for path in siblings})
-
-
-def _quota() -> int:
-    """Processors' worth of time that a container may use, rounded up; very many if nothing is said."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return -(-int(quota) // int(period))
-    except (OSError, ValueError):  # no such file, or "max"
-        return _MOST
-
-
 def _words(count: int) -> Any:
     """Zeros at the beginning of a cache line."""
     memory = np.zeros(count + _LINE, np.int64)
@@ -224,14 +221,17 @@ _MEETING = _words(3 * _LINE)
 def meeting_address() -> int:
     """Where the threads of the job that runs meet."""
     if not _MEETING[2 * _LINE]:
-        _MEETING[2 * _LINE] = _give_way_address()
+        _MEETING[2 * _LINE] = give_way_address()
     address: int = _MEETING.ctypes.data
     return address
 
 
-def _give_way_address() -> int:
+def give_way_address() -> int:
     """The system's function that lets other processes run."""
-    found = ctypes.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
+    if sys.platform == "win32":
+        found = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        found = ctypes.CDLL(None).sched_yield
     return ctypes.cast(found, ctypes.c_void_p).value or 0
 
 
@@ -245,10 +245,12 @@ class Workers:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         engine, word, address = _library(), ctypes.c_int64, ctypes.c_void_p
-        self._start = ctypes.CFUNCTYPE(word, address, address, address, word)(engine.get_function_address("start"))
+        announce = ctypes.CFUNCTYPE(word, address, address, address, word)
+        self._start, self._take_part = (announce(engine.get_function_address(name)) for name in ("start", "take_part"))
         self._serve = ctypes.CFUNCTYPE(word, address, word, word, word)(engine.get_function_address("serve"))
         self._job = _words(_LINE * (2 + threads))
         self._address = self._job.ctypes.data
+        self._job[4] = give_way_address()
         self._free = threading.Lock()
         self._patience = self._find_patience()
         self._alarms = [threading.Semaphore(0) for _ in range(threads)]
@@ -286,7 +288,7 @@ class Workers:
                 for thread in range(1, self.threads):
                     if self._job[_LINE * (1 + thread)]:
                         self._alarms[thread].release()
-                result = function(table, 0, self.threads)
+                result = self._take_part(self._address, address, table, self.threads)
             return result
         finally:
             self._free.release()
@@ -301,9 +303,9 @@ class Workers:
 
 
 @cache
-def workers() -> Workers:
-    """The threads of this process; started when they are needed first."""
-    made = Workers(thread_count())
+def workers(threads: int) -> Workers:
+    """So many threads of this process, the one that calls included; started when they are needed first."""
+    made = Workers(threads)
     atexit.register(made.close)
     return made
 

@@ -1,0 +1,147 @@
+"""Several threads run a step: the same bits, whatever their number; and nobody waits for ever."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.compiler.native.test_native import EAGER_TO_SHARE, native
+
+import clearprop as cp
+from clearprop.compiler.native.division import divide
+from clearprop.compiler.native.machine import host
+from clearprop.compiler.native.program import NativeProgram
+from clearprop.errors import RangeError
+
+RANDOM = np.random.default_rng(0)
+
+
+def network(x: Any, w: Any, b: Any) -> Any:
+    """Products, sums along each axis and along both, and what is computed from them."""
+    y = cp.tanh(x @ w + b)
+    rows = y / cp.sum(y * y, axis=1, keepdims=True)
+    return rows, cp.sum(rows, axis=0), cp.max(y, axis=1), cp.sum(y), cp.sum(y * rows)
+
+
+def arrays(n: int, m: int, k: int) -> list[np.ndarray[Any, Any]]:
+    return [RANDOM.standard_normal(shape).astype(np.float32) for shape in ((n, m), (m, k), (k,))]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 2), (37, 19, 53), (2, 300, 1), (1, 7, 300), (129, 64, 64)])
+def test_the_bits_do_not_depend_on_the_number_of_threads(shape: tuple[int, int, int]) -> None:
+    values = arrays(*shape)
+    results = [native(network, *values, machine=replace(EAGER_TO_SHARE, threads=n))(values) for n in (2, 3, 5)]
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_running_alone_gives_the_same_bits() -> None:
+    values = arrays(60, 50, 70)
+    compiled = native(network, *values)
+    expected = [np.array(y) for y in compiled(values)]
+    alone = native(network, *values)
+    for segment, step in enumerate(alone.steps):
+        function = alone.library.function(step.name, None)
+        alone._functions[segment] = lambda table, function=function: function(table, 0, 1)
+    for one, other in zip(expected, alone(values), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_every_element_is_somebodys() -> None:
+    for n, m in [(1, 1000), (3, 17), (1000, 1), (16, 16)]:
+        x = RANDOM.standard_normal((n, m)).astype(np.float32)
+        (found,) = native(lambda x: (x + 1.0,), x)([x])
+        np.testing.assert_array_equal(found, x + 1)
+
+
+def test_division_prefers_what_nothing_sums_along() -> None:
+    assert divide((100, 200), [(True, False)]).parts is None
+    assert divide((100,), [(True,)]).parts == 7  # of 16 neighbours each
+    assert divide((16, 4, 4096), [(False, False, True)]).axis < 2
+
+
+def test_an_index_out_of_range_is_an_error_in_all_threads() -> None:
+    table, ok, bad = np.ones((10, 40), np.float32), np.array([1, 2]), np.array([1, 20])
+
+    def f(table: Any, i: Any) -> Any:
+        return (cp.exp(cp.take(cp.exp(table), i, axis=0)),)
+
+    compiled = native(f, table, ok)
+    for _ in range(3):
+        with pytest.raises(RangeError):
+            compiled([table, bad])
+        assert compiled([table, ok])[0].shape == (2, 40)
+
+
+def test_several_python_threads_at_once() -> None:
+    values = arrays(40, 30, 50)
+    compiled = [native(network, *values) for _ in range(4)]
+    expected = [np.array(y) for y in compiled[0](values)]
+    wrong: list[int] = []
+
+    def work(program: NativeProgram) -> None:
+        for _ in range(200):
+            for one, other in zip(expected, program(values), strict=True):
+                if not np.array_equal(one, other):
+                    wrong.append(1)
+
+    workers = [threading.Thread(target=work, args=(compiled[i % 4],)) for i in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert not wrong
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_an_idle_process_takes_no_time() -> None:
+    values = arrays(40, 30, 50)
+    compiled = native(network, *values)
+    for _ in range(3):
+        compiled(values)
+        time.sleep(0.01)  # the worker has gone to sleep
+        used = time.process_time()
+        time.sleep(0.2)
+        assert time.process_time() - used < 0.1
+    compiled(values)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_makes_threads_of_its_own() -> None:
+    script = """
+import os, sys
+import numpy as np
+import clearprop as cp
+f = cp.compile(lambda x, y: cp.sum(cp.tanh(x @ y)), executor="native")
+x = cp.asarray(np.ones((200, 200), np.float32))
+before = f(x, x).item()
+child = os.fork()
+if child == 0:
+    os._exit(0 if all(f(x, x).item() == before for _ in range(10)) else 1)
+_, status = os.waitpid(child, 0)
+assert f(x, x).item() == before
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    environment = {**os.environ, "CLEARPROP_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60, env=environment)
+
+
+@pytest.mark.parametrize("chosen", ["0", "-1", "many", "1.5", "100000"])
+def test_a_wrong_number_of_threads_says_so(chosen: str) -> None:
+    script = "import clearprop as cp; cp.compile(lambda x: x, executor='native')(cp.ones(2))"
+    environment = {**os.environ, "CLEARPROP_THREADS": chosen}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment)
+    assert run.returncode == 1
+    assert "CLEARPROP_THREADS" in run.stderr
+
+
+def test_this_machine_has_a_thread() -> None:
+    assert host().threads >= 1
