@@ -3,12 +3,16 @@
 Parameters, buffers, optimizer moments and counters are cells. `assign` puts another value in a cell; graphs recorded
 before keep the old one. Operators on a cell read its current value.
 
-Whoever must know what a program does with its cells, as tracing must, watches them: `CellWatcher`.
+Whoever must know what a program does with its cells, as tracing must, watches them: `CellWatcher`. Compiled functions
+write new values over old ones where nobody else has these; who does is known by the cell and its `Keeper`.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from itertools import count
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -52,6 +56,26 @@ class CellWatcher:
             self.outer.grad_used(parameter, replaced=replaced)
 
 
+class Keeper:
+    """Keeps cells that compiled functions work on together.
+
+    As long as `changes` is what it was, the cells have the arrays that they had, and nobody has got hold of one.
+
+    Attributes:
+        lock: held while a compiled function is at work; whoever reads or replaces a value meanwhile waits for it.
+        changes: how often a value was handed out or replaced, or a gradient was set.
+        number: keepers of which a function needs several are locked in this order.
+    """
+
+    __slots__ = ("changes", "lock", "number")
+    _numbers = count()
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.changes = 0
+        self.number = next(self._numbers)
+
+
 class Cell(Operators):
     """A name and a current value that can be replaced.
 
@@ -66,11 +90,12 @@ class Cell(Operators):
     1
     """
 
-    __slots__ = ("__weakref__", "_array", "_value", "name")
+    __slots__ = ("__weakref__", "_array", "_value", "keeper", "name")
     _how_to_set = "cell.assign(cell.value.at[index].set(value))"
 
     def __init__(self, value: Any, *, name: str = "") -> None:
         self.name = name
+        self.keeper: Keeper | None = None  # until a compiled function works on the cell
         self._array: Any = to_array(value)
         self._value: Tensor | None = self._make(self._array)  # None: to be made of the array, when somebody asks
 
@@ -79,7 +104,8 @@ class Cell(Operators):
         """The current value. Operators read it by themselves: ``x @ weight``."""
         if state.cell_watcher is not None:
             state.cell_watcher.read(self)
-        return self.peek() if self._value is None else self._value
+        held = self._value
+        return self.peek() if held is None else held
 
     def assign(self, value: Any) -> None:
         """Put another value of the same shape and dtype in the cell; its history is not taken over.
@@ -103,26 +129,66 @@ class Cell(Operators):
             )
         if state.cell_watcher is not None:
             state.cell_watcher.assigned(self)
-        self._array, self._value = array, self._make(array)
+        self._hold(array, self._make(array))
 
     def put(self, array: Any) -> None:
         """Assign an array that is known to fit; nobody watches. The tensor is made when somebody asks for it."""
-        self._array, self._value = array, None
+        self._hold(array, None)
 
     def peek_array(self) -> Any:
-        """The array of the current value, without this counting as a read."""
+        """The array of the current value, without this counting as a read.
+
+        A compiled function may write to it later on: it is to be looked at now, or under the keeper's lock.
+        """
         return self._array
 
     def peek(self) -> Tensor:
         """The current value, without this counting as a read (for `checkpoint` and the compiler)."""
-        if self._value is None:
-            self._value = self._make(self._array)
-        return self._value
+        held = self._value
+        if held is not None:
+            return held
+        if self.keeper is None:
+            held = self._value = self._make(self._array)
+            return held
+        with self.keeper.lock:
+            self.keeper.changes += 1
+            held = self._value = self._make(self._array)
+            return held
 
     def restore(self, value: Tensor) -> None:
         """Put back a value that `peek` gave, together with its node."""
-        self._array = value.array if type(value) is Tensor else None  # inside vmap there is no single array
-        self._value = value
+        self._hold(value.array if type(value) is Tensor else None, value)  # inside vmap there is no single array
+
+    def _hold(self, array: Any, value: Tensor | None) -> None:
+        """Every other value comes in here."""
+        if self.keeper is None:
+            self._array, self._value = array, value
+            return
+        with self.keeper.lock:
+            self.keeper.changes += 1
+            self._array, self._value = array, value
+
+    def claim(self) -> bool:
+        """Whether nobody but this cell has its array, so that a compiled function may write to it.
+
+        Called under the keeper's lock. If so, the tensor of the value, which then nobody else has either, is dropped.
+        """
+        if type(self._array) is not np.ndarray or not self._array.flags.writeable:
+            return False
+        base = self._array.base
+        if base is not None and not (type(base) is np.ndarray and base.flags.owndata):  # memory of somebody else
+            return False
+        del base
+        if _references(self) != _ALONE[self._value is not None, self._array.base is not None]:
+            return False
+        self._value = None
+        return True
+
+    def __getstate__(self) -> Any:
+        """For `copy`: a copy is a cell of its own, on which no compiled function works yet."""
+        self.peek()
+        attributes, slots = super().__getstate__()  # type: ignore[misc]
+        return attributes, slots | {"keeper": None}
 
     def _make(self, array: Any) -> Tensor:
         return Tensor(array)
@@ -215,7 +281,7 @@ class Parameter(Cell):
     def grad(self, value: Tensor | None) -> None:
         if state.cell_watcher is not None:
             state.cell_watcher.grad_used(self, replaced=True)
-        self._grad = value
+        self.restore_grad(value)
 
     def peek_grad(self) -> Tensor | None:
         """The gradient, without this counting as a use."""
@@ -223,7 +289,12 @@ class Parameter(Cell):
 
     def restore_grad(self, value: Tensor | None) -> None:
         """Put back a gradient that `peek_grad` gave."""
-        self._grad = value
+        if self.keeper is None:
+            self._grad = value
+            return
+        with self.keeper.lock:
+            self.keeper.changes += 1
+            self._grad = value
 
     def _make(self, array: Any) -> Tensor:
         if not self._requires_grad:
@@ -239,7 +310,27 @@ class Parameter(Cell):
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
         self._requires_grad = flag
-        self._value = self._make(self._array)
+        self._value = None
+        self.peek()
+
+
+def _references(cell: Cell) -> tuple[int, int, int]:
+    """How many refer to a cell's array, to the array that it is a part of, and to the tensor of its value."""
+    array, value = cell._array, cell._value
+    of_base = 0 if array.base is None else getrefcount(array.base)
+    return getrefcount(array), of_base, 0 if value is None else getrefcount(value)
+
+
+def _references_if_alone(has_tensor: bool, is_part: bool) -> tuple[int, int, int]:
+    """The same of a cell whose array nobody else has."""
+    cell = Cell(0)
+    cell.put(np.empty(2)[1:] if is_part else np.empty(2))
+    if has_tensor:
+        cell.peek()
+    return _references(cell)
+
+
+_ALONE = {(tensor, part): _references_if_alone(tensor, part) for tensor in (False, True) for part in (False, True)}
 
 
 def zero_gradients(parameters: Iterable[Parameter], set_to_none: bool) -> None:

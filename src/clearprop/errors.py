@@ -64,6 +64,19 @@ class GradientError(ComputationError, RuntimeError):
     """Backpropagation asked for something that has no answer."""
 
 
+class NotFiniteError(ComputationError, ArithmeticError):
+    """A number that must be finite, and is NaN or infinite.
+
+    Attributes:
+        what: what it is called.
+        value: the first such number.
+    """
+
+    def __init__(self, what: str, value: float, more: str = "", hint: str = "") -> None:
+        self.what, self.value = what, value
+        super().__init__(f"{what} is {value}{more}", hint)
+
+
 class TraceError(ComputationError, TypeError):
     """A function that cannot be traced: it asked for a number that is not there yet."""
 

@@ -165,6 +165,20 @@ def test_what_is_kept_for_each_step_does_not_repeat_what_is_constant() -> None:
     assert (3, 3) not in [spec.shape for spec in body.outputs]
 
 
+def test_what_takes_an_operation_or_two_is_computed_again_and_not_kept() -> None:
+    def f(w: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = cp.tanh(h @ w + x)  # its derivative, 1 - h^2, is a function of what is kept anyway
+            return h, None
+
+        return cp.sum(cp.scan(step, cp.zeros((2, 3), dtype=cp.float64), xs)[0] ** 2)
+
+    program = check(lambda w, xs: cp.grad(f, (0, 1))(w, xs), W, XS)
+    forward, _ = loops(program.program)
+    body = forward.attributes["body"]
+    assert len(body.program.outputs) - body.carries == 2  # the state before the step and behind it
+
+
 def test_random_numbers_and_other_cells_are_carried() -> None:
     generator, total = cp.random.Generator(5), Cell(np.float64(0.0))
 

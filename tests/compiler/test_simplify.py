@@ -55,6 +55,31 @@ def test_views_are_joined() -> None:
     assert names(lambda x: cp.broadcast_to(cp.broadcast_to(x[0, 0, 0], (4,)), (3, 4)) + 0.5, x).count("broadcast") == 2
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradients_of_pieces_are_put_together(axis: int) -> None:
+    x = np.arange(1.0, 25.0).reshape(4, 6)
+
+    def f(x: Any) -> Any:
+        first, second = (x[:1], x[1:]) if axis == 0 else (x[:, :4], x[:, 4:])
+        return cp.sum(first * first) + cp.sum(cp.sin(second))
+
+    found = names(lambda x: cp.grad(f)(x), x)
+    assert "concat" in found
+    assert "pad" not in found
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: cp.sum(x[:3] * x[:3]) + cp.sum(x[2:] * x[2:]),  # they overlap
+        lambda x: cp.sum(x[:1] * x[:1]) + cp.sum(x[2:] * x[2:]),  # nothing comes to what is between
+        lambda x: cp.sum(x[::2] * x[::2]) + cp.sum(x[1::2] * x[1::2]),
+    ],
+)
+def test_but_not_of_pieces_that_do_not_lie_side_by_side(f: Any) -> None:
+    assert "pad" in names(lambda x: cp.grad(f)(x), np.arange(1.0, 5.0))
+
+
 def test_what_is_computed_twice_is_computed_once() -> None:
     assert names(lambda x: cp.sin(x) * cp.sin(x) + cp.sin(x), SPECIAL).count("sin") == 1
 

@@ -28,11 +28,14 @@ def test_a_network_learns_and_is_ready_to_be_used() -> None:
 
 
 def test_it_does_what_the_plain_loop_does() -> None:
-    ours, plain = make(), make()
-    for one in (ours, plain):
+    ours, plain, compiled = make(), make(), make()
+    for one in (ours, plain, compiled):
         one["callbacks"] = []
+        one["compile"] = one is compiled
     cp.random.seed(7)
     fit(ours)
+    cp.random.seed(7)
+    fit(compiled)
 
     cp.random.seed(7)
     model, optimizer, scheduler = plain["model"], plain["optimizer"], plain["scheduler"]
@@ -44,6 +47,8 @@ def test_it_does_what_the_plain_loop_does() -> None:
             optimizer.step()
             scheduler.step()
     assert_same_weights(weights(ours["model"]), weights(model))
+    for name, value in weights(compiled["model"]).items():
+        np.testing.assert_allclose(value, weights(model)[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_figures_are_means_over_all_examples() -> None:

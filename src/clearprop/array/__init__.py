@@ -30,7 +30,7 @@ from clearprop.array.bitwise import (
 )
 from clearprop.array.constants import e, inf, nan, newaxis, pi
 from clearprop.array.contraction import tensordot, vecdot
-from clearprop.array.control import stop_gradient
+from clearprop.array.control import check_finite, stop_gradient
 from clearprop.array.creation import (
     arange,
     asarray,
@@ -160,6 +160,7 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "check_finite",
     "clip",
     "concat",
     "copysign",

@@ -33,6 +33,7 @@ class Settings:
         weight_decay: of the optimizer.
         patience: epochs without progress after which to stop; 0 to train all of them.
         validation: the share of the training examples that is validated with.
+        compile: make each step one native function; the last bits of the weights depend on it.
         seed: of everything random.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     weight_decay: float = 0.01
     patience: int = 0
     validation: float = 0.1
+    compile: bool = True
     seed: int = 0
 
     def to_config(self) -> dict[str, Any]:

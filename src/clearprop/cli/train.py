@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -53,10 +54,10 @@ _EXAMPLES = (
 
 
 _ABOUT_SETTINGS = "What is computed. The defaults are well tried:\n"
-# OpenBLAS starts a thread for each core, and they wait for one another in loops that never sleep. For networks as small
-# as these that gains little on an idle machine (MNIST: 15 %) and loses much on a busy one: the digits, beside one other
-# program on 2 cores, took 37 s on two threads and 3 s on one.
-_THREADS = "of the matrix products (default: 1; more help networks with thousands of units on idle cores)"
+# What is not compiled NumPy computes. OpenBLAS starts a thread for each core, and they wait for one another in loops that
+# never sleep. For networks as small as these that gains little on an idle machine (MNIST: 15 %) and loses much on a busy
+# one: the digits, beside one other program on 2 cores, took 37 s on two threads and 3 s on one.
+_THREADS = "(default: one for each core; for NumPy's part, one)"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="FOLDER", help="where the MNIST files are (default: $CLEARPROP_DATA, or downloaded)"
     )
     run.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    run.add_argument("--threads", type=_whole(1), default=1, metavar="N", help=_THREADS)
+    run.add_argument("--threads", type=_whole(1), metavar="N", help=_THREADS)
     settings = parser.add_argument_group("settings", _ABOUT_SETTINGS + "\n".join(map(_defaults, RECIPES.values())))
     settings.add_argument("--epochs", type=_whole(1), metavar="N", help="times to go through the training images")
     settings.add_argument("--batch-size", type=_whole(1), metavar="N", help="images for each update of the weights")
@@ -86,6 +87,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     settings.add_argument(
         "--patience", type=_whole(0), metavar="N", help="stop after N epochs without progress (default: 0, never)"
     )
+    settings.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="make each step one native function (default), or run it operation by operation",
+    )
     settings.add_argument("--seed", type=_whole(0), metavar="N", help="of everything random (default: 0)")
 
 
@@ -100,8 +106,10 @@ def _defaults(recipe: Recipe) -> str:
 
 def _run(options: argparse.Namespace) -> None:
     settings, folder = _resumed(options) if options.resume else _new(options)
+    if options.threads is not None:
+        os.environ["CLEARPROP_THREADS"] = str(options.threads)
     try:
-        with threadpool_limits(options.threads, user_api="blas"):
+        with threadpool_limits(options.threads or 1, user_api="blas"):
             history = train(settings, folder, options.data, resume=bool(options.resume), progress=not options.quiet)
     except TrainingInterrupted as interruption:
         what = str(interruption).splitlines()[0]
@@ -137,6 +145,7 @@ def train(
         checkpoint=Checkpoint(folder / CHECKPOINT, every_epochs=None, every_seconds=_SAVE_EVERY_SECONDS),
         resume=folder / CHECKPOINT if resume else None,
         history=history,
+        compile=settings.compile,
         progress=progress,
     )
     history.evaluation = evaluate(
@@ -213,7 +222,8 @@ def _command(settings: Settings) -> str:
     words = ["clearprop", "train", settings.dataset]
     for name, value in vars(settings).items():
         if value != getattr(usual, name) or name == "seed":
-            words += [f"--{name.replace('_', '-')}", _text(value)]
+            option = name.replace("_", "-")
+            words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", _text(value)]
     return shlex.join(words)
 
 

@@ -208,7 +208,7 @@ def compile(
 def compile(
     fn: Callable[..., Any] | None = None,
     *,
-    executor: str = "reference",
+    executor: str = "native",
     static_argnames: Sequence[str] = (),
     keep_grads: bool = False,
 ) -> Compiled | Callable[[Callable[..., Any]], Compiled]:
@@ -223,7 +223,7 @@ def compile(
     what asks for the gradient, or call it under ``no_grad``.
 
     Args:
-        executor: "reference" runs the program with NumPy.
+        executor: "native" runs machine code; "reference" runs the program with NumPy, node by node.
         static_argnames: keyword arguments that are fixed although they are arrays.
         keep_grads: leave the gradients of parameters behind in ``.grad`` although the function itself clears them at
             its beginning, as ``zero_grad()`` does. Otherwise they are not written, and reading them is an error.

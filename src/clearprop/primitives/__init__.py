@@ -37,7 +37,7 @@ from clearprop.primitives.bitwise import (
     bitwise_xor,
 )
 from clearprop.primitives.contraction import matmul
-from clearprop.primitives.control import identity, item, stop_gradient
+from clearprop.primitives.control import finite, identity, item, stop_gradient
 from clearprop.primitives.convolution import convolution, convolution_data_gradient, convolution_weight_gradient
 from clearprop.primitives.exponential import (
     erf,
@@ -150,6 +150,7 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "finite",
     "flip",
     "floor",
     "floor_divide",

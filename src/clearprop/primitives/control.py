@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from clearprop.errors import NotFiniteError
 from clearprop.graph import Node
 from clearprop.primitive import Formula, Primitive, Spec, Value, register
-from clearprop.primitives.families import ANYTHING, Unary
+from clearprop.primitives.families import ANYTHING, FLOATS, Unary
 
 
 class Identity(Unary):
@@ -34,6 +37,31 @@ class StopGradient(Unary):
 
     def compute(self, x: Value) -> Value:
         return x
+
+
+class Finite(Unary):
+    """z = x, all of it finite; an error if an element is NaN or infinite.
+
+    Where a function is traced there are no numbers yet: this looks at them in every run.
+
+    Attributes of the operation:
+        what: the name of x, for the error.
+        hint: what to try.
+    """
+
+    formula = Formula(r"z = x,\ |x| < \infty", (r"\bar x = \bar z",))
+    accepts = FLOATS
+    flops_per_element = 0
+
+    def compute(self, x: Value, *, what: str, hint: str) -> Value:
+        wrong = x[~np.isfinite(x)]
+        if wrong.size:
+            more = f" at {wrong.size} of {x.size} places" if x.size > 1 else ""
+            raise NotFiniteError(what, float(wrong.flat[0]), more, hint)
+        return x
+
+    def vjp_x(self, g: Value) -> Value:
+        return g
 
 
 class Parts(dict[int, Value]):
@@ -67,5 +95,6 @@ class Item(Primitive):
 
 
 identity = register(Identity())
+finite = register(Finite())
 stop_gradient = register(StopGradient())
 item = register(Item())

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any
 
-from clearprop.errors import UsageError
 from clearprop.nn import Module
 from clearprop.nn.summarizing import summarize
-from clearprop.nn.utils import clip_grad_norm_
 from clearprop.optim import Optimizer
 from clearprop.optim.lr_scheduler import LRScheduler
 from clearprop.random import default_generator
-from clearprop.tensor import Tensor
 from clearprop.train import checks
 from clearprop.train.callbacks import Callback, overrides
 from clearprop.train.checkpoint import Checkpoint, read_state
@@ -25,7 +21,8 @@ from clearprop.train.metrics import AnyMetric
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
 from clearprop.train.records import Layer
-from clearprop.train.run import Batches, Each, Run, check_arguments, diverged, generators
+from clearprop.train.run import Batches, Each, Run, check_arguments, generators
+from clearprop.train.step import Step
 
 
 def fit(
@@ -45,6 +42,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
     history: History | str | os.PathLike[str] | None = None,
+    compile: bool | None = None,
     progress: bool = True,
 ) -> History:
     """Train a network, and leave it in evaluation mode, ready to be used.
@@ -70,6 +68,10 @@ def fit(
             been interrupted.
         history: a record to fill, with a name and the configuration in it, or a file for a new one, such as
             ``runs/digits/history.jsonl``. A record with a path is written there while it grows.
+        compile: run each step, forward, backward and update, as one native function. None does if that is possible: not
+            for a network that asks for values, as ``if x.sum() > 0`` does, nor if batches have very many shapes. What
+            network, loss and optimizer do besides, in Python, is done when a step is compiled, and not in every step.
+            The gradients of a step are kept only for callbacks that have an ``on_step_end``.
         progress: show how it goes, on stderr.
 
     Returns:
@@ -80,6 +82,7 @@ def fit(
         UsageError: arguments that do not fit together; a checkpoint of another run (then nothing is changed).
         FileError: a checkpoint cannot be read or written.
         DivergenceError: a loss, a gradient or a weight is no longer finite.
+        TraceError: ``compile=True``, and the network asks for values.
         TrainingInterrupted: Ctrl-C; the run has been saved.
 
     >>> import clearprop as cp
@@ -109,7 +112,7 @@ def fit(
     _begin(run, resume)
     with Progress(epochs, show=progress) as run.progress, Interruption(active=saving is not None) as interruption:
         try:
-            _Loop(run, saving, interruption).run()
+            _Loop(run, saving, interruption, compile).run()
         finally:
             run.record_time()
             model.eval()
@@ -145,12 +148,14 @@ def _begin(run: Run, resume: str | os.PathLike[str] | None) -> None:
 class _Loop:
     """The loop over the epochs and steps of a run."""
 
-    def __init__(self, run: Run, checkpoint: Checkpoint | None, interruption: Interruption) -> None:
+    def __init__(
+        self, run: Run, checkpoint: Checkpoint | None, interruption: Interruption, compile: bool | None
+    ) -> None:
         self._run = run
         self._checkpoint = checkpoint
         self._interruption = interruption
         self._after_steps = [one for one in run.callbacks if overrides(one, "on_step_end")]
-        self._parameters = list(run.model.parameters())
+        self._step = Step(run, compile=compile)
         self._checked = False
         self._saved: tuple[int, int] | None = None  # where the last checkpoint was
 
@@ -182,7 +187,7 @@ class _Loop:
             if not self._checked:
                 self._check_first(inputs, target)
             examples = len(target)
-            self._step(inputs, target, examples)
+            self._train_with(inputs, target, examples)
             position.batch += 1
             position.step += 1
             position.examples += examples
@@ -197,32 +202,16 @@ class _Loop:
             raise checks.no_batches("the data")
         position.trained, position.training_seconds = True, run.seconds_of_epoch()
 
-    def _step(self, inputs: tuple[Any, ...], target: Any, examples: int) -> None:
-        """One update of the weights."""
+    def _train_with(self, inputs: tuple[Any, ...], target: Any, examples: int) -> None:
+        """One update of the weights, and its figures."""
         run = self._run
-        run.optimizer.zero_grad()
-        output = run.model(*inputs)
-        loss = run.loss(output, target)
-        if not isinstance(loss, Tensor) or loss.size != 1:
-            what = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-            raise UsageError(
-                f"fit: the loss must return one number as a tensor; it returned {what}", hint="loss.mean()"
-            )
-        value = run.loss_of_step = float(loss.item())
-        if not math.isfinite(value):
-            checks.check_some_label(target, getattr(run.loss, "ignore_index", None), run.position.step + 1)
-            raise diverged(f"the loss of step {run.position.step + 1:,} is {value}", run)
-        loss.backward()
-        if run.clip_grad_norm is not None:
-            norm = float(clip_grad_norm_(self._parameters, run.clip_grad_norm).item())
-            if not math.isfinite(norm):
-                raise diverged(f"the norm of the gradients of step {run.position.step + 1:,} is {norm}", run)
-        run.optimizer.step()
+        done = self._step(inputs, target)
+        run.loss_of_step = done.loss
         if run.scheduler is not None and run.schedule == "step":
             run.scheduler.step()
-        run.mean_loss.add(value, examples)
+        run.mean_loss.add(done.loss, examples)
         for metric in run.metrics:
-            metric.update(output, target)
+            metric.update(done.output, target)
 
     def _validate(self) -> dict[str, float]:
         """Loss and metrics on the validation data; nothing if there are none."""

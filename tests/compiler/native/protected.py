@@ -16,7 +16,8 @@ import numpy as np
 from tests.compiler.native.test_native import same
 
 from clearprop.compiler.native.lowerings import scratch_bytes
-from clearprop.compiler.native.program import SCRATCH, NativeProgram
+from clearprop.compiler.native.memory import SCRATCH
+from clearprop.compiler.native.program import NativeProgram
 from clearprop.graph import Node
 
 PAGE = 1 << 14
@@ -56,8 +57,8 @@ def run_protected(compiled: NativeProgram, values: Sequence[Any], at_end: bool) 
     """The outputs, every buffer of the program being in protected memory."""
     given = dict(zip(compiled.program.inputs, values, strict=True)) | compiled.program.constants
     memory: dict[Node, Memory] = {}
-    table = (ctypes.c_void_p * len(compiled._table))(*compiled._table)
-    for node, slot in compiled._slots.items():
+    table = (ctypes.c_void_p * len(compiled._memory.table))(*compiled._memory.table)
+    for node, slot in compiled._memory.slots.items():
         memory[node] = Memory(int(np.prod(node.shape)) * node.dtype.itemsize, at_end)
         value = np.ascontiguousarray(given[node]).reshape(-1).view(np.uint8) if node in given else 0xA5
         memory[node].bytes[...] = value

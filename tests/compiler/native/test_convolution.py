@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.compiler.native.layouts import half, layouts, numbers
 from tests.compiler.native.protected import run_protected
+from tests.compiler.native.test_native import EAGER_TO_SHARE
 from tests.core.test_trace import traced
 
 from clearprop import primitives
-from clearprop.compiler.native.machine import Machine, host
+from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.simplify import simplify
 from clearprop.primitives.windows import Moves, output_lengths
@@ -74,11 +75,11 @@ def case(
     return Case((images, channels, *lengths), (outputs, channels // groups, *window), moves)
 
 
-def compiled(f: Callable[..., Any], arrays: Sequence[Any], machine: Machine | None = None) -> NativeProgram:
+def compiled(f: Callable[..., Any], arrays: Sequence[Any], machine: Machine = EAGER_TO_SHARE) -> NativeProgram:
     return NativeProgram(simplify(traced(f, *arrays).program), machine)
 
 
-def check(f: Callable[..., Any], *arrays: Any, machine: Machine | None = None) -> NativeProgram:
+def check(f: Callable[..., Any], *arrays: Any, machine: Machine = EAGER_TO_SHARE) -> NativeProgram:
     """Natively what NumPy finds, twice, with buffers that nothing may be read or written beyond."""
     program = compiled(f, arrays, machine)
     assert program.by_numpy() == []
@@ -92,7 +93,7 @@ def check(f: Callable[..., Any], *arrays: Any, machine: Machine | None = None) -
     return program
 
 
-def check_all(about: Case, dtype: str = "float32", machine: Machine | None = None) -> None:
+def check_all(about: Case, dtype: str = "float32", machine: Machine = EAGER_TO_SHARE) -> None:
     for direction in DIRECTIONS:
         f, shapes = about.function(direction)
         check(f, *(numbers(shape, dtype, i) for i, shape in enumerate(shapes)), machine=machine)
@@ -175,7 +176,7 @@ def test_convolutions_of_networks(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("name", ["3x3", "3x3, stride 2, even", "depthwise", "depthwise, narrow", "depthwise sequence"])
 def test_vectors_of_other_widths(name: str, vectors: str) -> None:
     """What a processor has no registers for, LLVM takes apart."""
-    check_all(CASES[name], machine=replace(host(), vectors=vectors))
+    check_all(CASES[name], machine=replace(EAGER_TO_SHARE, vectors=vectors))
 
 
 LARGE = {
@@ -184,6 +185,7 @@ LARGE = {
     "large images, stride": case(2, 16, 8, (140, 100), (3, 3), stride=2, padding=1),
     "large images, depthwise": case(2, 24, 24, (100, 70), (3, 3), padding=1, groups=24),
     "large volumes": case(1, 8, 8, (30, 30, 30), (3, 3, 3), padding=1),
+    "large weights": case(9, 300, 310, (7, 7), (3, 3), padding=1),
     "long sequences": case(2, 8, 8, (20_000,), (3,), padding=1),
 }
 
@@ -205,6 +207,16 @@ def test_memory_is_that_of_a_few_blocks(name: str) -> None:
             sizes.append(compiled(f, [np.empty(shape, np.float32) for shape in shapes]).arena_bytes)
         assert max(sizes) < 2 << 20
         assert sizes[1] <= 1.5 * sizes[0]
+
+
+@pytest.mark.parametrize("name", [*CASES, "many images", "large images", "large images, stride", "large weights"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, direction: str) -> None:
+    f, shapes = {**CASES, **LARGE}[name].function(direction)
+    arrays = [numbers(shape, "float32", i) for i, shape in enumerate(shapes)]
+    results = [compiled(f, arrays, replace(EAGER_TO_SHARE, threads=n))(arrays)[0] for n in (1, 2, 3)]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
 
 
 # What does not change -------------------------------------------------------------------------------------------------

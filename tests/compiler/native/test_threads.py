@@ -43,6 +43,55 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(shape: tuple[int, int, 
             np.testing.assert_array_equal(one, other)
 
 
+def recurrent(xs: Any, h: Any, w: Any) -> Any:
+    """A loop that is differentiated: a product, a state, gates, gradients of weights."""
+
+    def loss(xs: Any, h: Any, w: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            gates = h @ w + x
+            h = cp.tanh(gates[:, : h.shape[1]]) * cp.nn.functional.sigmoid(gates[:, h.shape[1] :])
+            return h, h.mT
+
+        last, ys = cp.scan(step, h, xs)
+        return cp.sum(ys * ys) + cp.sum(last)
+
+    value, gradients = cp.value_and_grad(loss, (0, 1, 2))(xs, h, w)
+    return value, *gradients
+
+
+def at_positions(x: Any, rows: Any, columns: Any, key: Any, counter: Any) -> Any:
+    """Reading and adding at positions, bits, and what looks for the largest along an axis."""
+    taken, numbers = x[rows], x[rows, columns]
+    return (
+        taken, numbers,
+        cp.primitives.scatter_add(taken, rows, shape=x.shape),
+        cp.primitives.scatter_add(numbers, rows, columns, shape=x.shape),
+        cp.take_along_axis(x, columns[: x.shape[0], None], axis=1),
+        cp.logsumexp(x, axis=1), cp.logsumexp(x, axis=0), cp.argmax(x, axis=1), cp.argmin(x, axis=0),
+        cp.primitives.random_bits(key, counter, shape=(1003,)),
+    )  # fmt: skip
+
+
+def same_bits(f: Any, values: list[Any]) -> None:
+    results = [native(f, *values, machine=replace(EAGER_TO_SHARE, threads=n))(values) for n in (2, 3, 5)]
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 8), (5, 7, 33)])
+def test_the_bits_of_a_loop_do_not_depend_on_the_number_of_threads(shape: tuple[int, int, int]) -> None:
+    steps, n, width = shape
+    sizes = ((steps, n, 2 * width), (n, width), (width, 2 * width))
+    same_bits(recurrent, [RANDOM.standard_normal(size).astype(np.float32) for size in sizes])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 5), (3, 300)])
+def test_nor_do_those_of_what_stands_at_positions(shape: tuple[int, int]) -> None:
+    rows, columns = (RANDOM.integers(-length, length, 101) for length in shape)
+    same_bits(at_positions, [RANDOM.standard_normal(shape), rows, columns, np.asarray(7, np.uint64), np.asarray(9)])
+
+
 def test_running_alone_gives_the_same_bits() -> None:
     values = arrays(60, 50, 70)
     compiled = native(network, *values)

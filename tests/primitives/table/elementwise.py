@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,14 @@ declare(
 declare(
     "stop_gradient", elementwise_cases(ANY), lambda x: x,
 )  # fmt: skip
+
+declare(
+    "finite",
+    [replace(case, attributes={"what": "x", "hint": ""}) for case in elementwise_cases(ANY)],
+    lambda x, **_: x,
+    keeps="x: ",
+    takes="f",
+)
 
 declare(
     "where",

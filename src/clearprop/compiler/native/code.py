@@ -17,10 +17,10 @@ POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
 _TYPES = {
-    "float32": ir.FloatType(),
-    "float64": ir.DoubleType(),
-    "bool": I1,
-    **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    np.dtype(np.float32): ir.FloatType(),
+    np.dtype(np.float64): ir.DoubleType(),
+    np.dtype(np.bool_): I1,
+    **{np.dtype(f"{sign}{bits // 8}"): ir.IntType(bits) for sign in "iu" for bits in (8, 16, 32, 64)},
 }
 
 Value = Any
@@ -29,12 +29,12 @@ Value = Any
 
 def scalar_type(dtype: Any) -> ir.Type:
     """LLVM's type of one number in a register."""
-    return _TYPES[np.dtype(dtype).name]
+    return _TYPES[np.dtype(dtype)]
 
 
 def has_type(dtype: Any) -> bool:
     """Whether native code handles numbers of that type."""
-    return np.dtype(dtype).name in _TYPES
+    return np.dtype(dtype) in _TYPES
 
 
 def value_type(dtype: Any, lanes: int) -> ir.Type:
@@ -82,11 +82,23 @@ class Code:
         self.builder = builder
 
     @classmethod
-    def function(cls, module: ir.Module, name: str, arguments: Sequence[ir.Type], result: ir.Type = VOID) -> Code:
-        """A new function; its arguments are ``code.builder.function.args``. Pointers do not overlap."""
+    def function(
+        cls,
+        module: ir.Module,
+        name: str,
+        arguments: Sequence[ir.Type],
+        result: ir.Type = VOID,
+        *,
+        may_overlap: bool = False,
+    ) -> Code:
+        """A new function; its arguments are ``code.builder.function.args``.
+
+        Args:
+            may_overlap: whether pointers may lead to the same memory.
+        """
         made = ir.Function(module, ir.FunctionType(result, arguments), name)
         for argument in made.args:
-            if isinstance(argument.type, ir.PointerType):
+            if isinstance(argument.type, ir.PointerType) and not may_overlap:
                 argument.add_attribute("noalias")
         return cls(module, ir.IRBuilder(made.append_basic_block("entry")))
 
@@ -102,34 +114,50 @@ class Code:
     ) -> list[Value]:
         """``for i in range(start, stop, step)``; nothing happens if there is no i.
 
+        The condition stands at the end, and before the first turn only if it is not known: so a turn has one jump.
+
         Args:
-            body: called once, with i and what is carried, to write the body; returns what is carried on.
+            body: called once, with i and what is carried, to write the body; returns what is carried on. Not called if
+                it is known that there is no i.
             carried: values before the first time.
 
         Returns:
             What is carried out of the loop.
         """
+        is_known = isinstance(start, ir.Constant) and isinstance(stop, ir.Constant)
+        if is_known and start.constant >= stop.constant:
+            return list(carried)
+        if is_known and start.constant + step >= stop.constant:
+            return list(body(start, list(carried)) or [])
         b = self.builder
-        before = b.block
-        head = b.append_basic_block("loop")
-        inside = b.append_basic_block("body")
-        after = b.append_basic_block("after")
-        b.branch(head)
-        b.position_at_end(head)
+        before, inside, after = b.block, b.append_basic_block("body"), b.append_basic_block("after")
+        if is_known:
+            b.branch(inside)
+        else:
+            b.cbranch(b.icmp_signed("<", start, stop), inside, after)
+        b.position_at_end(inside)
         i = b.phi(I64)
         i.add_incoming(start, before)
         phis = [b.phi(value.type) for value in carried]
         for phi, value in zip(phis, carried, strict=True):
             phi.add_incoming(value, before)
-        b.cbranch(b.icmp_signed("<", i, stop), inside, after)
-        b.position_at_end(inside)
-        results = body(i, list(phis)) or []
-        i.add_incoming(b.add(i, index(step)), b.block)
+        results = list(body(i, list(phis)) or [])
+        following = b.add(i, index(step))
+        end = b.block
+        i.add_incoming(following, end)
         for phi, value in zip(phis, results, strict=True):
-            phi.add_incoming(value, b.block)
-        b.branch(head)
+            phi.add_incoming(value, end)
+        b.cbranch(b.icmp_signed("<", following, stop), inside, after)
+        b.function.blocks.remove(after)  # behind the blocks of the body, so that it goes on there without a jump
+        b.function.blocks.append(after)
         b.position_at_end(after)
-        return list(phis)
+        if is_known:
+            return results
+        joined = [b.phi(value.type) for value in carried]
+        for phi, first, last in zip(joined, carried, results, strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(last, end)
+        return joined
 
     # Memory -------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
-from clearprop.compiler.native.code import Code, Value, constant
+from clearprop.compiler.native.code import I64, POINTER, Code, Value, constant, index
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import transposed
 from clearprop.compiler.native.machine import Machine
@@ -33,20 +35,35 @@ def load(code: Code, pointer: Value, dtype: Any, stride: int, lanes: int) -> Val
 def fill(code: Code, machine: Machine, output: Array, number: Any = 0, team: Team | None = None) -> None:
     """The same number everywhere in an array that lies in order of rows; with a team, together."""
     output = output.as_bits() if number == 0 else output
+    fills = _fill(code.module, output.dtype, number, machine.lanes(output.dtype))
 
     def some(start: Integer, count: int) -> None:
-        def body(i: Integer, lanes: int) -> None:
-            value = constant(output.dtype, number, lanes)
-            code.store(value, moved(code, part.pointer, output.dtype, i), output.dtype)
-
-        part = output.moved(code, start)
-        spans(code, count, machine.lanes(output.dtype), body, may_repeat=True)
+        code.builder.call(fills, [output.moved(code, start).pointer, index(count)])
 
     if team is None or team.threads == 1:
         some(0, output.size)
     else:
         size = part_size(output.size, of_neighbours=True)
         in_parts(code, team, output.size, size, lambda start: some(start, size))
+
+
+def _fill(module: ir.Module, dtype: Any, number: Any, lanes: int) -> ir.Function:
+    """``fill(target, count)``: neighbours."""
+    name = f"fill.{dtype.name}.{number}"
+    if name in module.globals:
+        return module.globals[name]
+    code = Code.function(module, name, [POINTER, I64])
+    target, count = code.builder.function.args
+    integers = Integers(code)
+
+    def several(i: Value, lanes: int) -> None:
+        code.store(constant(dtype, number, lanes), moved(code, target, dtype, i), dtype)
+
+    whole = integers.times(integers.quotient(count, lanes), lanes)
+    integers.each(0, whole, lanes, lambda i: several(i, lanes))
+    integers.each(whole, count, 1, lambda i: several(i, 1))
+    code.builder.ret_void()
+    return module.globals[name]
 
 
 def copy(code: Code, machine: Machine, source: Array, target: Array, team: Team | None = None) -> None:
@@ -114,32 +131,45 @@ def _turned(code: Code, source: Array, target: Array, width: int) -> None:
     """Tiles that are transposed in registers: the source's neighbours are along another axis than the target's."""
     across, along = source.strides.index(1), len(source.shape) - 1
     others = [axis for axis in range(along) if axis != across]
+    turn = _turn(code.module, source.dtype, width)
+
+    def plane(place: list[Integer]) -> None:
+        read, written = (
+            array.moved(code, at(code, place, [array.strides[axis] for axis in others])) for array in (source, target)
+        )
+        sizes = source.strides[along], target.strides[across], source.shape[across], source.shape[along]
+        code.builder.call(turn, [read.pointer, written.pointer, *map(index, sizes)])
+
+    nest(code, [source.shape[axis] for axis in others], plane)
+
+
+def _turn(module: ir.Module, dtype: Any, width: int) -> ir.Function:
+    """``turn(source, target, source step, target step, rows, columns)``: the transpose of a matrix, of neighbours in rows
+    each. In tiles; the last of them are moved back until they are whole."""
+    name = f"turn.{dtype.name}.{width}"
+    if name in module.globals:
+        return module.globals[name]
+    code = Code.function(module, name, [POINTER, POINTER, I64, I64, I64, I64])
+    read, written, step, to_step, rows, columns = code.builder.function.args
     integers = Integers(code)
 
-    def tiles(axis: int, body: Any) -> None:
-        """The last one is moved back until it is whole: what it shares with the one before is written twice."""
-        last = source.shape[axis] - width
-        turns = -(-source.shape[axis] // width)
-        integers.each(0, turns * width, width, lambda i: body(integers.smaller(i, last)))
+    def tiles(length: Value, body: Callable[[Value], None]) -> None:
+        last = integers.sub(length, width)
+        integers.each(0, length, width, lambda i: body(integers.smaller(i, last)))
 
-    def tile(position: list[Integer]) -> None:
-        read, written = (
-            array.moved(code, at(code, position, [array.strides[axis] for axis in (*others, across, along)]))
-            for array in (source, target)
-        )
-        rows = [
-            code.load(moved(code, read.pointer, read.dtype, i * read.strides[along]), read.dtype, width)
-            for i in range(width)
+    def tile(i: Value, j: Value) -> None:
+        start = integers.add(integers.times(j, step), i)
+        goal = integers.add(integers.times(i, to_step), j)
+        lines = [
+            code.load(moved(code, read, dtype, integers.add(start, integers.times(k, step))), dtype, width)
+            for k in range(width)
         ]
-        for i, row in enumerate(transposed(code, rows)):
-            place = moved(code, written.pointer, written.dtype, i * written.strides[across])
-            code.store(row, place, written.dtype)
+        for k, line in enumerate(transposed(code, lines)):
+            code.store(line, moved(code, written, dtype, integers.add(goal, integers.times(k, to_step))), dtype)
 
-    nest(
-        code,
-        [source.shape[axis] for axis in others],
-        lambda place: tiles(across, lambda i: tiles(along, lambda j: tile([*place, i, j]))),
-    )
+    tiles(rows, lambda i: tiles(columns, lambda j: tile(i, j)))
+    code.builder.ret_void()
+    return module.globals[name]
 
 
 def _tile_width(machine: Machine, itemsize: int, *lengths: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ from clearprop.compiler.native.code import I64, Code, Value, constant, index, sc
 from clearprop.compiler.native.copying import load
 from clearprop.compiler.native.elements import Element
 from clearprop.compiler.native.integers import Integer
+from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.lanes import part
+from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, at, joined, moved, nest, spans
 
 _AT_ONCE = 4
@@ -37,6 +40,10 @@ class Best(NamedTuple):
 class ArgExtreme(NodeWriter):
     """argmax and argmin: the first of several equal elements; the first NaN if there is one."""
 
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.shared = machine.shares(math.prod(self.views[0].shape))
+
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         (x,), (axis,) = operands, self.attributes["axes"]
         self.how = ">" if self.node.name == "argmax" else "<"
@@ -47,7 +54,10 @@ class ArgExtreme(NodeWriter):
         shape, (steps, to_steps) = joined(others[0], others[1], output.strides)
         if self.step == 1 and self.length >= lanes:
             nest(
-                code, shape, lambda place: self._row(code, x, output, at(code, place, steps), at(code, place, to_steps))
+                code,
+                shape,
+                lambda place: self._row(code, x, output, at(code, place, steps), at(code, place, to_steps)),
+                self.team,
             )
         else:
             self._columns(code, x._replace(shape=shape, strides=steps), output._replace(strides=to_steps), lanes)
@@ -74,7 +84,7 @@ class ArgExtreme(NodeWriter):
 
             spans(code, x.shape[-1] if x.shape else 1, wide, span, may_repeat=True, unrolled=1)
 
-        nest(code, x.shape[:-1], row)
+        nest(code, x.shape[:-1], row, self.team)
 
     def _row(self, code: Code, x: Array, output: Array, start: Integer, target: Integer) -> None:
         """Vectors along the axis: one result, of all lanes."""

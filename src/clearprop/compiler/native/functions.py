@@ -86,6 +86,7 @@ def scaled_exp(x: Number, halvings: int, more: Number | None = None) -> Number:
     twice_biased = bits - (form.bits_of(form.shifter) - 2 * form.bias + halvings)
     half = twice_biased >> 1
     scaled = near * (half << form.digits).as_float()
+    scaled = (x < low).choose(x.constant(0.0), scaled)  # of what is masked: processors are slow where numbers vanish
     return scaled * ((twice_biased - half) << form.digits).as_float()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from clearprop.compiler.native.code import Code, Value
 from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.lanes import store_apart
 from clearprop.compiler.native.product import Walk
 
 
@@ -63,18 +64,31 @@ class Place:
         Args:
             rows, columns, batch: how many elements one step along each axis is there; 0 if it is the same all along.
         """
-        steps = {"rows": rows, "columns": columns, **{f"batch {i}": step for i, step in enumerate(batch)}}
-        integers = Integers(self._code)
-        offset: Integer = 0
-        for walk, position in self._positions:
-            offset = integers.add(offset, _offset(integers, walk, position, steps))
-        address = self._code.at(pointer, dtype, integers.value(offset))
-        stride = steps[self.axis]
+        address, stride = self._address(pointer, dtype, rows, columns, batch)
         if self.lanes == 1 or stride == 1:
             return self._code.load(address, dtype, self.lanes)
         if stride == 0:
             return self._code.splat(self._code.load(address, dtype), self.lanes)
         return self._code.load_apart(address, dtype, stride, self.lanes)
+
+    def store(
+        self, value: Value, pointer: Value, dtype: Any, rows: int = 0, columns: int = 0, batch: Sequence[int] = ()
+    ) -> None:
+        """Write to another array; the opposite of `load`."""
+        address, stride = self._address(pointer, dtype, rows, columns, batch)
+        if self.lanes == 1 or stride == 1:
+            self._code.store(value, address, dtype)
+        else:
+            store_apart(self._code, value, address, dtype, stride)
+
+    def _address(self, pointer: Value, dtype: Any, rows: int, columns: int, batch: Sequence[int]) -> tuple[Value, int]:
+        """Of the first lane, and how far it is to the next one."""
+        steps = {"rows": rows, "columns": columns, **{f"batch {i}": step for i, step in enumerate(batch)}}
+        integers = Integers(self._code)
+        offset: Integer = 0
+        for walk, position in self._positions:
+            offset = integers.add(offset, _offset(integers, walk, position, steps))
+        return self._code.at(pointer, dtype, integers.value(offset)), steps[self.axis]
 
 
 def _offset(integers: Integers, walk: Walk, position: Integer, steps: dict[str, int]) -> Integer:

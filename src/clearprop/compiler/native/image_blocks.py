@@ -90,10 +90,15 @@ def blocks_of(
 
 
 def _even(count: int, most: int) -> int:
-    """The size of parts, at most so large, whose number is even and of which the last has least in common with the one
-    before: so that two threads have little more to do than half of everything."""
+    """The size of parts, at most so large, of which the last has little in common with the one before, and of which two
+    threads have equal numbers: as little is done twice, or by one while the other waits, as can be."""
     most = min(-(-count // 2), most)
-    return min(range(most, most // 2, -1), key=lambda size: -(-count // (2 * size)) * 2 * size)
+    return min(range(most, (most - 1) // 2, -1), key=lambda size: _work(count, size, 1) + _work(count, size, 2))
+
+
+def _work(count: int, size: int, threads: int) -> int:
+    """What as many threads do in the time that the one with most parts takes."""
+    return -(-count // (threads * size)) * threads * size
 
 
 def lying(shape: Lengths, *, last: bool) -> Strides:

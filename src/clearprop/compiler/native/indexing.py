@@ -2,24 +2,37 @@
 
 All positions are looked at before anything is written: if one of them is out of range the kernel says so, and the
 program stops. What cannot be out of range (`bound`) is not looked at again. A negative position counts from the end.
-What is added to one place is added in the order of the positions, always.
+What is added to one place is added in the order of the positions, always: of threads each has places of its own. All of
+them look at all positions, so that they agree on whether to go on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I1, I64, Code, Value, constant, index
-from clearprop.compiler.native.copying import copy, fill, load
+from clearprop.compiler.native.copying import copy, fill, load, part_size
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.single import Array, NodeWriter, at, fail_if, fold, joined, moved, nest, spans
+from clearprop.compiler.native.single import (
+    Array,
+    NodeWriter,
+    at,
+    fail_if,
+    fold,
+    in_parts,
+    joined,
+    moved,
+    nest,
+    spans,
+)
+from clearprop.compiler.native.team import Team
 from clearprop.graph import Node
 
 _BOUNDED_BY_AXES = frozenset({"argmax", "argmin", "argsort", "argtopk"})
@@ -43,9 +56,11 @@ class _AtPositions(NodeWriter):
 
     Attributes:
         known: for each of them, whether it is known to be from 0 to length - 1.
+        can_share: whether threads can share the work.
     """
 
     first_index = 1
+    can_share = False
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
@@ -54,11 +69,16 @@ class _AtPositions(NodeWriter):
             for view, length in zip(self.views[self.first_index :], self.lengths(), strict=True)
         ]
         self.may_fail = not all(self.known)
+        self.shared = self.can_share and machine.shares(self.operations())
         self.key = (*self.key, *self.known)
 
     def lengths(self) -> Sequence[int]:
         """Of the axes that the positions point into."""
         raise NotImplementedError
+
+    def operations(self) -> int:
+        """How many numbers are written."""
+        return math.prod(self.node.shape)
 
     def _is_known(self, fusion: Fusion, source: Node, length: int) -> bool:
         array = fusion.program.constants.get(source)
@@ -116,6 +136,14 @@ class _AtPositions(NodeWriter):
         return b.select(b.icmp_signed("<", value, index(0)), from_the_end, value)
 
 
+def _is_between(code: Code, value: Value, first: Integer, last: Integer) -> Value:
+    """Whether it is one of first to last - 1."""
+    integers = Integers(code)
+    return code.builder.icmp_unsigned(
+        "<", code.builder.sub(value, integers.value(first)), integers.value(integers.sub(last, first))
+    )
+
+
 def _widened(code: Code, value: Value, dtype: np.dtype[Any], lanes: int) -> Value:
     """As integers of 64 bits."""
     if dtype.itemsize == 8:
@@ -156,38 +184,65 @@ class InRange(_AtPositions):
 class _Rows(_AtPositions):
     """Positions for the first axes of an array whose other axes are taken whole: a row for each."""
 
-    def each_row(self, code: Code, indices: Sequence[Array], table: Array, rows: Array, count: int, body: Any) -> None:
+    def each_row(
+        self,
+        code: Code,
+        indices: Sequence[Array],
+        table: Array,
+        rows: Array,
+        count: int,
+        body: Callable[[Array, Array], None],
+        *,
+        by_place: bool,
+    ) -> None:
         """Call the body with a row of the table and the row that belongs to it, one position after the other.
 
         Args:
             table: the array that the positions point into.
             rows: those that stand one after the other.
             count: how many of its axes are those of the positions.
+            by_place: whether threads divide the places in the table, else the positions.
         """
         shape, steps = joined(indices[0].shape, rows.strides[:count], *(one.strides for one in indices))
         integers = Integers(code)
+        mine = self.team.share(table.shape[0]) if by_place and self.shared else None
 
         def row(place: list[Integer]) -> None:
-            offset: Integer = 0
-            for which, (positions, strides) in enumerate(zip(indices, steps[1:], strict=True)):
-                value = self.position(code, positions, at(code, place, strides), which)
-                offset = integers.add(offset, integers.times(value, table.strides[which]))
-            body(
-                table.part(len(indices)).moved(code, offset),
-                rows.part(count).moved(code, at(code, place, steps[0])),
-            )
+            pairs = zip(indices, steps[1:], strict=True)
+            values = [self.position(code, one, at(code, place, by), i) for i, (one, by) in enumerate(pairs)]
 
-        def several(place: list[Integer]) -> None:
-            spans(code, shape[-1], 1, lambda i, _: row([*place, i]))
+            def move() -> None:
+                offset = integers.add(
+                    *(integers.times(value, step) for value, step in zip(values, table.strides, strict=False))
+                )
+                body(
+                    table.part(len(indices)).moved(code, offset),
+                    rows.part(count).moved(code, at(code, place, steps[0])),
+                )
 
-        if shape and math.prod(rows.shape[count:]) == 1:
-            nest(code, shape[:-1], several)
+            if mine is None:
+                move()
+                return
+            with code.builder.if_then(_is_between(code, values[0], *mine)):
+                move()
+
+        def several(place: list[Integer], start: Integer, count: int) -> None:
+            spans(code, count, 1, lambda i, _: row([*place, integers.add(start, i)]))
+
+        team = Team.alone(code) if by_place else self.team
+        if not shape or math.prod(rows.shape[count:]) != 1:
+            nest(code, shape, row, team)
+        elif len(shape) == 1 and team.threads != 1:
+            size = part_size(shape[0], of_neighbours=True)
+            in_parts(code, team, shape[0], size, lambda start: several([], start, size))
         else:
-            nest(code, shape, row)
+            nest(code, shape[:-1], lambda place: several(place, 0, shape[-1]), team)
 
 
 class Gather(_Rows):
     """Rows of x, copied one after the other."""
+
+    can_share = True
 
     def lengths(self) -> Sequence[int]:
         return self.views[0].shape[: len(self.views) - 1]
@@ -198,21 +253,31 @@ class Gather(_Rows):
     def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         x, *indices = operands
         axes = len(indices[0].shape)
-        self.each_row(code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write))
+        self.each_row(
+            code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write), by_place=False
+        )
 
 
 class ScatterAdd(_Rows):
     """Zeros, to which rows are added one after the other."""
+
+    can_share = True
+
+    def operations(self) -> int:
+        return max(math.prod(self.node.shape), math.prod(self.views[0].shape))
 
     def lengths(self) -> Sequence[int]:
         return self.attributes["shape"][: len(self.views) - 1]
 
     def move(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         x, *indices = operands
-        fill(code, self.machine, output)
+        fill(code, self.machine, output, team=self.team)
+        self.team.wait()
         if x.size:
             axes = len(indices[0].shape)
-            self.each_row(code, indices, output, x, axes, lambda total, row: add(code, self.machine, row, total))
+            self.each_row(
+                code, indices, output, x, axes, lambda total, row: add(code, self.machine, row, total), by_place=True
+            )
 
 
 def add(code: Code, machine: Machine, x: Array, total: Array) -> None:
@@ -267,7 +332,9 @@ class ScatterSet(_AtPositions):
 class _AlongAxis(_AtPositions):
     """A position for each element, along one axis."""
 
-    def each(self, code: Code, positions: Array, table: Array, other: Array, body: Any) -> None:
+    def each(
+        self, code: Code, positions: Array, table: Array, other: Array, body: Callable[[Array, Array], None]
+    ) -> None:
         """Call the body with a part of the table and the part of the other array that belongs to it.
 
         They are single elements, or, where neighbours share their position, all of these.
@@ -292,13 +359,15 @@ class _AlongAxis(_AtPositions):
             body(*parts)
 
         if shared or not shape:
-            nest(code, shape[:outer], one)
+            nest(code, shape[:outer], one, self.team)
         else:
-            nest(code, shape[:-1], lambda place: spans(code, shape[-1], 1, lambda i, _: one([*place, i])))
+            nest(code, shape[:-1], lambda place: spans(code, shape[-1], 1, lambda i, _: one([*place, i])), self.team)
 
 
 class TakeAlongAxis(_AlongAxis):
     """Elements of x, each from its own position."""
+
+    can_share = True
 
     def lengths(self) -> Sequence[int]:
         return [self.views[0].shape[self.attributes["axis"]]]

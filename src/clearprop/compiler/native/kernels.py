@@ -7,7 +7,10 @@ kernel: they are ways of reading. A sum, or another reduction, ends the kernel o
 
 from __future__ import annotations
 
+from bisect import bisect
+from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
@@ -19,6 +22,13 @@ from clearprop.trace import Program
 
 REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
+_MOST_NODES = 128
+"""So many nodes are in one kernel: the time to compile it grows faster than its length."""
+_FAR = 1000
+"""So many kernels are looked at to find out whether one needs another; if that is not enough, it is taken to do so."""
+_MOST_TRIES = 16
+"""So many kernels in turn are found not to fit to one, before the search for others ends."""
+
 
 class Kernel:
     """Nodes that are computed together.
@@ -28,6 +38,8 @@ class Kernel:
             node of another kind.
         nodes: in order; of one of another kind it is the first, and behind it come its outputs, if it has several.
         stored: those whose values others need.
+        needs, needed_by: kernels whose results it reads, and those that read its own.
+        level: larger than those of all that it needs.
     """
 
     def __init__(self, number: int, space: tuple[int, ...] | None) -> None:
@@ -35,6 +47,9 @@ class Kernel:
         self.space = space
         self.nodes: list[Node] = []
         self.stored: list[Node] = []
+        self.needs: dict[Kernel, None] = {}  # dictionaries: always in the same order
+        self.needed_by: dict[Kernel, None] = {}
+        self.level = 0
 
     @property
     def node(self) -> Node:
@@ -43,6 +58,47 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.number}: {' '.join(node.name for node in self.nodes)}>"
+
+    def add_need(self, other: Kernel) -> None:
+        """It reads a result of another kernel."""
+        self.needs[other] = other.needed_by[self] = None
+        waiting = [(self, other.level + 1)]
+        while waiting:
+            kernel, level = waiting.pop()
+            if kernel.level < level:
+                kernel.level = level
+                waiting += [(user, level + 1) for user in kernel.needed_by]
+
+    def may_need(self, other: Kernel, *, by_a_third: bool = False) -> bool:
+        """Whether it needs another kernel, directly or not; True also where the search would be long.
+
+        Args:
+            by_a_third: whether only ways through a third kernel count.
+        """
+        waiting = deque(need for need in self.needs if need.level > other.level or (need is other and not by_a_third))
+        seen = set(waiting)
+        while waiting:  # the nearest first: a backward pass is everywhere near to the forward pass
+            kernel = waiting.popleft()
+            if kernel is other or len(seen) > _FAR:
+                return True
+            near = [need for need in kernel.needs if (need.level > other.level or need is other) and need not in seen]
+            seen.update(near)
+            waiting += near
+        return False
+
+    def absorb(self, other: Kernel) -> None:
+        """Take over all of another kernel, to which no way leads through a third one, nor from there."""
+        self.nodes = sorted([*self.nodes, *other.nodes], key=lambda node: node.number)
+        other.nodes = []
+        for need in other.needs:
+            del need.needed_by[other]
+            if need is not self:
+                self.add_need(need)
+        for user in other.needed_by:
+            del user.needs[other]
+            if user is not self:
+                user.add_need(self)
+        other.needs, other.needed_by = {}, {}
 
 
 class Fusion:
@@ -58,7 +114,6 @@ class Fusion:
         self.views: dict[Node, View] = {node: whole(node) for node in (*program.inputs, *program.constants)}
         self._kernel_of: dict[Node, Kernel] = {}
         self._made: list[Kernel] = []
-        self._needs: list[int] = []  # for each kernel, as bits, those it needs, directly or not
         for node in program.order:
             self._place(node)
         self._merge_neighbours()
@@ -99,11 +154,12 @@ class Fusion:
             space = None
         kernel = Kernel(len(self._made), space)
         self._made.append(kernel)
-        self._needs.append(0)
         self._join(kernel, parents)
         return kernel
 
     def _may_join(self, kernel: Kernel, parents: Iterable[Node]) -> bool:
+        if len(kernel.nodes) >= _MOST_NODES:
+            return False
         for parent in parents:
             home = self._kernel_of.get(parent)
             if home is kernel:
@@ -111,7 +167,7 @@ class Fusion:
                     return False
                 continue
             source = self._source(parent)
-            if source is not None and (source is kernel or self._needs[source.number] >> kernel.number & 1):
+            if source is not None and (source is kernel or source.may_need(kernel)):
                 return False
         return True
 
@@ -120,16 +176,10 @@ class Fusion:
         return self._kernel_of.get(self.views[node].source)
 
     def _join(self, kernel: Kernel, parents: Iterable[Node]) -> None:
-        needed = 0
         for parent in parents:
             source = self._source(parent)
             if source is not None and source is not kernel:
-                needed |= 1 << source.number | self._needs[source.number]
-        bit = 1 << kernel.number
-        self._needs[kernel.number] |= needed
-        for number, needs in enumerate(self._needs):  # whoever needs this kernel now needs those, too
-            if needs & bit:
-                self._needs[number] = needs | needed
+                kernel.add_need(source)
 
     # Joining kernels ----------------------------------------------------------------------------------------------
 
@@ -140,15 +190,35 @@ class Fusion:
             if kernel.space is not None:
                 spaces.setdefault(kernel.space, []).append(kernel)
         for kernels in spaces.values():
-            for i, kernel in enumerate(kernels):
-                for other in kernels[i + 1 :]:
-                    if kernel.nodes and other.nodes and self._are_neighbours(kernel, other):
-                        self._merge(kernel, other)
+            touching: dict[Node, list[Kernel]] = {}  # who reads a buffer, or writes it
+            for kernel in kernels:
+                for node in (*self._sources_of(kernel), *kernel.nodes):
+                    touching.setdefault(node, []).append(kernel)
+            for kernel in kernels:
+                self._merge_followers(kernel, touching)
+
+    def _merge_followers(self, kernel: Kernel, touching: dict[Node, list[Kernel]]) -> None:
+        """Join a kernel with later ones of the same space that touch the same buffers, one after the other."""
+        followers, tries = _Followers(touching, kernel.number), 0
+        followers.touch((*self._sources_of(kernel), *kernel.nodes))
+        while kernel.nodes and tries < _MOST_TRIES:
+            other = followers.following()
+            if other is None:
+                return
+            tries += 1
+            if other.nodes and self._are_neighbours(kernel, other):
+                for node in other.nodes:
+                    self._kernel_of[node] = kernel
+                followers.touch((*self._sources_of(other), *other.nodes))
+                kernel.absorb(other)
+                tries = 0
 
     def _are_neighbours(self, one: Kernel, other: Kernel) -> bool:
         """Whether two kernels have something in common, and may be joined."""
         read, also = self._sources_of(one), self._sources_of(other)
         if not (read & also or any(node in also for node in one.nodes) or any(node in read for node in other.nodes)):
+            return False
+        if len(one.nodes) + len(other.nodes) > _MOST_NODES:
             return False
         return self._reads_plainly(one, other) and self._reads_plainly(other, one) and not self._is_between(one, other)
 
@@ -175,25 +245,7 @@ class Fusion:
 
     def _is_between(self, one: Kernel, other: Kernel) -> bool:
         """Whether a third kernel needs one of them, and is needed by the other."""
-        first, second = self._needs[one.number], self._needs[other.number]
-        return any(
-            (needs >> one.number & 1 and second >> third & 1) or (needs >> other.number & 1 and first >> third & 1)
-            for third, needs in enumerate(self._needs)
-            if third not in (one.number, other.number) and self._made[third].nodes
-        )
-
-    def _merge(self, kernel: Kernel, other: Kernel) -> None:
-        kernel.nodes = sorted([*kernel.nodes, *other.nodes], key=lambda node: node.number)
-        for node in other.nodes:
-            self._kernel_of[node] = kernel
-        other.nodes = []
-        mine, theirs = 1 << kernel.number, 1 << other.number
-        needed = (self._needs[kernel.number] | self._needs[other.number]) & ~mine & ~theirs
-        self._needs[other.number] = 0
-        self._needs[kernel.number] = needed
-        for number, needs in enumerate(self._needs):
-            if needs & (mine | theirs):
-                self._needs[number] = (needs & ~theirs) | mine | needed
+        return one.may_need(other, by_a_third=True) or other.may_need(one, by_a_third=True)
 
     # What has to be written ---------------------------------------------------------------------------------------
 
@@ -213,9 +265,46 @@ class Fusion:
                 self._kernel_of[node].stored.append(node)
 
     def _in_order(self) -> list[Kernel]:
-        """Kernels that need fewer others come first: one that needs another needs all that this one needs, and it."""
+        """Those with least behind them come first."""
         needed = [kernel for kernel in self._made if kernel.stored]
-        return sorted(needed, key=lambda kernel: (self._needs[kernel.number].bit_count(), kernel.number))
+        return sorted(needed, key=lambda kernel: (kernel.level, kernel.number))
+
+
+class _Followers:
+    """Kernels that touch certain buffers and come behind another, in their order.
+
+    Args:
+        touching: for each buffer, the kernels that read or write it, in their order.
+        number: of the kernel that they come behind.
+    """
+
+    def __init__(self, touching: dict[Node, list[Kernel]], number: int) -> None:
+        self._touching, self._number = touching, number
+        self._seen: set[Node] = set()
+        self._next: list[tuple[int, int, Node, int]] = []  # of each buffer, and where it stands in its list
+
+    def touch(self, nodes: Iterable[Node]) -> None:
+        """Those that touch these buffers, too."""
+        for node in nodes:
+            if node not in self._seen:
+                self._seen.add(node)
+                touching = self._touching[node]
+                self._push(node, bisect(touching, self._number, key=lambda kernel: kernel.number))
+
+    def following(self) -> Kernel | None:
+        """The next one."""
+        while self._next:
+            number, _, node, place = heappop(self._next)
+            self._push(node, place + 1)
+            if number > self._number:
+                self._number = number
+                return self._touching[node][place]
+        return None
+
+    def _push(self, node: Node, place: int) -> None:
+        touching = self._touching[node]
+        if place < len(touching):
+            heappush(self._next, (touching[place].number, node.number, node, place))
 
 
 def is_elementwise(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +12,12 @@ from clearprop.compiler.native.code import I1, Code, Value, constant, index
 from clearprop.compiler.native.copying import load
 from clearprop.compiler.native.elements import ELEMENTS, Element, extreme
 from clearprop.compiler.native.integers import Integer
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, at, fold, joined, moved, nest, spans
+
+_OPERATIONS = 16
+"""About so many for each number: most of them are those of exp."""
 
 Combine = Callable[[Value, Value], Value]
 """What has been combined so far, and a vector more."""
@@ -19,6 +25,10 @@ Combine = Callable[[Value, Value], Value]
 
 class Logsumexp(NodeWriter):
     """As the primitive computes it: rows of -inf give -inf, rows with inf give inf, rows with NaN give NaN."""
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.shared = machine.shares(math.prod(self.views[0].shape) * _OPERATIONS)
 
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         (x,), axes = operands, self.attributes["axes"]
@@ -38,7 +48,7 @@ class Logsumexp(NodeWriter):
                     self.dtype,
                 )
 
-            nest(code, shape, along)
+            nest(code, shape, along, self.team)
         else:
             self._columns(code, x._replace(shape=shape, strides=kept_steps), output._replace(strides=to_steps))
 
@@ -64,7 +74,7 @@ class Logsumexp(NodeWriter):
 
             spans(code, x.shape[-1] if x.shape else 1, width, span, may_repeat=True, unrolled=1)
 
-        nest(code, x.shape[:-1], row)
+        nest(code, x.shape[:-1], row, self.team)
 
     def _along(self, code: Code, row: Array) -> Value:
         """Vectors along a row: one result, of all lanes. The last vector of a row may begin within the one before."""

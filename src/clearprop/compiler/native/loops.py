@@ -141,13 +141,30 @@ class LoopNest:
         stores = tuple((numbers[n], a.slot, str(a.dtype), a.strides) for n, a in self._stores.items())
         return ("loops", self.space, lines, accesses, stores, tuple(self._axes.values()))
 
+    def replaceable(self, new: Node) -> list[Node]:
+        """The buffers in whose place a value may be written: what is read there is read at the same place, just before.
+
+        The operands of a kernel that is written otherwise than from one place to the next have none such.
+        """
+        written = self._stores[new]
+        if new in self._reduced:
+            return []
+        found = []
+        for old in self.buffers:
+            accesses = [access for node, access in self._loads.items() if self.buffers[access.slot] is old]
+            fits = old.dtype.itemsize == new.dtype.itemsize and math.prod(old.shape) == math.prod(new.shape)
+            if accesses and fits and all((a.strides, a.offset) == (written.strides, 0) for a in accesses):
+                found.append(old)
+        return found
+
     # Writing it ---------------------------------------------------------------------------------------------------
 
     def write(self, module: ir.Module, name: str) -> None:
         """Write the function: it takes a pointer for each of the buffers."""
         scratch = [POINTER] if self.scratch_bytes else []
         shared = SHARED_ARGUMENTS if self.shared else ()
-        code = Code.function(module, name, [*[POINTER] * len(self.buffers), *scratch, *shared])
+        types = [*[POINTER] * len(self.buffers), *scratch, *shared]
+        code = Code.function(module, name, types, may_overlap=True)  # see `replaceable`
         arguments = list(code.builder.function.args)
         self._pointers = arguments[: len(self.buffers)]
         self._gathered = {node for node, axes in self._axes.items() if any(axes[:-1])}

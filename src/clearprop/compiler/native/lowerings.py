@@ -9,6 +9,7 @@ from llvmlite import ir
 
 from clearprop.compiler.native.convolution import convolution_writer
 from clearprop.compiler.native.counting import ArgExtreme
+from clearprop.compiler.native.finite import Finite
 from clearprop.compiler.native.indexing import (
     AddAlongAxis,
     Gather,
@@ -58,6 +59,11 @@ def may_fail(writer: Writer) -> bool:
     return getattr(writer, "may_fail", False)
 
 
+def replaceable(writer: Writer, node: Node) -> list[Node]:
+    """The buffers in whose place the function may write a node."""
+    return writer.replaceable(node) if isinstance(writer, LoopNest) else []
+
+
 def is_shared(writer: Writer) -> bool:
     """Whether all threads call the function of a writer together."""
     return getattr(writer, "shared", False)
@@ -79,6 +85,7 @@ NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
     "convolution_weight_gradient": weight_gradient_writer,
     "cumulative_prod": Running.of,
     "cumulative_sum": Running.of,
+    "finite": Finite.of,
     "gather": Gather.of,
     "in_range": InRange.of,
     "linear_recurrence": Running.of,

@@ -17,33 +17,23 @@ from clearprop.graph import Node
 
 
 class MatmulWriter:
-    """Writes one matrix product, of operands that lie as they like.
+    """Writes one matrix product, of operands that lie as they like, and what follows it in its kernel.
 
     Attributes:
-        buffers: of x, y and the product.
+        buffers: of x, y, what else is read, and what is written.
         scratch_bytes: for packed panels.
     """
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
-        self.x, self.y = fusion.reads(kernel.node)
-        self.node = kernel.node
-        *batch, rows, columns = self.node.shape
-        strides = row_strides(self.node.shape)
-        product = Product(
-            self.node.dtype.name,
-            rows=Axis(rows, a=self.x.strides[-2], c=strides[-2]),
-            columns=Axis(columns, b=self.y.strides[-1], c=strides[-1]),
-            depth=Axis(self.x.shape[-1], a=self.x.strides[-1], b=self.y.strides[-2]),
-            batch=tuple(
-                Axis(count, a=self.x.strides[i], b=self.y.strides[i], c=strides[i]) for i, count in enumerate(batch)
-            ),
-        )
-        self.gemm = Gemm(product, machine)
-        self.buffers: list[Node] = list(dict.fromkeys([self.x.source, self.y.source, self.node]))
-        places = tuple(self.buffers.index(node) for node in (self.x.source, self.y.source, self.node))
-        self.shared = machine.shares(math.prod(self.node.shape) * self.x.shape[-1])
-        self.key = (self.gemm.key, self.x.offset, self.y.offset, places, self.shared)
-        self.places = places
+        x, y = fusion.reads(kernel.node)
+        tail = Tail(fusion, kernel)
+        self.gemm = Gemm(_product(x, y, kernel.node, tail.shape), machine, tail.epilogue)
+        a, b, c = (Access(v.source, v.source.dtype, v.offset, ()) for v in (x, y, whole(tail.target)))
+        self.arguments = [a, b, c, *tail.reads, *tail.writes]
+        self.buffers: list[Node] = list(dict.fromkeys(access.source for access in self.arguments))
+        self.shared = machine.shares(math.prod(kernel.node.shape) * x.shape[-1])
+        places = tuple((self.buffers.index(access.source), access.offset) for access in self.arguments)
+        self.key = (self.gemm.key, places, self.shared)
         self.scratch_bytes = self.gemm.scratch_bytes
 
     def write(self, module: ir.Module, name: str) -> None:
@@ -51,17 +41,21 @@ class MatmulWriter:
         product = self.gemm.write(module)
         pointers = [POINTER] * (len(self.buffers) + bool(self.scratch_bytes))
         code = Code.function(module, name, [*pointers, *(SHARED_ARGUMENTS if self.shared else ())])
-        arguments = list(code.builder.function.args)
-        team = Team(code, *arguments[len(pointers) :]) if self.shared else Team.alone(code)
-        del arguments[len(pointers) :]
-        x, y, z = (arguments[place] for place in self.places)
-        scratch = arguments[-1] if self.scratch_bytes else ir.Constant(POINTER, None)
-        a = code.at(x, self.node.dtype, index(self.x.offset))
-        b = code.at(y, self.node.dtype, index(self.y.offset))
-        code.builder.call(product, [a, b, z, scratch, *team.arguments[:2]])
+        given = list(code.builder.function.args)
+        team = Team(code, *given[len(pointers) :]) if self.shared else Team.alone(code)
+        scratch = given[len(self.buffers)] if self.scratch_bytes else ir.Constant(POINTER, None)
+        taken = [
+            code.at(given[self.buffers.index(access.source)], access.dtype, index(access.offset))
+            for access in self.arguments
+        ]
+        code.builder.call(product, [*taken, scratch, *team.arguments[:2]])
         code.builder.ret_void()
 
 
+def _product(x: View, y: View, node: Node, shape: tuple[int, ...]) -> Product:
+    """What is multiplied and summed; rows are walked as the axes of a shape, all but its last one."""
+    if len(node.shape) == 2:
+        a = [x.strides[0] * step for step in row_strides((*shape[:-1], 1))[:-1]] if x.shape[0] != 1 else [0]
 def matmul_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> MatmulWriter | None:
     """Who writes a matmul; None for integers."""
     return MatmulWriter(fusion, kernel, machine) if kernel.node.dtype.name in ("float32", "float64") else None

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
-import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.arena import ALIGNMENT, Lifetime, plan
 from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.library import Library
 from clearprop.compiler.native.lowerings import Writer, is_shared, may_fail, scratch_bytes, writer
 from clearprop.compiler.native.machine import Machine, host
-from clearprop.compiler.native.results import Results
+from clearprop.compiler.native.memory import FAILED, MEETING, SCRATCH, Buffers, Memory
+from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.team import Team
-from clearprop.compiler.native.views import View
-from clearprop.compiler.native.workers import meeting_address, workers
+from clearprop.compiler.native.workers import workers
 from clearprop.errors import ComputationError, RangeError
 from clearprop.graph import Node
-from clearprop.primitive import Spec
 from clearprop.trace import Program
 
 
@@ -38,28 +35,31 @@ class Segment(NamedTuple):
     name: str
 
 
-SCRATCH, MEETING, FAILED, FIRST_BUFFER = 0, 1, 2, 3
-"""What stands in the table of addresses before the buffers: memory that kernels need for themselves, where threads
-meet, and, no address, the number of the kernel that has failed."""
-
-
 class NativeProgram:
     """A program, compiled; call it like `Program.run` with arrays.
+
+    Args:
+        updates: outputs, each with the input in whose place it is to be written if that can be.
 
     Attributes:
         fusion: its kernels.
         steps: segments, and nodes that NumPy computes.
-        arena_bytes: memory for values that do not leave the program.
+        updates: the buffers of outputs, each with the input in whose place it may be written.
     """
 
-    def __init__(self, program: Program, machine: Machine | None = None) -> None:
+    def __init__(
+        self, program: Program, machine: Machine | None = None, updates: Mapping[Node, Node] | None = None
+    ) -> None:
         self.machine = machine or host()
         self.program, self.fusion = program, Fusion(program)
-        self._writers: dict[Kernel, Writer] = {}
-        self.steps = self._segments()
+        made = {kernel: writer(self.fusion, kernel, self.machine) for kernel in self.fusion.kernels if _has_work(kernel)}
+        self._writers = {kernel: one for kernel, one in made.items() if one is not None}
+        placement = Placement(self.fusion, self._writers, updates or {})
+        self.updates = placement.updates
+        self.steps = self._segments(placement.order)
+        self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
+        self._memory = self._find_memory(placement)
         self._lock = threading.Lock()
-        self._known: dict[int, int] = {}  # addresses of the results of the last call, whose arrays `_fresh` keeps
-        self._place_buffers()
         module = ir.Module("program")
         self._write(module)
         self.library = Library(module, self.machine)
@@ -67,16 +67,12 @@ class NativeProgram:
 
     # Laying it out ------------------------------------------------------------------------------------------------
 
-    def _segments(self) -> list[Segment | Kernel]:
+    def _segments(self, kernels: Sequence[Kernel]) -> list[Segment | Kernel]:
         steps: list[Segment | Kernel] = []
-        for kernel in self.fusion.kernels:
-            if any(0 in node.shape for node in kernel.stored):
-                continue  # nothing to compute
-            made = writer(self.fusion, kernel, self.machine)
-            if made is None:
+        for kernel in kernels:
+            if kernel not in self._writers:
                 steps.append(kernel)
                 continue
-            self._writers[kernel] = made
             if not steps or not isinstance(steps[-1], Segment):
                 steps.append(Segment([], f"segment_{len(steps)}"))
             last = steps[-1]
@@ -84,54 +80,17 @@ class NativeProgram:
             last.kernels.append(kernel)
         return steps
 
-    def _place_buffers(self) -> None:
-        """Who lies where: inputs and results in arrays of their own, what NumPy computes where NumPy puts it."""
-        leaving = {self.fusion.views[node].source for node in self.program.outputs}
-        stored = [
-            (node, number)
-            for number, step in enumerate(self.steps)
-            if isinstance(step, Segment)
-            for kernel in step.kernels
-            for node in kernel.stored
-        ]
-        self._fresh = {node: Results(node) for node, _ in stored if node in leaving}
-        inner = [(node, number) for node, number in stored if node not in leaving]
-        last = self._last_uses()
-        lifetimes = [
-            Lifetime(Spec(node.shape, node.dtype).nbytes, number, last.get(node, number)) for node, number in inner
-        ]
-        arena = plan(lifetimes)
-        self.arena_bytes = arena.nbytes
-        self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
-        self.arena_bytes += max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
-        memory = np.zeros(self.arena_bytes + ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % ALIGNMENT
-        self._static: dict[Node, Any] = {}
-        for (node, _), offset, lifetime in zip(inner, arena.offsets, lifetimes, strict=True):
-            part = memory[start + offset : start + offset + lifetime.nbytes]
-            self._static[node] = part.view(node.dtype).reshape(node.shape)
-        for node, array in self.program.constants.items():
-            self._static[node] = _contiguous(array)
-        slots = [*self.program.inputs, *self._static, *self._fresh]
-        slots += [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
-        self._slots = {node: i for i, node in enumerate(dict.fromkeys(slots), FIRST_BUFFER)}
-        self._table = (ctypes.c_void_p * (FIRST_BUFFER + len(self._slots)))()
-        self._table_address = ctypes.addressof(self._table)
-        self._memory = memory
-        self._table[SCRATCH] = memory.ctypes.data + start + arena.nbytes
-        self._table[MEETING] = meeting_address()
-        for node, array in self._static.items():
-            self._table[self._slots[node]] = array.ctypes.data
+    def _find_memory(self, placement: Placement) -> Memory:
+        native = [node for kernel in self._writers for node in kernel.stored]
+        by_numpy = [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
+        scratch = max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
+        leaving = [node for node in native if node not in placement.offsets]
+        return Memory(self.program, placement, leaving, by_numpy, scratch)
 
-    def _last_uses(self) -> dict[Node, int]:
-        """For each buffer, the last step that reads it."""
-        last: dict[Node, int] = {}
-        for number, step in enumerate(self.steps):
-            kernels = step.kernels if isinstance(step, Segment) else [step]
-            for node in (node for kernel in kernels for node in kernel.nodes):
-                for view in self.fusion.reads(node):
-                    last[view.source] = number
-        return last
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for values that do not leave the program, and for what kernels need for themselves."""
+        return self._memory.nbytes
 
     def _write(self, module: ir.Module) -> None:
         names: dict[Any, str] = {}
@@ -155,7 +114,7 @@ class NativeProgram:
         """
         code = Code.function(module, name, [POINTER, I64, I64], I64)
         table, thread, threads = code.builder.function.args
-        segment = _SegmentCode(code, table, self._slots)
+        segment = _SegmentCode(code, table, self._memory.slots)
         team = Team(code, thread, threads, segment.word(MEETING)) if self.threads > 1 else Team.alone(code)
         groups = [list(group) for _, group in groupby(enumerate(calls, 1), key=lambda call: _alone(*call))]
         for group in groups:
@@ -173,63 +132,43 @@ class NativeProgram:
 
     # Running it ---------------------------------------------------------------------------------------------------
 
-    def __call__(self, values: Sequence[Any]) -> list[Any]:
-        """The outputs for these inputs."""
+    def __call__(self, values: Sequence[Any], over: Container[Node] = ()) -> list[Any]:
+        """The outputs for these inputs.
+
+        Args:
+            over: of the `updates`, those that are written over the input that they are an update of.
+        """
         with self._lock:
-            arrays: dict[Node, Any] = dict(self._static)
-            self._take(values, arrays)
-            self._make_fresh(arrays)
+            buffers = self._memory.take(values, over)
             for step, function in zip(self.steps, self._functions, strict=True):
                 if function is None:
                     assert isinstance(step, Kernel)
-                    self._with_numpy(step, arrays)
-                elif failed := function(self._table_address):
+                    self._with_numpy(step, buffers)
+                elif failed := function(self._memory.address):
                     assert isinstance(step, Segment)
-                    self._table[FAILED] = 0
-                    self._explain(step.kernels[failed - 1], arrays)
-            return [_read(self.fusion.views[node], arrays) for node in self.program.outputs]
+                    self._memory.table[FAILED] = 0
+                    self._explain(step.kernels[failed - 1], buffers)
+            return [self._memory.result(self.fusion.views[node], buffers) for node in self.program.outputs]
 
-    def _take(self, values: Sequence[Any], arrays: dict[Node, Any]) -> None:
-        """Note where the inputs lie. Most of them are results of the call before, whose addresses are known."""
-        known = self._known
-        for node, value in zip(self.program.inputs, values, strict=True):
-            address = known.get(id(value))
-            if address is None:
-                value = _contiguous(value)
-                address = value.ctypes.data
-            arrays[node] = value
-            self._table[self._slots[node]] = address
-
-    def _make_fresh(self, arrays: dict[Node, Any]) -> None:
-        """Arrays for the results; those of earlier calls that nobody has any more come first."""
-        self._known = {}
-        for node, results in self._fresh.items():
-            array, address = results.take()
-            arrays[node] = array
-            self._known[id(array)] = address
-            self._table[self._slots[node]] = address
-
-    def _computed(self, node: Node, arrays: dict[Node, Any]) -> Any:
+    def _computed(self, node: Node, buffers: Buffers) -> Any:
         """What NumPy makes of a node; errors name the line that made it."""
         assert node.primitive is not None
-        operands = [_read(view, arrays) for view in self.fusion.reads(node)]
+        operands = [buffers.read(view) for view in self.fusion.reads(node)]
         try:
             return node.primitive(*operands, **node.attributes)
         except ComputationError as error:
             error.where = node.where or error.where
             raise
 
-    def _explain(self, kernel: Kernel, arrays: dict[Node, Any]) -> NoReturn:
+    def _explain(self, kernel: Kernel, buffers: Buffers) -> NoReturn:
         """Raise the error for which a kernel has stopped the program. Its operands are still there: NumPy says it."""
-        self._computed(kernel.node, arrays)
+        self._computed(kernel.node, buffers)
         raise RangeError(f"{kernel.node.name}: an index is out of range", position=kernel.node.position)
 
-    def _with_numpy(self, kernel: Kernel, arrays: dict[Node, Any]) -> None:
-        result = self._computed(kernel.node, arrays)
+    def _with_numpy(self, kernel: Kernel, buffers: Buffers) -> None:
+        result = self._computed(kernel.node, buffers)
         for stored in kernel.stored:
-            value = result[stored.attributes["index"]] if isinstance(result, tuple) else result
-            array = arrays[stored] = _contiguous(value)
-            self._table[self._slots[stored]] = array.ctypes.data
+            buffers.put(stored, result[stored.attributes["index"]] if isinstance(result, tuple) else result)
 
     # Looking at it ------------------------------------------------------------------------------------------------
 
@@ -308,19 +247,5 @@ def _alone(number: int, call: tuple[str, Writer]) -> int:
     return number if is_shared(call[1]) or may_fail(call[1]) else 0
 
 
-def _contiguous(array: Any) -> Any:
-    """The array in order of rows; itself if it is."""
-    array = np.asarray(array)
-    return array if array.flags.c_contiguous else array.copy("C")
-
-
-def _read(view: View, arrays: dict[Node, Any]) -> Any:
-    """The array that a view shows."""
-    if 0 in view.shape:
-        return np.empty(view.shape, view.source.dtype)
-    source = arrays[view.source]
-    if view.is_whole:
-        return source
-    flat = source.reshape(-1)[view.offset :]
-    strides = tuple(stride * source.itemsize for stride in view.strides)
-    return np.lib.stride_tricks.as_strided(flat, view.shape, strides)
+def _has_work(kernel: Kernel) -> bool:
+    return not any(0 in node.shape for node in kernel.stored)

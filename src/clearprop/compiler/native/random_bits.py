@@ -13,8 +13,11 @@ import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I32, I64, Code, Value, constant, index
+from clearprop.compiler.native.copying import part_size
 from clearprop.compiler.native.integers import Integer, Integers
-from clearprop.compiler.native.single import Array, NodeWriter, moved, spans
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.single import Array, NodeWriter, in_parts, moved, spans
 from clearprop.primitives.random import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS
 
 _U64, _U32 = np.dtype(np.uint64), np.dtype(np.uint32)
@@ -23,6 +26,10 @@ _LOW = 0xFFFFFFFF
 
 class RandomBits(NodeWriter):
     """Blocks of four words, the first of them that of the counter."""
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.shared = machine.shares(math.prod(self.node.shape) * ROUNDS)
 
     def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
         key, counter = (code.load(operand.pointer, operand.dtype) for operand in operands)
@@ -33,13 +40,25 @@ class RandomBits(NodeWriter):
             place = moved(code, output.pointer, _U32, Integers(code).times(i, WORDS))
             self._store(code, self._words(code, counter, i, keys, width), place, width)
 
+        def part(start: Integer) -> None:
+            spans(
+                code, size, lanes, lambda i, width: several(Integers(code).add(start, i), width),
+                may_repeat=True, unrolled=1,
+            )  # fmt: skip
+
         whole = count // WORDS
-        spans(code, whole, lanes, several, may_repeat=True, unrolled=1)
+        size = part_size(whole, of_neighbours=True) if self.shared else whole
+        if whole:
+            in_parts(code, self.team, whole, size, part)
         rest = count - whole * WORDS
-        if rest:
+
+        def last_block() -> None:
             place = moved(code, output.pointer, _U32, whole * WORDS)
             for i, word in enumerate(self._words(code, counter, whole, keys, 1)[:rest]):
                 code.store(code.builder.trunc(word, I32), moved(code, place, _U32, i), _U32)
+
+        if rest:
+            self.team.first(last_block)
 
     def _keys(self, code: Code, key: Value) -> list[tuple[Value, Value]]:
         """Those of each round."""

@@ -149,7 +149,7 @@ class WeightGradient(Summing):
                 place = integers.add(start, i)
                 code.store(self.total(code, sums, place, lanes), target.moved(code, place).pointer, sums.dtype)
 
-            spans(code, size, lanes, body)
+            spans(code, size, lanes, body, unrolled=1)
 
         size = part_size(sums.size, of_neighbours=True)
         in_parts(code, self.team, sums.size, size, some)
