@@ -145,7 +145,7 @@ def train(
         checkpoint=Checkpoint(folder / CHECKPOINT, every_epochs=None, every_seconds=_SAVE_EVERY_SECONDS),
         resume=folder / CHECKPOINT if resume else None,
         history=history,
-        compile=settings.compile,
+        compile=None if settings.compile else False,
         progress=progress,
     )
     history.evaluation = evaluate(

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from clearprop import random
 from clearprop.arguments import whole
-from clearprop.array import pad, reshape, take_along_axis
+from clearprop.array import pad, reshape, take, take_along_axis
 from clearprop.errors import ShapeError
 from clearprop.nn import Module
 from clearprop.random import Generator
@@ -48,7 +48,7 @@ class RandomShift(Module):
         margin = (self.pixels, self.pixels)
         padded = reshape(pad(x, ((0, 0), (0, 0), margin, margin)), (n, channels, -1))
         choice = random.randint(0, (2 * self.pixels + 1) ** 2, (n, 1), generator=self.generator)
-        windows = _windows(height, width, self.pixels)[choice.numpy()]  # (N, 1, H W)
+        windows = take(_windows(height, width, self.pixels), choice, axis=0)  # (N, 1, H W)
         return reshape(take_along_axis(padded, windows, axis=2), x.shape)
 
     def extra_repr(self) -> str:

@@ -183,6 +183,15 @@ class Code:
             value = b.zext(value, I8 if lanes == 1 else ir.VectorType(I8, lanes))
         b.store(value, pointer, align=kind.itemsize)
 
+    def prefetch(self, pointer: Value, *, to_write: bool) -> None:
+        """Have what stands there at hand, a little later."""
+        function = self.module.globals.get("llvm.prefetch.p0")
+        if function is None:
+            kinds = [POINTER, I32, I32, I32]
+            function = ir.Function(self.module, ir.FunctionType(VOID, kinds), "llvm.prefetch.p0")
+        write, keep, data = (ir.Constant(I32, number) for number in (int(to_write), 3, 1))
+        self.builder.call(function, [pointer, write, keep, data])
+
     def load_apart(self, pointer: Value, dtype: Any, stride: int, lanes: int) -> Value:
         """Numbers that stand ``stride`` apart, one lane each."""
         vector = ir.Constant(value_type(dtype, lanes), ir.Undefined)

@@ -145,7 +145,11 @@ class Convolution(Correlating):
             z = target
         some = 0 if blocks.is_whole else rows
         products = tuple(
-            Gemm(part_product(about, part, images, x, self.packed_weights.of(part)[1], z, some), self.machine)
+            Gemm(
+                part_product(about, part, images, x, self.packed_weights.of(part)[1], z, some),
+                self.machine,
+                alone=blocks.total > 1,
+            )
             for part in about.parts
         )
         cost += sum(product_cost(product) for product in products)

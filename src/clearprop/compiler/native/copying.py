@@ -1,4 +1,7 @@
-"""Copies between any two layouts, and filling with zeros."""
+"""Copies between any two layouts, and filling with zeros.
+
+What takes much code is a function of its own, which kernels share: LLVM is slow.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,10 @@ def load(code: Code, pointer: Value, dtype: Any, stride: int, lanes: int) -> Val
     return code.load_apart(pointer, dtype, stride, lanes)
 
 
-def fill(code: Code, machine: Machine, output: Array, number: Any = 0, team: Team | None = None) -> None:
-    """The same number everywhere in an array that lies in order of rows; with a team, together."""
-    output = output.as_bits() if number == 0 else output
-    fills = _fill(code.module, output.dtype, number, machine.lanes(output.dtype))
+def fill(code: Code, machine: Machine, output: Array, team: Team | None = None) -> None:
+    """Zeros everywhere in an array that lies in order of rows; with a team, together."""
+    output = output.as_bits()
+    fills = _fill(code.module, output.dtype, machine.lanes(output.dtype))
 
     def some(start: Integer, count: int) -> None:
         code.builder.call(fills, [output.moved(code, start).pointer, index(count)])
@@ -47,9 +50,9 @@ def fill(code: Code, machine: Machine, output: Array, number: Any = 0, team: Tea
         in_parts(code, team, output.size, size, lambda start: some(start, size))
 
 
-def _fill(module: ir.Module, dtype: Any, number: Any, lanes: int) -> ir.Function:
+def _fill(module: ir.Module, dtype: Any, lanes: int) -> ir.Function:
     """``fill(target, count)``: neighbours."""
-    name = f"fill.{dtype.name}.{number}"
+    name = f"fill.{dtype.name}"
     if name in module.globals:
         return module.globals[name]
     code = Code.function(module, name, [POINTER, I64])
@@ -57,7 +60,7 @@ def _fill(module: ir.Module, dtype: Any, number: Any, lanes: int) -> ir.Function
     integers = Integers(code)
 
     def several(i: Value, lanes: int) -> None:
-        code.store(constant(dtype, number, lanes), moved(code, target, dtype, i), dtype)
+        code.store(constant(dtype, 0, lanes), moved(code, target, dtype, i), dtype)
 
     whole = integers.times(integers.quotient(count, lanes), lanes)
     integers.each(0, whole, lanes, lambda i: several(i, lanes))

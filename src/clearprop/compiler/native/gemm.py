@@ -33,29 +33,40 @@ from clearprop.compiler.native.product import Product
 class Gemm:
     """A product that can be written into a module.
 
+    Args:
+        alone: whether it is not divided: then there is less code, and the function does not look at ``thread`` and
+            ``threads``.
+
     Attributes:
         plan: how it is computed.
         key: products with equal keys are the same function.
         scratch_bytes: what one thread needs; the buffer holds that much for each of them.
     """
 
-    def __init__(self, product: Product, machine: Machine | None = None, epilogue: Epilogue | None = None) -> None:
-        self.product, self.machine, self.epilogue = product, machine or host(), epilogue
+    def __init__(
+        self,
+        product: Product,
+        machine: Machine | None = None,
+        epilogue: Epilogue | None = None,
+        *,
+        alone: bool = False,
+    ) -> None:
+        self.product, self.machine, self.epilogue, self.alone = product, machine or host(), epilogue, alone
         self.plan = plan(product, self.machine, join_columns=epilogue is None)
-        self.key = ("gemm", product, self.machine, epilogue)
+        self.key = ("gemm", product, self.machine, epilogue, alone)
         self.scratch_bytes = self.plan.scratch_bytes
 
     @property
     def name(self) -> str:
         """Of the function: equal for equal keys, in every process."""
-        words = repr((self.product, self.machine, self.epilogue and self.epilogue.key))
+        words = repr((self.product, self.machine, self.alone, self.epilogue and self.epilogue.key))
         return f"gemm_{hashlib.sha256(words.encode()).hexdigest()[:24]}"
 
     def write(self, module: ir.Module, name: str = "") -> ir.Function:
         """The function in that module; written if it is not there yet."""
         name = name or self.name
         if name not in module.globals:
-            _Writer(module, name, self.plan, self.epilogue).write()
+            _Writer(module, name, self.plan, self.epilogue, alone=self.alone).write()
         return module.globals[name]
 
 
@@ -91,13 +102,15 @@ class _Pass:
 class _Writer:
     """Writes one function."""
 
-    def __init__(self, module: ir.Module, name: str, plan: Plan, epilogue: Epilogue | None) -> None:
+    def __init__(self, module: ir.Module, name: str, plan: Plan, epilogue: Epilogue | None, *, alone: bool) -> None:
         extra = epilogue.pointers if epilogue else 0
         self.code = Code.function(module, name, [POINTER] * (4 + extra) + [I64, I64])
         self.integers = Integers(self.code)
         self.plan, self.dtype, self.lanes = plan, plan.product.dtype, plan.lanes
         self.a, self.b, self.c, *pointers, self.thread, self.threads = self.code.builder.function.args
         self.scratch = pointers.pop()
+        if alone:
+            self.thread, self.threads = 0, 1
         self.store = Store(self.code, plan, epilogue, pointers)
         if plan.walks.flipped:
             self.a, self.b = self.b, self.a
@@ -137,6 +150,9 @@ class _Writer:
             first, last = self._items_between(low, high, units, outer)
             integers.each(first, last, 1, item)
 
+        if self.threads == 1:
+            body()
+            return
         b = self.code.builder
         with b.if_then(b.icmp_signed("<", integers.value(member), integers.value(within))):
             body()
@@ -159,6 +175,8 @@ class _Writer:
         """What a range of units has of one item."""
         if items == 1:
             return low, high
+        if (low, high) == (0, size * items):
+            return 0, size
         integers = self.integers
         begin = integers.times(item, size)
         low, high = integers.sub(low, begin), integers.sub(high, begin)
@@ -343,5 +361,6 @@ class _Writer:
         corner = Corner(self.outer, self.item, row, column, row_run.size, column_run.size, start)
         if plan.passes > 1 and plan.chunk >= 64:
             self.store.prefetch(corner)
+        self.store.prefetch_others(corner)
         sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         self.store.write(sums, corner, self.now.number)

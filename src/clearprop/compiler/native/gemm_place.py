@@ -81,6 +81,12 @@ class Place:
         else:
             store_apart(self._code, value, address, dtype, stride)
 
+    def prefetch(
+        self, pointer: Value, dtype: Any, rows: int = 0, columns: int = 0, batch: Sequence[int] = (), *, to_write: bool
+    ) -> None:
+        """Have what another array holds for the first lane at hand, a little later."""
+        self._code.prefetch(self._address(pointer, dtype, rows, columns, batch)[0], to_write=to_write)
+
     def _address(self, pointer: Value, dtype: Any, rows: int, columns: int, batch: Sequence[int]) -> tuple[Value, int]:
         """Of the first lane, and how far it is to the next one."""
         steps = {"rows": rows, "columns": columns, **{f"batch {i}": step for i, step in enumerate(batch)}}
@@ -131,9 +137,12 @@ class Epilogue:
         write: gets the code, the sums (with what c held, if it is added to) and their place; returns what to store.
         pointers: how many additional pointers the function takes.
         is_long: whether it takes many instructions, like exp: then it is not written for each register of a tile.
+        prefetch: called for the ends of each row of a tile, before the sums are computed, to have at hand what the
+            epilogue will load and store there.
     """
 
     key: Hashable
     write: Callable[[Code, Value, Place], Value] = field(compare=False)
     pointers: int = 0
     is_long: bool = False
+    prefetch: Callable[[Code, Place], None] | None = field(default=None, compare=False)

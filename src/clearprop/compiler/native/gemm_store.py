@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from llvmlite import ir
-
-from clearprop.compiler.native.code import I32, POINTER, VOID, Code, Value, index
+from clearprop.compiler.native.code import Code, Value, index
 from clearprop.compiler.native.gemm_place import Epilogue, Place, positions
 from clearprop.compiler.native.gemm_plan import Plan
 from clearprop.compiler.native.gemm_tile import Sums
@@ -49,14 +47,21 @@ class Store:
 
     def prefetch(self, corner: Corner) -> None:
         """Have c at hand when the sums are complete."""
-        function = self.code.module.globals.get("llvm.prefetch.p0")
-        if function is None:
-            kinds = [POINTER, I32, I32, I32]
-            function = ir.Function(self.code.module, ir.FunctionType(VOID, kinds), "llvm.prefetch.p0")
-        to_write, keep, data = (ir.Constant(I32, number) for number in (1, 3, 1))
-        for row in range(corner.rows):
-            for column in (0, corner.columns - 1):
-                self.code.builder.call(function, [self._address(corner, row, column), to_write, keep, data])
+        for row, column in self._ends(corner):
+            self.code.prefetch(self._address(corner, row, column), to_write=True)
+
+    def prefetch_others(self, corner: Corner) -> None:
+        """The same for what the epilogue reads and writes."""
+        if self.epilogue is None or self.epilogue.prefetch is None:
+            return
+        for row, column in self._ends(corner):
+            self.epilogue.prefetch(self.code, self._place(corner, row, Part(column, 1, None)))
+
+    def _ends(self, corner: Corner) -> list[tuple[int, int]]:
+        """Where the neighbours of each row of c begin and end."""
+        if self.plan.walks.flipped:
+            return [(row, column) for column in range(corner.columns) for row in {0, corner.rows - 1}]
+        return [(row, column) for row in range(corner.rows) for column in {0, corner.columns - 1}]
 
     def write(self, sums: Sums, corner: Corner, number: Integer) -> None:
         """Add to c, or overwrite it; then the epilogue.
@@ -109,6 +114,9 @@ class Store:
         """What the epilogue makes of some neighbouring elements."""
         if self.epilogue is None:
             return value
+        return self.epilogue.write(self.code, value, self._place(corner, row, there))
+
+    def _place(self, corner: Corner, row: Integer, there: Part) -> Place:
         walks, integers = self.plan.walks, self.integers
         where = [
             (walks.rows, integers.add(corner.row, row)),
@@ -117,7 +125,7 @@ class Store:
             *positions(integers, walks.inner, corner.item),
         ]
         axis = "rows" if walks.flipped else "columns"
-        return self.epilogue.write(self.code, value, Place(self.code, where, there.lanes, axis, self.extra))
+        return Place(self.code, where, there.lanes, axis, self.extra)
 
     def _parts(self, corner: Corner, row: Integer) -> list[Part]:
         """Of one row of the tile."""

@@ -7,14 +7,15 @@ kernel: they are ways of reading. A sum, or another reduction, ends the kernel o
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
-from clearprop.compiler.native.views import View, viewed, whole
+from clearprop.compiler.native.views import View, row_strides, viewed, whole
 from clearprop.graph import Node
 from clearprop.primitives.control import item
 from clearprop.primitives.families import Elementwise
@@ -22,6 +23,12 @@ from clearprop.trace import Program
 
 REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
+_MOST_BEHIND = 24
+"""So many nodes follow a product in its kernel: their code is written for each size of a tile."""
+_MOST_READ = 2
+"""So many whole arrays are read by what follows a product; a pass of its own reads more of them faster."""
+_FEW_COLUMNS = 16
+"""What follows a product with fewer columns is no better computed with it: vectors are not whole."""
 _MOST_NODES = 128
 """So many nodes are in one kernel: the time to compile it grows faster than its length."""
 _FAR = 1000
@@ -117,6 +124,7 @@ class Fusion:
         for node in program.order:
             self._place(node)
         self._merge_neighbours()
+        self._append_to_products()
         self._find_stored()
         self.kernels = self._in_order()
 
@@ -247,6 +255,37 @@ class Fusion:
         """Whether a third kernel needs one of them, and is needed by the other."""
         return one.may_need(other, by_a_third=True) or other.may_need(one, by_a_third=True)
 
+    # What follows a product ---------------------------------------------------------------------------------------
+
+    def _append_to_products(self) -> None:
+        """Elementwise kernels become part of that of a matrix product which they read element by element."""
+        for kernel in self._made:
+            if not kernel.nodes or not is_product(kernel.node):
+                continue
+            for follower in sorted(kernel.needed_by, key=lambda user: user.number):
+                if self._may_follow(follower, kernel):
+                    first, *others = kernel.nodes
+                    for node in follower.nodes:
+                        self._kernel_of[node] = kernel
+                    kernel.absorb(follower)
+                    kernel.nodes.remove(first)
+                    kernel.nodes.insert(0, first)
+                    break
+
+    def _may_follow(self, kernel: Kernel, product: Kernel) -> bool:
+        """Whether a kernel can be computed from each element of a product, while it is at hand."""
+        shape = product.node.shape
+        if kernel.space is None or len(kernel.nodes) > _MOST_BEHIND or not fits_product(kernel.space, shape):
+            return False
+        if any(is_reduction(node) for node in kernel.nodes) or shape[-1] < _FEW_COLUMNS:
+            return False
+        read = (self.views[parent] for node in kernel.nodes for parent in node.parents if parent is not None)
+        plain = (kernel.space, row_strides(kernel.space), 0)
+        if any(view.source is product.node and view[1:] != plain for view in read):
+            return False
+        arrays = [node for node in self._sources_of(kernel) if node is not product.node and node.shape == kernel.space]
+        return len(arrays) <= _MOST_READ and not kernel.may_need(product, by_a_third=True)
+
     # What has to be written ---------------------------------------------------------------------------------------
 
     def _find_stored(self) -> None:
@@ -256,13 +295,19 @@ class Fusion:
                 continue
             for parent in node.parents:
                 assert parent is not None
-                if self._kernel_of.get(parent) is not self._kernel_of[node]:
-                    stored[self.views[parent].source] = None
+                source, kernel = self.views[parent].source, self._kernel_of[node]
+                if self._kernel_of.get(parent) is not kernel and (
+                    kernel.space is not None or self._kernel_of.get(source) is not kernel
+                ):
+                    stored[source] = None
         for node in self.program.outputs:
             stored[self.views[node].source] = None
         for node in stored:
             if node in self._kernel_of:
                 self._kernel_of[node].stored.append(node)
+        for kernel in self._made:  # sums are gathered in a buffer of their own type
+            if kernel.stored and is_product(kernel.node) and all(n.dtype != kernel.node.dtype for n in kernel.stored):
+                kernel.stored.insert(0, kernel.node)
 
     def _in_order(self) -> list[Kernel]:
         """Those with least behind them come first."""
@@ -305,6 +350,19 @@ class _Followers:
         touching = self._touching[node]
         if place < len(touching):
             heappush(self._next, (touching[place].number, node.number, node, place))
+
+
+def is_product(node: Node) -> bool:
+    """Whether a node is a matrix product behind which others may be computed."""
+    return node.name == "matmul" and node.dtype.name in ("float32", "float64")
+
+
+def fits_product(shape: Sequence[int], product: Sequence[int]) -> bool:
+    """Whether elements of one shape, in order of rows, are those of a product with the same columns."""
+    if tuple(shape) == tuple(product):
+        return True
+    is_one_product = len(product) == 2 and len(shape) >= 2
+    return is_one_product and shape[-1] == product[-1] and math.prod(shape) == math.prod(product) > 0
 
 
 def is_elementwise(node: Node) -> bool:

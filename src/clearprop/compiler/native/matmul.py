@@ -11,8 +11,9 @@ from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
+from clearprop.compiler.native.tail import Access, Tail
 from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
-from clearprop.compiler.native.views import row_strides
+from clearprop.compiler.native.views import View, row_strides, whole
 from clearprop.graph import Node
 
 
@@ -53,9 +54,24 @@ class MatmulWriter:
 
 
 def _product(x: View, y: View, node: Node, shape: tuple[int, ...]) -> Product:
-    """What is multiplied and summed; rows are walked as the axes of a shape, all but its last one."""
-    if len(node.shape) == 2:
-        a = [x.strides[0] * step for step in row_strides((*shape[:-1], 1))[:-1]] if x.shape[0] != 1 else [0]
+    """What is multiplied and summed; the rows of a single product may be walked as several axes."""
+    strides = row_strides(shape)
+    if len(shape) == len(node.shape):
+        *of_x, _ = x.strides
+        of_y = y.strides[:-2]
+    else:
+        of_x = [x.strides[0] * step for step in row_strides(shape[:-1])]
+        of_y = (0,) * (len(shape) - 2)
+    batch = zip(shape[:-2], of_x, of_y, strides, strict=False)
+    return Product(
+        node.dtype.name,
+        rows=Axis(shape[-2], a=of_x[-1], c=strides[-2]),
+        columns=Axis(shape[-1], b=y.strides[-1], c=strides[-1]),
+        depth=Axis(x.shape[-1], a=x.strides[-1], b=y.strides[-2]),
+        batch=tuple(Axis(*axis) for axis in batch),
+    )
+
+
 def matmul_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> MatmulWriter | None:
     """Who writes a matmul; None for integers."""
     return MatmulWriter(fusion, kernel, machine) if kernel.node.dtype.name in ("float32", "float64") else None

@@ -73,7 +73,7 @@ class Tail:
         if not self.nodes:
             return None
         is_long = len(self.nodes) > _SHORT or len(self.writes) > 0
-        return Epilogue(self._key(), self._write, len(self.reads) + len(self.writes), is_long)
+        return Epilogue(self._key(), self._write, len(self.reads) + len(self.writes), is_long, self._prefetch)
 
     def _key(self) -> tuple[Any, ...]:
         numbers = dict.fromkeys(self._sums, 0)
@@ -104,6 +104,13 @@ class Tail:
         return values[self.target]
 
 
+    def _prefetch(self, code: Code, place: Place) -> None:
+        """What is far away: whatever is another number for each element."""
+        for access, pointer in zip(self.reads, place.pointers, strict=False):
+            if math.prod(access.source.shape) >= math.prod(self.shape):
+                place.prefetch(pointer, access.dtype, *_steps(access.strides), to_write=False)
+
+
 def _steps(strides: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:
     """Along rows, columns and the axes of the batch."""
     *batch, rows, columns = strides
@@ -112,11 +119,3 @@ def _steps(strides: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:
 
 def _plain(attributes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in attributes.items())
-
-
-def fits_product(shape: Sequence[int], product: Sequence[int]) -> bool:
-    """Whether elements of one shape, in order of rows, are those of a product with the same columns."""
-    if tuple(shape) == tuple(product):
-        return True
-    is_one_product = len(product) == 2 and len(shape) >= 2
-    return is_one_product and shape[-1] == product[-1] and math.prod(shape) == math.prod(product) > 0

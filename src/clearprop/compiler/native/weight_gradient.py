@@ -78,7 +78,7 @@ class WeightGradient(Summing):
         runs = self.runs_for(copies_x=last is not None, copies_y=copies_y)
         source, upstream, products, cost = list[Surrounded](), list[Strides](), list[Gemm](), 0.0
         blocking = Blocking(runs)
-        is_only = self.sets_for(blocking, math.prod(self.node.shape)) == blocking.total
+        sets = self.sets_for(blocking, math.prod(self.node.shape))
         for run in runs:
             once, here, there = 0.0, x, y
             if last is not None:
@@ -89,8 +89,8 @@ class WeightGradient(Summing):
                 shape = self.block_of_y(run)
                 upstream.append(there := lying(shape, last=True))
                 once += copy_cost(shape, y, there, self.itemsize)
-            product = self._product(run, here, there, sums or self.result, accumulate=not is_only)
-            products.append(Gemm(product, self.machine))
+            product = self._product(run, here, there, sums or self.result, accumulate=sets < blocking.total)
+            products.append(Gemm(product, self.machine, alone=sets > 1))
             cost += run.turns * run.row_turns * (once + product_cost(products[-1]))
         return Way(Blocking(runs, tuple(source), tuple(upstream)), sums, tuple(products), cost)
 
