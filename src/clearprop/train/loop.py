@@ -14,6 +14,7 @@ from clearprop.random import default_generator
 from clearprop.train import checks
 from clearprop.train.callbacks import Callback, overrides
 from clearprop.train.checkpoint import Checkpoint, read_state
+from clearprop.train.compiling import OfBatches, worth_compiling
 from clearprop.train.figures import VALIDATION
 from clearprop.train.history import History
 from clearprop.train.interruption import Interruption, TrainingInterrupted
@@ -156,6 +157,7 @@ class _Loop:
         self._interruption = interruption
         self._after_steps = [one for one in run.callbacks if overrides(one, "on_step_end")]
         self._step = Step(run, compile=compile)
+        self._measure = OfBatches(self._forward, compile=worth_compiling(compile, run.validation), note=run.note)
         self._checked = False
         self._saved: tuple[int, int] | None = None  # where the last checkpoint was
 
@@ -225,14 +227,20 @@ class _Loop:
         with evaluating(run.model):
             for batch in run.validation:
                 inputs, target = checks.split_batch(batch)
-                output = run.model(*inputs)
-                run.validation_loss.add(float(run.loss(output, target).item()), len(target))
+                loss, output = self._measure(*inputs, target)
+                run.validation_loss.add(float(loss.item()), len(target))
                 for metric in run.validation_metrics:
                     metric.update(output, target)
                 run.progress.advance(len(target))
                 if self._interruption.requested:
                     self._interrupt()
         return {VALIDATION + name: value for name, value in run.validation_figures().items()}
+
+    def _forward(self, *batch: Any) -> tuple[Any, Any]:
+        """The loss, and the output if it is asked for."""
+        *inputs, target = batch
+        output = self._run.model(*inputs)
+        return self._run.loss(output, target), output if self._run.validation_metrics else None
 
     def _end_epoch(self, validation: dict[str, float]) -> None:
         """Write the row of the epoch, and go on to the next."""
