@@ -61,7 +61,7 @@ $(VENV)/installed-dev: pyproject.toml
 
 $(BENCH)/installed: pyproject.toml
 	$(call environment,$(BENCH))
-	$(BENCH)/bin/python -m pip install --quiet $(TORCH) --editable '.[native]'
+	$(BENCH)/bin/python -m pip install --quiet $(TORCH) --editable .
 	@for peer in $(PEERS); do $(BENCH)/bin/python -m pip install --quiet "$$peer" || echo "left out: $$peer" >&2; done
 	@touch $@
 
