@@ -214,6 +214,9 @@ class Cell(Operators):
         """The only element as a Python number."""
         return self.value.item()
 
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else str(self)
+
     def __len__(self) -> int:
         return len(self.value)
 

@@ -113,6 +113,10 @@ class Tensor(Operators):
     def __float__(self) -> float:
         return float(self.item())
 
+    def __format__(self, spec: str) -> str:
+        """``f"{loss:.3f}"``: the only element as a Python number; without a format, the tensor as ever."""
+        return format(self.item(), spec) if spec else str(self)
+
     def __int__(self) -> int:
         return int(self.item())
 

@@ -48,3 +48,11 @@ def test_a_function_called_like_a_class() -> None:
 def test_the_gradient_of_a_comparison() -> None:
     with pytest.raises(cp.GradientError, match="it returned bool"):
         cp.grad(lambda x: x > 0.0)(cp.tensor(1.0))
+
+
+def test_a_format_is_for_one_number() -> None:
+    assert f"{cp.tensor(1.25):.1f} {cp.Cell([2.0]):.2f} {cp.tensor(3)}" == "1.2 2.00 Tensor(3, dtype=int64)"
+    with pytest.raises(cp.ShapeError, match="one element"):
+        f"{cp.tensor([1.0, 2.0]):.1f}"
+    with pytest.raises(cp.TraceError, match="no numbers yet"):
+        cp.compile(lambda x: f"{x.sum():.2f}", executor="reference")(cp.ones(2))
