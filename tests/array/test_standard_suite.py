@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 import clearprop as cp
-from clearprop.files.cache import cache_folder
+from clearprop.caches import cache_folder
 
 REPOSITORY = "https://github.com/data-apis/array-api-tests"
 COMMIT = "41379d15d26d67a1e66c840e775d41a8a7fb1516"  # release 2026.02.26, the last that runs without complex dtypes

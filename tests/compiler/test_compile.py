@@ -47,14 +47,15 @@ def training(optimizer: str, order: str) -> tuple[nn.Module, Any, Callable[..., 
     return model, rule, step
 
 
+@pytest.mark.parametrize(("executor", "rtol"), [("reference", 0.0), ("native", 1e-5)])
 @pytest.mark.parametrize("order", ["first", "last", "never"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_training_step_in_the_ordinary_style(name: str, order: str) -> None:
-    """Losses, weights, optimizer state, gradients and random numbers are those of eager, to the bit."""
+def test_a_training_step_in_the_ordinary_style(name: str, order: str, executor: str, rtol: float) -> None:
+    """Losses, weights, optimizer state, gradients and random numbers are those of eager."""
     states = []
     for compiled in (False, True):
         model, rule, step = training(name, order)
-        run = cp.compile(step, keep_grads=True) if compiled else step
+        run = cp.compile(step, keep_grads=True, executor=executor) if compiled else step
         cp.random.seed(7)
         results = [run(X, Y) for _ in range(5)]
         assert {result["note"] for result in results} == {"done"}
@@ -67,7 +68,7 @@ def test_a_training_step_in_the_ordinary_style(name: str, order: str) -> None:
             assert run.traces == (2 if order == "never" else 1)  # gradients that are there are another program
     for eager, other in zip(*states, strict=True):
         for one, two in zip(eager, other, strict=True) if isinstance(eager, list) else [(eager, other)]:
-            np.testing.assert_array_equal(np.asarray(one, np.float64), np.asarray(two, np.float64))
+            np.testing.assert_allclose(np.asarray(one, np.float64), np.asarray(two, np.float64), rtol, 1e-6 * (rtol > 0))
 
 
 def test_gradients_that_the_function_clears_are_not_kept() -> None:
@@ -323,8 +324,8 @@ def test_wrong_use() -> None:
 
 
 def test_a_random_generator_moves_on() -> None:
-    run = cp.compile(lambda: cp.random.normal((3,)))
+    run = cp.compile(lambda: cp.random.uniform((3,)))
     cp.random.seed(2)
     found = [run().tolist() for _ in range(3)]
     cp.random.seed(2)
-    assert found == [cp.random.normal((3,)).tolist() for _ in range(3)]
+    assert found == [cp.random.uniform((3,)).tolist() for _ in range(3)]

@@ -17,7 +17,7 @@ import pytest
 
 from clearprop.errors import FileError
 from clearprop.files import download as module
-from clearprop.files.cache import cache_folder
+from clearprop.caches import cache_folder
 from clearprop.files.download import download
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)

@@ -2,22 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, Protocol
 
 from clearprop.errors import UsageError
+from clearprop.graph import Node
 from clearprop.trace import Program
 
-Runner: TypeAlias = Callable[[Sequence[Any]], list[Any]]
-"""Takes the values of the program's inputs, returns those of its outputs, all of them arrays."""
+
+class Shortcut(Protocol):
+    """Calls a program like the time before, with other values of its first inputs."""
+
+    def __call__(self, tensors: Sequence[Any]) -> list[Any] | None:
+        """Take these inputs, as tensors; return the outputs that are no updates, as arrays.
+
+        None if these are no tensors, have a history, do not fit, or make the program fail: nothing has then been
+        changed.
+        """
+
+    def forget(self) -> None:
+        """Look at all inputs of the next call: there was a call without this one."""
 
 
-def reference(program: Program) -> Runner:
+class Runner(Protocol):
+    """A program that can be called.
+
+    Attributes:
+        updates: of the inputs that it was told of, those that it can write over with their new values.
+        shows_inputs: whether an output may be an input, or share its memory.
+    """
+
+    updates: frozenset[Node]
+    shows_inputs: bool
+
+    def __call__(self, values: Sequence[Any], over: Container[Node] = ()) -> list[Any]:
+        """Take the values of the program's inputs, return those of its outputs, all of them arrays.
+
+        Args:
+            over: inputs, some of `updates`, that are written over.
+        """
+
+    def shortcut(self, arguments: int) -> Shortcut | None:
+        """For calls that differ in so many inputs, the first; None if there is no shorter way for such.
+
+        All other inputs must then be where they were, and all updates be written over them.
+        """
+
+
+class Reference:
     """Node by node with NumPy: slow beside the others, and what they are compared with."""
-    return program.run
+
+    updates: frozenset[Node] = frozenset()
+    shows_inputs = True
+
+    def __init__(self, program: Program, updates: Mapping[Node, Node]) -> None:
+        self._program = program
+
+    def __call__(self, values: Sequence[Any], over: Container[Node] = ()) -> list[Any]:
+        """The outputs for these inputs."""
+        return self._program.run(values)
+
+    def shortcut(self, arguments: int) -> None:
+        """There is none."""
 
 
-def native(program: Program) -> Runner:
+def native(program: Program, updates: Mapping[Node, Node]) -> Runner:
     """As machine code; what has none yet is computed by NumPy in between.
 
     Raises:
@@ -27,15 +76,18 @@ def native(program: Program) -> Runner:
         from clearprop.compiler.native.program import NativeProgram
     except ImportError as error:
         raise UsageError(
-            f"the native executor needs llvmlite: {error}", hint="pip install 'clearprop[native]'"
+            f"the native executor needs llvmlite: {error}", hint="pip install llvmlite; or compile(executor='reference')"
         ) from None
-    return NativeProgram(program)
+    return NativeProgram(program, updates=updates)
 
 
-EXECUTORS: dict[str, Callable[[Program], Runner]] = {"native": native, "reference": reference}
+Executor = Callable[[Program, Mapping[Node, Node]], Runner]
+"""Takes a program and its updates: outputs, each with the input in whose place it is to be written if that can be."""
+
+EXECUTORS: dict[str, Executor] = {"native": native, "reference": Reference}
 
 
-def executor(name: str) -> Callable[[Program], Runner]:
+def executor(name: str) -> Executor:
     """The executor of that name.
 
     Raises:

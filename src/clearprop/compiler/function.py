@@ -11,12 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper
 from time import perf_counter
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
 from clearprop.autodiff.tree import flatten, rebuild
-from clearprop.compiler.executors import Runner, executor
+from clearprop.compiler.differentiable import Differentiable
+from clearprop.compiler.entry import MISSED, Entry
+from clearprop.compiler.executors import executor
 from clearprop.compiler.guards import Guards
 from clearprop.compiler.simplify import simplify
 from clearprop.compiler.whole import Whole
@@ -27,19 +29,6 @@ from clearprop.tensor import Tensor, to_array
 
 _MOST_PROGRAMS = 64
 """So many programs of one function are kept."""
-
-
-class Entry(NamedTuple):
-    """A traced function, ready to run."""
-
-    whole: Whole
-    guards: Guards
-    runner: Runner | None  # None where a gradient may be asked of a result
-    seconds: dict[str, float]
-
-    def fits(self) -> bool:
-        """Whether modules and gradients are as they were when it was traced."""
-        return self.guards.hold() and self.whole.fits_gradients()
 
 
 class Compiled:
@@ -60,10 +49,24 @@ class Compiled:
         self._static = _static_names(static_argnames)
         self._keep_grads = keep_grads
         self._entries: OrderedDict[Any, list[Entry]] = OrderedDict()
-        update_wrapper(self, function)
+        self._latest: Entry | None = None  # the one that served the last call
+        update_wrapper(self, function, updated=())
+
+    def __getattr__(self, name: str) -> Any:
+        """What a compiled network is asked for besides, such as its parameters."""
+        if name == "function":  # not yet there
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result; what the function changes is changed."""
+        if self._latest is not None and not kwargs:  # most calls are like the one before
+            result = self._latest.again(args)
+            if result is not MISSED:
+                return result
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if state.tracer is not None or state.batches:  # part of another traced function, or of a whole batch
             return self.function(*args, **kwargs)
         call = _Call(args, kwargs, self._static)
@@ -78,9 +81,12 @@ class Compiled:
             del entries[_MOST_PROGRAMS:]
             while len(self._entries) > _MOST_PROGRAMS:
                 self._entries.popitem(last=False)
-        if entry.runner is None:  # step by step, so that the result has the history that the function gives it
-            return call.run(self.function, call.tensors)
-        return entry.whole.finish(entry.runner(entry.whole.arrays(call.tensors)))
+        if entry.runner is None:  # a gradient may be asked of the result
+            one_node = entry.differentiable if state.cell_watcher is None else None
+            return call.run(self.function, call.tensors) if one_node is None else one_node(call.tensors)
+        self._latest = entry if call.is_plain else None
+        result = entry.again(call.tensors)
+        return entry.call(call.tensors) if result is MISSED else result
 
     def _trace(self, call: _Call) -> Entry:
         started = perf_counter()
@@ -91,18 +97,30 @@ class Compiled:
         if not whole.differentiable:
             whole.program = simplify(whole.program)
         simplified = perf_counter()
-        runner = None if whole.differentiable else self._make(whole.program)
+        entry = Entry(whole, Guards(whole.visited), self._make, is_plain=call.is_plain)
+        if whole.differentiable and not whole.has_own_rules and not whole.touches_gradients:
+            cut = Whole(lambda *xs: call.run(self.function, xs), specs, cut=True)
+            entry.differentiable = Differentiable(cut, self._name, self._make, self._like_this)
         self.traces += 1
-        seconds = {
+        entry.seconds = {
             "trace": traced - started,
             "simplify": simplified - traced,
             self.executor: perf_counter() - simplified,
         }
-        return Entry(whole, Guards(whole.visited), runner, seconds)
+        return entry
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def _like_this(self, function: Callable[..., Any]) -> Compiled:
+        """Another function, compiled in the same way."""
+        return Compiled(function, self.executor, ())
 
     def clear(self) -> None:
         """Forget all programs; the next call traces the function again."""
         self._entries.clear()
+        self._latest = None
 
     def report(self) -> str:
         """What was compiled: for each program its inputs, nodes, floating-point operations, and the time it took."""
@@ -134,6 +152,7 @@ class _Call:
     Attributes:
         tensors: those among the arguments, arrays made into tensors.
         key: what the call has in common with others that the same program serves.
+        is_plain: whether all arguments are tensors without a history.
     """
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[str]) -> None:
@@ -141,9 +160,10 @@ class _Call:
         if not kwargs and all(type(x) is Tensor for x in args):  # most calls, in a fraction of the time
             self.tensors = list(args)
             self.plain = True
+            self.is_plain = all(x.node is None for x in args)
             self.key: Any = (state.grad_enabled, *map(_kind, args))
             return
-        self.plain = False
+        self.plain = self.is_plain = False
         self.tree = [list(args), {name: kwargs[name] for name in sorted(kwargs)}]
         self.leaves = flatten(self.tree)
         self.dynamic = [isinstance(x, (Tensor, np.ndarray)) for x in self.leaves]
@@ -219,8 +239,9 @@ def compile(
     and gradients that it changes, become outputs. So an ordinary training step compiles whole. All other arguments, and
     whatever else Python does, are fixed when the function is traced: another number is another program.
 
-    Where a gradient may be asked of a result, the function is run step by step, as if it were not compiled: compile
-    what asks for the gradient, or call it under ``no_grad``.
+    Where a gradient may be asked of a result, as of a compiled network, the call is one node of the graph; its backward
+    pass is compiled too, and can be differentiated again. A function with rules or hooks of your own, or one that looks
+    at ``.grad`` besides, is then run operation by operation, as if it were not compiled.
 
     Args:
         executor: "native" runs machine code; "reference" runs the program with NumPy, node by node.

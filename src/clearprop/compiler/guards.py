@@ -13,19 +13,22 @@ class Guards:
 
     Looking at all of them would cost more than a small step; so modules count together how often an attribute of any of
     them was set, and only if that number has changed is there anything to look at.
+
+    Attributes:
+        seen: that number when all was as it was.
     """
 
     def __init__(self, modules: Iterable[Module]) -> None:
-        self._seen = Module.changes
+        self.seen = Module.changes
         self._settings = {module: dict(vars(module)) for module in modules}
 
     def hold(self) -> bool:
         """Whether all is as it was."""
-        if self._seen == Module.changes:
+        if self.seen == Module.changes:
             return True
         if not all(_same(module, settings) for module, settings in self._settings.items()):
             return False
-        self._seen = Module.changes
+        self.seen = Module.changes
         return True
 
 

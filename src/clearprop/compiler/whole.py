@@ -7,7 +7,7 @@ program, all that is changed becomes outputs, and after tracing everything is as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from clearprop.autodiff.tree import flatten, rebuild
@@ -30,6 +30,7 @@ class Whole:
         f: takes the tensors, returns a nesting of tensors and other things.
         arguments: shapes and dtypes, and whether gradients flow to them.
         keep_grads: whether gradients that the function replaces without having looked at them are kept when it is done.
+        cut: whether the program shall say where no gradient flows, because it will be differentiated.
 
     Attributes:
         arguments: shapes and dtypes of the tensors among its arguments.
@@ -38,15 +39,19 @@ class Whole:
         found, absent: parameters whose gradients are read first of all, and were there, or were None.
         left, cleared, dropped: parameters whose gradients are set in the end, or become None, or are not kept.
         captured: tensors from outside that have a history.
+        trained: parameters that it reads or assigns, and whether gradients flow to them.
         visited: modules that were called.
-        differentiable: whether gradients flow to a result.
+        flows: for each tensor among its results, whether gradients flow to it.
+        differentiable: whether they flow to one of them.
+        trained_inputs: for each input of the program, whether gradients flow from it.
+        has_own_rules: whether gradients flow as the user says, and not as the program tells.
     """
 
     def __init__(
-        self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]], *, keep_grads: bool = True
+        self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]], *, keep_grads: bool = True, cut: bool = False
     ) -> None:
         self.arguments = [spec for spec, _ in arguments]
-        tracer = Tracer(state.tracer)
+        tracer = Tracer(state.tracer, cut=cut)
         cells = _Cells(state.cell_watcher, tracer)
         state.cell_watcher = cells
         try:
@@ -70,17 +75,36 @@ class Whole:
         finally:
             state.cell_watcher = cells.outer
             cells.put_back()
-        self.differentiable = any(_flows(y.node) for y in results)
+        self.flows = [_flows(y.node) for y in results]
+        self.differentiable, self.has_own_rules = any(self.flows), tracer.has_own_rules
         self.results = len(results)
+        self._is_one_tensor = isinstance(self.result, Tensor)
         self.read, self.found, self.absent = list(cells.symbols), list(cells.grad_symbols), list(cells.absent)
+        self.trained = {p: p.requires_grad for p in cells.before if isinstance(p, Parameter)}
         self.captured, self.visited = list(tracer.captured), list(tracer.visited)
-        inputs = [x.array.node for x in (*symbols, *cells.symbols.values(), *cells.grad_symbols.values())]
-        inputs += [lifted.array.node for lifted in tracer.captured.values()]
+        given = [*symbols, *cells.symbols.values(), *cells.grad_symbols.values(), *tracer.captured.values()]
+        inputs = [x.array.node for x in given]
+        self.trained_inputs = [x.requires_grad for x in given]
         self.program = Program(inputs, outputs, tracer.constants)
 
-    def fits_gradients(self) -> bool:
-        """Whether the gradients that the function reads are there, or are None, as they were when it was traced."""
+    def fits(self) -> bool:
+        """Whether the gradients that the function reads are there, or are None, as they were when it was traced, and
+        the same parameters are trained.
+        """
+        if any(p.requires_grad is not flag for p, flag in self.trained.items()):
+            return False
         return all(p.peek_grad() is None for p in self.absent) and not any(p.peek_grad() is None for p in self.found)
+
+    @property
+    def touches_gradients(self) -> bool:
+        """Whether it reads or changes gradients of parameters."""
+        return bool(self.found or self.absent or self.left or self.cleared or self.dropped)
+
+    def updates(self) -> dict[Cell, tuple[Node, Node]]:
+        """For each cell that is read and assigned, the output that is its new value, and the input that is the old."""
+        outputs = dict(zip(self.assigned, self.program.outputs[self.results :], strict=False))
+        inputs = zip(self.read, self.program.inputs[len(self.arguments) :], strict=False)
+        return {cell: (outputs[cell], old) for cell, old in inputs if cell in outputs}
 
     def inputs(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """What the program takes, at this moment."""
@@ -95,25 +119,36 @@ class Whole:
         taken += [x.array for x in self.captured]
         return taken
 
-    def finish(self, outputs: Sequence[Value]) -> Any:
-        """Put outputs where they belong, and return the function's result."""
+    def finish(self, outputs: Sequence[Value], updated: Container[Cell] = ()) -> Any:
+        """Put outputs where they belong, and return the function's result.
+
+        Args:
+            updated: cells whose own arrays hold the new value already.
+        """
         ends = self.results + len(self.assigned)
         for cell, value in zip(self.assigned, outputs[self.results : ends], strict=True):
+            if cell in updated:
+                continue
             if isinstance(value, Tensor) or state.cell_watcher is not None:
                 cell.assign(value if isinstance(value, Tensor) else Tensor(value))
             else:
                 cell.put(value)
         for parameter, g in zip(self.left, outputs[ends:], strict=True):
             parameter.grad = g if isinstance(g, Tensor) else Tensor(g)
-        for parameter in self.cleared:
-            parameter.grad = None
-        for parameter in self.dropped:
-            parameter.grad = NOT_KEPT
+        for parameters, g in ((self.cleared, None), (self.dropped, NOT_KEPT)):
+            for parameter in parameters:
+                if parameter.peek_grad() is not g or state.cell_watcher is not None:
+                    parameter.grad = g
+        return self.returned(outputs[: self.results])
+
+    def returned(self, outputs: Sequence[Value]) -> Any:
+        """The function's result, made of the tensors in it."""
+        if self._is_one_tensor:
+            (y,) = outputs
+            return y if isinstance(y, Tensor) else Tensor(y)
         if self.result is None:
             return None
-        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs[: self.results]]
-        if isinstance(self.result, Tensor):
-            return tensors[0]
+        tensors = [y if isinstance(y, Tensor) else Tensor(y) for y in outputs]
         following = iter(tensors)
         leaves = [next(following) if isinstance(y, Tensor) else y for y in flatten(self.result)]
         return rebuild(self.result, leaves)

@@ -15,7 +15,7 @@ from clearprop.data.batches import Array
 from clearprop.data.datasets import Split, check_split
 from clearprop.data.images import ImageDataset, ImageFolder
 from clearprop.errors import DataError, FileError
-from clearprop.files.cache import cache_folder
+from clearprop.caches import cache_folder
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -15,7 +15,7 @@ from clearprop.data.idx import parse_idx, read_content, read_idx
 from clearprop.data.order import checked_seed, shuffled
 from clearprop.data.selections import Subset
 from clearprop.errors import DataError, FileError
-from clearprop.files.cache import cache_folder
+from clearprop.caches import cache_folder
 from clearprop.tensor import as_array
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -14,7 +14,7 @@ from clearprop.data.batches import Array, no_such_example
 from clearprop.data.tokenizer import CharTokenizer, Tokenizer
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
-from clearprop.files.cache import cache_folder
+from clearprop.caches import cache_folder
 from clearprop.tensor import as_array
 
 Part: TypeAlias = Literal["train", "validation", "all"]

@@ -1,4 +1,4 @@
-"""Files: tensors in the safetensors format, whole or not at all; downloads; the folder for what was downloaded.
+"""Files: tensors in the safetensors format, whole or not at all; downloads.
 
 Arrays here are NumPy's; `clearprop.load` is `load_tensors`, which makes tensors of them.
 """

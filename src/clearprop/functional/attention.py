@@ -19,6 +19,7 @@ from clearprop.array import (
     add,
     arange,
     concat,
+    divide,
     equal,
     exp,
     expand_dims,
@@ -30,11 +31,11 @@ from clearprop.array import (
     ones,
     pad,
     subtract,
+    sum,
     where,
 )
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.errors import DataError, DTypeError, ShapeError
-from clearprop.functional.activations import softmax
 from clearprop.functional.checks import known_values
 from clearprop.functional.dropout import dropout
 from clearprop.primitive import numpy_dtype
@@ -126,7 +127,26 @@ def scaled_dot_product_attention(
         _check_broadcast(name, mask, q, k)
         check_something_seen(name, "attn_mask", mask)
         masks = masks.and_allowed(mask) if numpy_dtype(mask).kind == "b" else masks.and_added(mask)
-    return attend(q, k, v, masks, dropout_p, scale, generator)[0]
+    return attend(q, k, v, masks, dropout_p, scale, generator).output
+
+
+class Attended(NamedTuple):
+    """What attention finds.
+
+    Attributes:
+        output: (…, L, V).
+        shares: (…, L, S), how much each key counts, after dropout.
+        total: (…, L, 1), the sum of the shares of all keys, before dropout.
+    """
+
+    output: Tensor
+    shares: Tensor
+    total: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """(…, L, S), after dropout."""
+        return divide(self.shares, self.total)
 
 
 def attend(
@@ -137,29 +157,34 @@ def attend(
     dropout_p: float = 0.0,
     scale: float | None = None,
     generator: random.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The same on what has been checked; returns the output and the weights, (…, L, S), after dropout."""
+) -> Attended:
+    """The same on what has been checked.
+
+    The weighted sums of the values are divided by the sums of the weights, instead of all weights: there are fewer of
+    them, forward and backward, and (…, L, S) is the largest array.
+    """
     factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else number("attention", "scale", scale)
     scores = matmul(multiply(query, factor), primitives.transpose(key))  # (…, L, E) @ (…, E, S) -> (…, L, S)
-    weights = softmax(scores) if masks.are_empty else _masked_softmax(scores, masks)
+    shares, total = _shares(scores, masks)
     if dropout_p:
-        weights = dropout(weights, dropout_p, generator=generator)
-    return matmul(weights, value), weights  # (…, L, S) @ (…, S, V) -> (…, L, V)
+        shares = dropout(shares, dropout_p, generator=generator)
+    return Attended(divide(matmul(shares, value), total), shares, total)  # (…, L, S) @ (…, S, V) -> (…, L, V)
 
 
-def _masked_softmax(scores: Tensor, masks: Masks) -> Tensor:
-    """softmax along the last axis of what is not hidden; zeros where everything is."""
+def _shares(scores: Tensor, masks: Masks) -> tuple[Tensor, Tensor]:
+    """softmax along the last axis of what is not hidden: exponentials, zeros where everything is, and their sums."""
     if masks.added is not None:
         scores = add(scores, cast_to(masks.added, numpy_dtype(scores)))
     if masks.allowed is not None:
         scores = where(masks.allowed, scores, -math.inf)
-    axis = scores.ndim - 1
-    largest = max(primitives.stop_gradient(scores), axis=axis, keepdims=True)
+    largest = max(primitives.stop_gradient(scores), axis=-1, keepdims=True)
+    if masks.are_empty:
+        shares = exp(subtract(scores, largest))
+        return shares, sum(shares, axis=-1, keepdims=True)
     largest = where(equal(largest, -math.inf), 0.0, largest)  # -inf - (-inf) would be NaN
-    exponentials = exp(subtract(scores, largest))
-    total = primitives.sum_(exponentials, axes=(axis,))  # at least 1, unless everything is hidden: then 0 / 1
-    total = add(total, cast_to(equal(primitives.stop_gradient(total), 0.0), numpy_dtype(total)))
-    return primitives.divide(exponentials, primitives.broadcast(total, shape=exponentials.shape, axes=(axis,)))
+    shares = exp(subtract(scores, largest))
+    total = sum(shares, axis=-1, keepdims=True)  # at least 1, unless everything is hidden: then 0 / 1
+    return shares, add(total, cast_to(equal(primitives.stop_gradient(total), 0.0), numpy_dtype(total)))
 
 
 def causal(queries: int, keys: int) -> Masks:

@@ -172,11 +172,11 @@ class MultiheadAttention(Module):
         if self.rotary is not None:
             q, k = self.rotary(q), self.rotary(k)
         k, v, masks = self._with_extra_keys(k, v, masks)
-        output, weights = attend(q, k, v, masks, self.dropout if self.training else 0.0)
-        output = self.out_proj(self._joined(output))
+        attended = attend(q, k, v, masks, self.dropout if self.training else 0.0)
+        output = self.out_proj(self._joined(attended.output))
         if not need_weights:
             return output, None
-        return output, mean(weights, axis=-3) if average_attn_weights else weights
+        return output, mean(attended.weights, axis=-3) if average_attn_weights else attended.weights
 
     def _projected(self, q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
         """Queries, keys and values, all of length embed_dim; neighbours that are one tensor in one product."""

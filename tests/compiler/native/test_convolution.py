@@ -186,8 +186,11 @@ LARGE = {
     "large images, depthwise": case(2, 24, 24, (100, 70), (3, 3), padding=1, groups=24),
     "large volumes": case(1, 8, 8, (30, 30, 30), (3, 3, 3), padding=1),
     "large weights": case(9, 300, 310, (7, 7), (3, 3), padding=1),
+    "large weights, 1x1": case(9, 1200, 1210, (2, 2), (1, 1)),
     "long sequences": case(2, 8, 8, (20_000,), (3,), padding=1),
 }
+
+WEIGHTS = [name for name in LARGE if name.startswith("large weights")]
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -209,7 +212,7 @@ def test_memory_is_that_of_a_few_blocks(name: str) -> None:
         assert sizes[1] <= 1.5 * sizes[0]
 
 
-@pytest.mark.parametrize("name", [*CASES, "many images", "large images", "large images, stride", "large weights"])
+@pytest.mark.parametrize("name", [*CASES, "many images", "large images", "large images, stride", *WEIGHTS])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, direction: str) -> None:
     f, shapes = {**CASES, **LARGE}[name].function(direction)

@@ -365,6 +365,7 @@ KINDS = [
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "cast": {"dtype": np.dtype(np.int16)},
     "clip": {"low": 1, "high": 2},
+    "finite": {"what": "x", "hint": "numbers"},
 }
 
 

@@ -95,3 +95,32 @@ def test_gradients(pool: Any, window: tuple[int, int, int]) -> None:
     compiled = same(lambda x: list(f(x)), x)
     assert not {"max_pool", "max_pool_positions", "sum_pool", "spread_pool"} & set(compiled.by_numpy())
     assert not any(getattr(made, "may_fail", False) for made in compiled._writers.values())
+
+
+@half
+@given(
+    counts=st.lists(st.integers(1, 19), min_size=1, max_size=3),
+    window=st.tuples(*[st.sampled_from([1, 2, 2, 3, 4])] * 3),
+    dtype=st.sampled_from(["float32", "float64"]),
+    data=st.data(),
+)
+def test_the_gradient_of_maxima_whose_windows_cover_the_image(
+    counts: list[int], window: tuple[int, ...], dtype: str, data: Any
+) -> None:
+    """Each element is written once. Equal elements, NaN and -0 are among them."""
+    counts = counts if len(counts) < 3 else [min(n, 5) for n in counts]
+    window, axes = window[: len(counts)], len(counts)
+    lengths = tuple(n * size for n, size in zip(counts, window, strict=True))
+    moves = Moves(window, ((0, 0),) * axes, (1,) * axes)
+    shape = (2, data.draw(st.integers(1, 3)), *lengths)
+    image, upstream = data.draw(layouts(shape)), data.draw(layouts((*shape[:2], *counts)))
+    x = np.random.default_rng(0).choice(np.array([np.nan, 0.0, 1.0, 2.0, 3.0], dtype), image.stored)
+    g = numbers(upstream.stored, dtype)
+    g.flat[:: max(1, g.size // 3)] = -0.0
+
+    def f(x: Any, g: Any) -> Any:
+        return primitives.max_pool.vjp_x(upstream.view(g), image.view(x), shape, window, moves)
+
+    compiled = check(f, x, g)
+    (found,) = compiled([x, g])
+    assert not np.signbit(found[found == 0]).any()

@@ -160,7 +160,7 @@ def check(program: Any, given_shapes: Any, cell_shapes: Any, threads: int) -> No
     single = [cp.Parameter(x) for x in draw(cell_shapes, np.float32, 1)]
     double = [cp.Parameter(x) for x in draw(cell_shapes, np.float64, 1)]
     eager_to_share = replace(host(), threads=threads, grain=1 if threads > 1 else 1 << 15)
-    with patch.dict(EXECUTORS, native=lambda program: NativeProgram(program, eager_to_share)):
+    with patch.dict(EXECUTORS, native=lambda program, updates: NativeProgram(program, eager_to_share, updates)):
         compiled = cp.compile(a_step(program, single), executor="native")
     reference = a_step(program, double)
     for seed in (2, 3, 4):

@@ -18,6 +18,7 @@ import clearprop as cp
 from clearprop.compiler.native.division import divide
 from clearprop.compiler.native.machine import host
 from clearprop.compiler.native.program import NativeProgram
+from clearprop.compiler.native.workers import workers
 from clearprop.errors import RangeError
 
 RANDOM = np.random.default_rng(0)
@@ -96,11 +97,10 @@ def test_running_alone_gives_the_same_bits() -> None:
     values = arrays(60, 50, 70)
     compiled = native(network, *values)
     expected = [np.array(y) for y in compiled(values)]
-    alone = native(network, *values)
-    for segment, step in enumerate(alone.steps):
-        function = alone.library.function(step.name, None)
-        alone._functions[segment] = lambda table, function=function: function(table, 0, 1)
-    for one, other in zip(expected, alone(values), strict=True):
+    busy = workers(2)._free  # with a step of another Python thread
+    with busy:
+        alone = compiled(values)
+    for one, other in zip(expected, alone, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -142,13 +142,13 @@ def test_several_python_threads_at_once() -> None:
                 if not np.array_equal(one, other):
                     wrong.append(1)
 
-    workers = [threading.Thread(target=work, args=(compiled[i % 4],)) for i in range(6)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
+    users = [threading.Thread(target=work, args=(compiled[i % 4],)) for i in range(6)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(60)
     assert not wrong
-    assert not any(worker.is_alive() for worker in workers)
+    assert not any(user.is_alive() for user in users)
 
 
 def test_an_idle_process_takes_no_time() -> None:
@@ -194,3 +194,15 @@ def test_a_wrong_number_of_threads_says_so(chosen: str) -> None:
 
 def test_this_machine_has_a_thread() -> None:
     assert host().threads >= 1
+
+
+def test_a_system_that_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    values = arrays(40, 30, 50)
+    expected = [np.array(y) for y in native(network, *values)(values)]
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    found = native(network, *values, machine=replace(EAGER_TO_SHARE, threads=7))(values)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector."""
+from clearprop.compiler.arrays import ALIGNMENT
 
 _FEW = 1000
 """Of so many buffers each can be compared with each."""

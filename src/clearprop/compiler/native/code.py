@@ -80,6 +80,9 @@ class Code:
     def __init__(self, module: ir.Module, builder: ir.IRBuilder) -> None:
         self.module = module
         self.builder = builder
+        self._depth = 0
+        self._loops = 0
+        self._innermost: list[ir.Block] = []  # of loops in which there is no other
 
     @classmethod
     def function(
@@ -130,24 +133,27 @@ class Code:
         if is_known and start.constant + step >= stop.constant:
             return list(body(start, list(carried)) or [])
         b = self.builder
-        before, inside, after = b.block, b.append_basic_block("body"), b.append_basic_block("after")
+        before, head, after = b.block, b.append_basic_block("head"), b.append_basic_block("after")
         if is_known:
-            b.branch(inside)
+            b.branch(head)
         else:
-            b.cbranch(b.icmp_signed("<", start, stop), inside, after)
-        b.position_at_end(inside)
+            b.cbranch(b.icmp_signed("<", start, stop), head, after)
+        b.position_at_end(head)
         i = b.phi(I64)
         i.add_incoming(start, before)
         phis = [b.phi(value.type) for value in carried]
         for phi, value in zip(phis, carried, strict=True):
             phi.add_incoming(value, before)
-        results = list(body(i, list(phis)) or [])
+        inside = b.append_basic_block("body")  # apart from the phis: so registers are updated where they are
+        b.branch(inside)
+        b.position_at_end(inside)
+        results = self._turn(lambda: body(i, list(phis)), before, inside)
         following = b.add(i, index(step))
         end = b.block
         i.add_incoming(following, end)
         for phi, value in zip(phis, results, strict=True):
             phi.add_incoming(value, end)
-        b.cbranch(b.icmp_signed("<", following, stop), inside, after)
+        b.cbranch(b.icmp_signed("<", following, stop), head, after)
         b.function.blocks.remove(after)  # behind the blocks of the body, so that it goes on there without a jump
         b.function.blocks.append(after)
         b.position_at_end(after)
@@ -158,6 +164,33 @@ class Code:
             phi.add_incoming(first, before)
             phi.add_incoming(last, end)
         return joined
+
+    def _turn(self, body: Callable[[], Sequence[Value] | None], before: ir.Block, inside: ir.Block) -> list[Value]:
+        """Write the body of a loop; constants of loops without others in them go before the outermost loop."""
+        self._loops += 1
+        self._depth += 1
+        loops, blocks = self._loops, self.builder.function.blocks
+        results = list(body() or [])
+        self._depth -= 1
+        if loops == self._loops:
+            self._innermost += blocks[blocks.index(inside) :]
+        if not self._depth:
+            self._hoist(before)
+        return results
+
+    def _hoist(self, before: ir.Block) -> None:
+        """Put vectors of constants into registers ahead of the loops that use them; zeros cost nothing."""
+        b, known, end = self.builder, dict[str, Value](), self.builder.block
+        b.position_before(before.terminator)
+        for instruction in (one for block in self._innermost for one in block.instructions):
+            for operand in instruction.operands:
+                if isinstance(operand, _Repeated) and operand.constant[0].constant:
+                    text = f"{operand.type} {operand}"
+                    if text not in known:
+                        known[text] = self.splat(operand.constant[0], operand.type.count)
+                    instruction.replace_usage(operand, known[text])
+        self._innermost = []
+        b.position_at_end(end)
 
     # Memory -------------------------------------------------------------------------------------------------------
 
@@ -182,6 +215,14 @@ class Code:
             lanes = value.type.count if isinstance(value.type, ir.VectorType) else 1
             value = b.zext(value, I8 if lanes == 1 else ir.VectorType(I8, lanes))
         b.store(value, pointer, align=kind.itemsize)
+
+    def stack(self, dtype: Any, count: int) -> Value:
+        """The address of memory for so many numbers, which is there as long as the function runs."""
+        with self.builder.goto_entry_block():
+            memory = self.builder.alloca(ir.ArrayType(memory_type(dtype), count))
+        memory.align = 64
+        memory.type = POINTER  # without the type of what it points to, as all others here
+        return memory
 
     def prefetch(self, pointer: Value, *, to_write: bool) -> None:
         """Have what stands there at hand, a little later."""

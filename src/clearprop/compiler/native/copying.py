@@ -99,8 +99,11 @@ def _together(code: Code, machine: Machine, source: Array, target: Array, team: 
     lengths = (*shape[:axis], size, *shape[axis + 1 :])
 
     def some(start: Integer) -> None:
-        parts = (array.moved(code, at(code, [start], array.strides[axis : axis + 1])) for array in (source, target))
-        copy(code, machine, *(part._replace(shape=lengths) for part in parts))
+        read, written = (
+            array.moved(code, at(code, [start], array.strides[axis : axis + 1]))._replace(shape=lengths)
+            for array in (source, target)
+        )
+        copy(code, machine, read, written)
 
     in_parts(code, team, shape[axis], size, some)
 
@@ -147,8 +150,10 @@ def _turned(code: Code, source: Array, target: Array, width: int) -> None:
 
 
 def _turn(module: ir.Module, dtype: Any, width: int) -> ir.Function:
-    """``turn(source, target, source step, target step, rows, columns)``: the transpose of a matrix, of neighbours in rows
-    each. In tiles; the last of them are moved back until they are whole."""
+    """``turn(source, target, source step, target step, rows, columns)``: a matrix transposed.
+
+    In tiles, of which the last ones are moved back until they are whole; there must be room for one.
+    """
     name = f"turn.{dtype.name}.{width}"
     if name in module.globals:
         return module.globals[name]

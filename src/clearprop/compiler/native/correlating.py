@@ -126,7 +126,10 @@ class Correlating(ScratchWriter):
         self.inside = self.team if together else Team.alone(code)
         target, is_own = output, False
         if self.target is not None:
-            target, is_own = self.part(code, self._target, self.target_shape, self.target, common=together), not together
+            target, is_own = (
+                self.part(code, self._target, self.target_shape, self.target, common=together),
+                not together,
+            )
         if self.source is not None:
             self.source.clear(code, self.machine, self.part(code, self._source))
         if not self.about.is_complete:

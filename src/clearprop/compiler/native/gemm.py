@@ -20,10 +20,11 @@ from functools import partial
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
+from clearprop.compiler.native.gemm_corner import Corner
 from clearprop.compiler.native.gemm_packing import Packer
 from clearprop.compiler.native.gemm_place import Epilogue, offset_along
 from clearprop.compiler.native.gemm_plan import Packing, Plan, Run, count, plan, tiles, whole_runs
-from clearprop.compiler.native.gemm_store import Corner, Store
+from clearprop.compiler.native.gemm_store import Store
 from clearprop.compiler.native.gemm_tile import Operand, Tile, dot_sums, spread_sums
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.machine import Machine, host
@@ -104,7 +105,8 @@ class _Writer:
 
     def __init__(self, module: ir.Module, name: str, plan: Plan, epilogue: Epilogue | None, *, alone: bool) -> None:
         extra = epilogue.pointers if epilogue else 0
-        self.code = Code.function(module, name, [POINTER] * (4 + extra) + [I64, I64])
+        types = [POINTER] * (4 + extra) + [I64, I64]
+        self.code = Code.function(module, name, types, may_overlap=extra > 0)  # c may be where an epilogue reads
         self.integers = Integers(self.code)
         self.plan, self.dtype, self.lanes = plan, plan.product.dtype, plan.lanes
         self.a, self.b, self.c, *pointers, self.thread, self.threads = self.code.builder.function.args

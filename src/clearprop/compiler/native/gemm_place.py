@@ -16,6 +16,31 @@ from clearprop.compiler.native.lanes import store_apart
 from clearprop.compiler.native.product import Walk
 
 
+class Row:
+    """A row of c, of which places are asked for.
+
+    What is the same all along the row is computed once, in the block where it was made, ahead of any loop along the row.
+
+    Attributes:
+        where: where it stands on each walk but that along it.
+    """
+
+    def __init__(self, code: Code, where: Sequence[tuple[Walk, Integer]]) -> None:
+        self.where = list(where)
+        self._code, self._block = code, code.builder.block
+        self._offsets: dict[tuple[tuple[str, int], ...], Integer] = {}
+
+    def offset(self, steps: dict[str, int]) -> Integer:
+        """How far the row is from the beginning of another array, with these steps along each axis."""
+        key = tuple(steps.items())
+        if key not in self._offsets:
+            integers = Integers(self._code)
+            with self._code.builder.goto_block(self._block):
+                parts = [_offset(integers, walk, position, steps) for walk, position in self.where]
+                self._offsets[key] = integers.add(*parts)
+        return self._offsets[key]
+
+
 class Place:
     """A vector of c: of which row, which column and which batch item.
 
@@ -23,18 +48,21 @@ class Place:
         lanes: how many elements; 1 for a number that is no vector.
         axis: the name of the axis they are neighbours on: "columns", or "rows" if the roles of a and b are exchanged.
         pointers: the additional ones that the function was given.
+        loaded: what the epilogue's `load` has found here.
     """
 
     def __init__(
         self,
         code: Code,
-        positions: Sequence[tuple[Walk, Integer]],
+        row: Row,
+        along: tuple[Walk, Integer],
         lanes: int,
         axis: str,
         pointers: Sequence[Value],
+        loaded: Sequence[Value] = (),
     ) -> None:
-        self._code, self._positions = code, positions
-        self.lanes, self.axis, self.pointers = lanes, axis, list(pointers)
+        self._code, self._row, self._along = code, row, along
+        self.lanes, self.axis, self.pointers, self.loaded = lanes, axis, list(pointers), list(loaded)
 
     @property
     def row(self) -> Value:
@@ -49,7 +77,7 @@ class Place:
     def index(self, name: str) -> Value:
         """The index of the first lane along an axis: "rows", "columns", "batch 0", "batch 1" and so on."""
         integers = Integers(self._code)
-        for walk, position in self._positions:
+        for walk, position in (*self._row.where, self._along):
             rest = position
             for digit, count in reversed(walk.digits):
                 if digit == name:
@@ -91,9 +119,7 @@ class Place:
         """Of the first lane, and how far it is to the next one."""
         steps = {"rows": rows, "columns": columns, **{f"batch {i}": step for i, step in enumerate(batch)}}
         integers = Integers(self._code)
-        offset: Integer = 0
-        for walk, position in self._positions:
-            offset = integers.add(offset, _offset(integers, walk, position, steps))
+        offset = integers.add(self._row.offset(steps), _offset(integers, *self._along, steps))
         return self._code.at(pointer, dtype, integers.value(offset)), steps[self.axis]
 
 
@@ -137,6 +163,8 @@ class Epilogue:
         write: gets the code, the sums (with what c held, if it is added to) and their place; returns what to store.
         pointers: how many additional pointers the function takes.
         is_long: whether it takes many instructions, like exp: then it is not written for each register of a tile.
+        load: loads what is to be at hand in `Place.loaded`, for a long one, from other arrays as large as c.
+        loaded: the types of what it loads.
         prefetch: called for the ends of each row of a tile, before the sums are computed, to have at hand what the
             epilogue will load and store there.
     """
@@ -145,4 +173,6 @@ class Epilogue:
     write: Callable[[Code, Value, Place], Value] = field(compare=False)
     pointers: int = 0
     is_long: bool = False
+    load: Callable[[Code, Place], list[Value]] | None = field(default=None, compare=False)
+    loaded: tuple[Any, ...] = ()
     prefetch: Callable[[Code, Place], None] | None = field(default=None, compare=False)

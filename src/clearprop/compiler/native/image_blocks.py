@@ -90,8 +90,10 @@ def blocks_of(
 
 
 def _even(count: int, most: int) -> int:
-    """The size of parts, at most so large, of which the last has little in common with the one before, and of which two
-    threads have equal numbers: as little is done twice, or by one while the other waits, as can be."""
+    """The size of parts, at most so large, such that as little as can be is done twice, or by one of two threads alone.
+
+    The last part is moved back until it is whole, so it may have something in common with the one before.
+    """
     most = min(-(-count // 2), most)
     return min(range(most, (most - 1) // 2, -1), key=lambda size: _work(count, size, 1) + _work(count, size, 2))
 

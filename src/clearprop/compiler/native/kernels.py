@@ -25,8 +25,11 @@ REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
 _MOST_BEHIND = 24
 """So many nodes follow a product in its kernel: their code is written for each size of a tile."""
-_MOST_READ = 2
-"""So many whole arrays are read by what follows a product; a pass of its own reads more of them faster."""
+_MOST_MOVED = 1.5
+"""So many times the size of a product is what its followers read and write besides it. A pass of their own, in order of
+memory, moves more than that faster than the tiles of a product do."""
+_SHALLOW, _MOST_MOVED_IF_SHALLOW = 48, 0.1
+"""A product of so small a depth is done before its followers' operands have come from where they are."""
 _FEW_COLUMNS = 16
 """What follows a product with fewer columns is no better computed with it: vectors are not whole."""
 _MOST_NODES = 128
@@ -259,6 +262,14 @@ class Fusion:
 
     def _append_to_products(self) -> None:
         """Elementwise kernels become part of that of a matrix product which they read element by element."""
+        self._users: dict[Node, list[Node | None]] = {}  # those that read a buffer; None for who runs the program
+        for node in self.program.order:
+            for parent in node.parents:
+                assert parent is not None
+                if node in self._kernel_of:
+                    self._users.setdefault(self.views[parent].source, []).append(node)
+        for node in self.program.outputs:
+            self._users.setdefault(self.views[node].source, []).append(None)
         for kernel in self._made:
             if not kernel.nodes or not is_product(kernel.node):
                 continue
@@ -283,8 +294,20 @@ class Fusion:
         plain = (kernel.space, row_strides(kernel.space), 0)
         if any(view.source is product.node and view[1:] != plain for view in read):
             return False
-        arrays = [node for node in self._sources_of(kernel) if node is not product.node and node.shape == kernel.space]
-        return len(arrays) <= _MOST_READ and not kernel.may_need(product, by_a_third=True)
+        depth = product.node.parents[0].shape[-1] if product.node.parents[0] is not None else 0
+        most = _MOST_MOVED if depth >= _SHALLOW else _MOST_MOVED_IF_SHALLOW
+        return self._moved(kernel, product.node) <= most and not kernel.may_need(product, by_a_third=True)
+
+    def _moved(self, kernel: Kernel, product: Node) -> float:
+        """How much a follower reads and writes besides one array as large as the product, as a multiple of that."""
+        others = [node for node in self._sources_of(kernel) if node is not product]
+        moved = sum(math.prod(node.shape) * node.dtype.itemsize for node in (*others, *self._leaving(kernel)))
+        return moved / (math.prod(product.shape) * product.dtype.itemsize) - 1
+
+    def _leaving(self, kernel: Kernel) -> list[Node]:
+        """The nodes of a kernel whose values others need."""
+        inside = set(kernel.nodes)
+        return [node for node in kernel.nodes if any(user not in inside for user in self._users.get(node, ()))]
 
     # What has to be written ---------------------------------------------------------------------------------------
 

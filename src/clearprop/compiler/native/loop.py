@@ -62,7 +62,7 @@ class LoopWriter:
         self.operands = fusion.reads(self.node)
         self.stored = {node.attributes["index"]: node for node in kernel.stored}
         self.buffers = list(dict.fromkeys([*(view.source for view in self.operands), *self.stored.values()]))
-        self.key = ("scan", id(self.node))
+        self.key = ("scan", self.node)
         self.ys = [i for i in sorted(self.stored) if i >= self.body.carries]
         program = self.body.program
         needed = [*program.outputs[: self.body.carries], *(program.outputs[i] for i in self.ys)]

@@ -40,6 +40,11 @@ class Access(NamedTuple):
     strides: tuple[int, ...]
     offset: int
 
+    @property
+    def moves(self) -> bool:
+        """Whether it walks along the last axis."""
+        return bool(self.strides) and self.strides[-1] != 0
+
 
 _IDENTITIES: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "sum": lambda dtype: 0,
@@ -261,15 +266,19 @@ class LoopNest:
 
     def _last_axis(self, code: Code, position: list[Value], bounds: tuple[Integer, Integer]) -> None:
         integers, length = Integers(code), self.space[-1] if self.space else 1
-        rows = {a: self._row(code, a, position) for a in {*self._loads.values(), *self._stores.values()}}
+        accesses = dict.fromkeys([*self._loads.values(), *self._stores.values()])
+        rows = {access: self._row(code, access, position) for access in accesses}
+        fixed = {a: code.load(rows[a], a.dtype) for a in dict.fromkeys(self._loads.values()) if not a.moves}
         carried = [node for node, axes in self._axes.items() if axes and axes[-1]]
         whole = length - length % self.lanes if self.lanes > 1 else 0
         start, stop = bounds
         first = [self._identity(node, self.lanes) for node in carried]
 
         def body(lanes: int) -> Callable[[Value, list[Value]], list[Value]]:
+            repeated = {access: code.splat(number, lanes) for access, number in fixed.items()}
+
             def write(i: Value, sums: list[Value]) -> list[Value]:
-                return self._body(code, rows, i, lanes, dict(zip(carried, sums, strict=True)))
+                return self._body(code, rows, repeated, i, lanes, dict(zip(carried, sums, strict=True)))
 
             return write
 
@@ -289,18 +298,27 @@ class LoopNest:
 
     def _row(self, code: Code, access: Access, position: list[Value]) -> Value:
         """Where the last axis of an access begins."""
-        offset: Value = index(access.offset)
-        for i, stride in zip(position, access.strides, strict=False):
-            if stride:
-                offset = code.builder.add(offset, code.builder.mul(i, index(stride)))
-        return code.at(self._pointers[access.slot], access.dtype, offset)
+        integers = Integers(code)
+        steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
+        offset, pointer = integers.add(access.offset, *steps), self._pointers[access.slot]
+        return (
+            pointer
+            if isinstance(offset, int) and not offset
+            else code.at(pointer, access.dtype, integers.value(offset))
+        )
 
     def _body(
-        self, code: Code, rows: dict[Access, Value], i: Value, lanes: int, sums: dict[Node, Value]
+        self,
+        code: Code,
+        rows: dict[Access, Value],
+        repeated: dict[Access, Value],
+        i: Value,
+        lanes: int,
+        sums: dict[Node, Value],
     ) -> list[Value]:
         """One vector of the last axis: load, compute, store; returns what is carried on."""
         values: dict[Node, Value] = {}
-        loaded: dict[Access, Value] = {}
+        loaded = dict(repeated)
         for node, access in self._loads.items():
             if access not in loaded:
                 loaded[access] = self._load(code, rows[access], access, i, lanes)
@@ -315,15 +333,12 @@ class LoopNest:
             values[node] = ELEMENTS[node.name](element)
             if node in self._stores:
                 access = self._stores[node]
-                stride = access.strides[-1] if access.strides else 0
-                place = code.at(rows[access], node.dtype, i) if stride else rows[access]
+                place = code.at(rows[access], node.dtype, i) if access.moves else rows[access]
                 code.store(values[node], place, node.dtype)
         return list(sums.values())
 
     def _load(self, code: Code, row: Value, access: Access, i: Value, lanes: int) -> Value:
-        stride = access.strides[-1] if access.strides else 0
-        if stride == 0:
-            return code.splat(code.load(row, access.dtype), lanes)
+        stride = access.strides[-1]
         place = code.at(row, access.dtype, i if stride == 1 else code.builder.mul(i, index(stride)))
         if stride == 1 or lanes == 1:
             return code.load(place, access.dtype, lanes)
@@ -346,7 +361,7 @@ class LoopNest:
             sums[node] = combine(sums[node], value)
             return
         access = self._stores[node]  # the last axis stays: gather in the buffer
-        place = code.at(rows[access], node.dtype, i) if access.strides and access.strides[-1] else rows[access]
+        place = code.at(rows[access], node.dtype, i) if access.moves else rows[access]
         if node in self._gathered:
             value = combine(code.load(place, node.dtype, lanes), value)
         code.store(value, place, node.dtype)

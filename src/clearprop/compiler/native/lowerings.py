@@ -11,7 +11,6 @@ from clearprop.compiler.native.convolution import convolution_writer
 from clearprop.compiler.native.counting import ArgExtreme
 from clearprop.compiler.native.finite import Finite
 from clearprop.compiler.native.indexing import (
-    AddAlongAxis,
     Gather,
     InRange,
     ScatterAdd,
@@ -23,9 +22,9 @@ from clearprop.compiler.native.logsumexp import Logsumexp
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.matmul import matmul_writer
+from clearprop.compiler.native.matmul import MatmulWriter, matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
-from clearprop.compiler.native.pooling import Pool, SpreadPool
+from clearprop.compiler.native.pooling import Pool, SpreadPool, add_along_axis_writer
 from clearprop.compiler.native.random_bits import RandomBits
 from clearprop.compiler.native.running import Running
 from clearprop.compiler.native.weight_gradient import weight_gradient_writer
@@ -61,7 +60,7 @@ def may_fail(writer: Writer) -> bool:
 
 def replaceable(writer: Writer, node: Node) -> list[Node]:
     """The buffers in whose place the function may write a node."""
-    return writer.replaceable(node) if isinstance(writer, LoopNest) else []
+    return writer.replaceable(node) if isinstance(writer, (LoopNest, MatmulWriter)) else []
 
 
 def is_shared(writer: Writer) -> bool:
@@ -76,7 +75,7 @@ def scratch_bytes(writer: Writer, threads: int) -> int:
 
 
 NODES: dict[str, Callable[[Fusion, Kernel, Machine], Writer | None]] = {
-    "add_along_axis": AddAlongAxis.of,
+    "add_along_axis": add_along_axis_writer,
     "argmax": ArgExtreme.of,
     "argmin": ArgExtreme.of,
     "concat": Concat.of,

@@ -27,7 +27,7 @@ class MatmulWriter:
 
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         x, y = fusion.reads(kernel.node)
-        tail = Tail(fusion, kernel)
+        tail = self._tail = Tail(fusion, kernel)
         self.gemm = Gemm(_product(x, y, kernel.node, tail.shape), machine, tail.epilogue)
         a, b, c = (Access(v.source, v.source.dtype, v.offset, ()) for v in (x, y, whole(tail.target)))
         self.arguments = [a, b, c, *tail.reads, *tail.writes]
@@ -37,11 +37,19 @@ class MatmulWriter:
         self.key = (self.gemm.key, places, self.shared)
         self.scratch_bytes = self.gemm.scratch_bytes
 
+    def replaceable(self, new: Node) -> list[Node]:
+        """The buffers in whose place a value may be written: all sums of an element are there before that is read."""
+        if new is self._tail.target and self.gemm.plan.passes > 1:
+            return []
+        operands = {access.source for access in self.arguments[:2]}
+        return [old for old in self._tail.replaceable(new) if old not in operands]
+
     def write(self, module: ir.Module, name: str) -> None:
         """Write a function that begins at the views' first elements and calls the product."""
         product = self.gemm.write(module)
         pointers = [POINTER] * (len(self.buffers) + bool(self.scratch_bytes))
-        code = Code.function(module, name, [*pointers, *(SHARED_ARGUMENTS if self.shared else ())])
+        types = [*pointers, *(SHARED_ARGUMENTS if self.shared else ())]
+        code = Code.function(module, name, types, may_overlap=True)  # see `replaceable`
         given = list(code.builder.function.args)
         team = Team(code, *given[len(pointers) :]) if self.shared else Team.alone(code)
         scratch = given[len(self.buffers)] if self.scratch_bytes else ir.Constant(POINTER, None)

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.native.arena import ALIGNMENT
+from clearprop.compiler.arrays import ALIGNMENT, address, aligned_empty
 from clearprop.compiler.native.placing import Placement
-from clearprop.compiler.native.results import Results, address
+from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View
-from clearprop.compiler.native.workers import meeting_address
 from clearprop.graph import Node
 from clearprop.trace import Program
 
@@ -25,30 +24,39 @@ class Memory:
     """Where the values of a program lie.
 
     Args:
-        results: the buffers that leave the program.
+        outputs: how the outputs of the program are read.
+        native: the buffers that native code writes.
         by_numpy: those that NumPy writes.
         scratch: bytes that kernels need for themselves.
 
     Attributes:
         slots: where in the table the address of each buffer stands.
-        results: the arrays of the buffers that leave the program.
+        results: the arrays of what leaves the program, if native code writes it and it is no update.
     """
 
     def __init__(
-        self, program: Program, placement: Placement, results: Iterable[Node], by_numpy: Iterable[Node], scratch: int
+        self,
+        program: Program,
+        placement: Placement,
+        outputs: Sequence[View],
+        native: Iterable[Node],
+        by_numpy: Iterable[Node],
+        scratch: int,
     ) -> None:
         self._inputs, self._updates, self._offsets = program.inputs, placement.updates, placement.offsets
+        self._copies: list[Any] = []  # of inputs that did not lie in order of rows
+        self._outputs = [(view, view.is_whole and 0 not in view.shape) for view in outputs]
         self._constants = {node: contiguous(array) for node, array in program.constants.items()}
-        self.results = {node: Results(node) for node in results}
+        own = {*self._offsets, *self._updates}
+        self.results = {node: Results(node) for node in native if node not in own}
         block = np.zeros(placement.nbytes + scratch + ALIGNMENT, np.uint8)
         self._arena = block[-address(block) % ALIGNMENT :][: placement.nbytes + scratch]
         start = address(self._arena)
-        buffers = [*program.inputs, *self._constants, *self._offsets, *self.results, *by_numpy]
+        buffers = [*program.inputs, *self._constants, *self._offsets, *self._updates, *self.results, *by_numpy]
         self.slots = {node: i for i, node in enumerate(dict.fromkeys(buffers), FIRST_BUFFER)}
         self.table = (ctypes.c_void_p * (FIRST_BUFFER + len(self.slots)))()
         self.address = ctypes.addressof(self.table)
         self.table[SCRATCH] = start + placement.nbytes
-        self.table[MEETING] = meeting_address()
         for node, array in self._constants.items():
             self.table[self.slots[node]] = address(array)
         for node, offset in self._offsets.items():
@@ -64,13 +72,20 @@ class Memory:
 
         Args:
             values: of the inputs.
-            over: the results that are written over the input that they are an update of.
+            over: inputs that are written over with their updates.
         """
         buffers = Buffers(self)
+        copies = []
         for node, value in zip(self._inputs, values, strict=True):
-            buffers.put(node, value)
+            array = contiguous(value)
+            if array is not value:
+                copies.append(array)  # whose address stays in the table
+            buffers.put(node, array)
+        self._copies = copies
+        for node, old in self._updates.items():
+            buffers.put(node, buffers[old] if old in over else aligned_empty(node.shape, node.dtype))
         for node, results in self.results.items():
-            buffers.put(node, buffers[self._updates[node]] if node in over else results.take())
+            buffers.put(node, results.take())
         return buffers
 
     def fixed(self, node: Node) -> Any:
@@ -79,11 +94,17 @@ class Memory:
             return self._constants[node]
         return np.ndarray(node.shape, node.dtype, self._arena, self._offsets[node])
 
-    def result(self, view: View, buffers: Buffers) -> Any:
-        """What a view of a result shows; a copy of it, where the next call writes to the same place."""
-        shown, results = buffers.read(view), self.results.get(view.source)
-        is_fixed = results is not None and results.is_small and buffers[view.source] is results.take()
-        return shown.copy() if is_fixed else shown
+    def returned(self, buffers: Buffers) -> list[Any]:
+        """The outputs of the program."""
+        return [
+            self.kept(view.source, buffers[view.source] if is_whole else buffers.read(view))
+            for view, is_whole in self._outputs
+        ]
+
+    def kept(self, source: Node, shown: Any) -> Any:
+        """An output, or a copy of it where the next call writes to the same place."""
+        results = self.results.get(source)
+        return shown.copy() if results is not None and results.is_small else shown
 
 
 class Buffers(dict[Node, Any]):
@@ -96,8 +117,8 @@ class Buffers(dict[Node, Any]):
         return self._memory.fixed(node)
 
     def put(self, node: Node, array: Any) -> None:
-        """A buffer that is where this array is."""
-        array = self[node] = contiguous(array)
+        """A buffer that is where this array is, in order of rows."""
+        self[node] = array
         self._memory.table[self._memory.slots[node]] = address(array)
 
     def read(self, view: View) -> Any:

@@ -14,7 +14,6 @@ from clearprop.compiler.native.single import Array, NodeWriter
 from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import row_strides
 
-
 _DIVIDED = 16
 """An axis of such a length is divided among threads; along a shorter one they go together."""
 
@@ -76,7 +75,8 @@ class Pad(_Moving):
                 part = output.moved(code, integers.times(integers.add(i, before[0]), inner))
                 self._axis(code, axis + 1, x.part(1).moved(code, integers.times(i, x.strides[0])), part.part(1), within)
 
-            integers.each(*(team.share(length) if divides else (0, length)), 1, one)
+            first, last = team.share(length) if divides else (0, length)
+            integers.each(first, last, 1, one)
         else:  # what is between is one block
             copy(code, self.machine, x, output.moved(code, before[0] * inner)._replace(shape=x.shape), team)
         self._zeros(code, output.moved(code, (before[0] + length) * inner), after[0] * inner, team)

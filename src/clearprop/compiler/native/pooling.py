@@ -1,19 +1,23 @@
-"""Kernels of pooling, and of its transpose."""
+"""Kernels of pooling, of its transpose, and of the gradient of a maximum."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.code import I32, Code, Value
+from clearprop.compiler.native.code import I32, Code, Value, constant, value_type
 from clearprop.compiler.native.copying import fill
+from clearprop.compiler.native.indexing import AddAlongAxis
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, at, joined, moved, nest, spans
 from clearprop.compiler.native.sliding import Sliding, Window
+from clearprop.compiler.native.views import row_strides
+from clearprop.graph import Node
 
 _HOW = {"max_pool": "max", "max_pool_positions": "positions", "sum_pool": "sum"}
 
@@ -139,6 +143,95 @@ class SpreadPool(_Images):
                 add(moved(code, z.pointer, self.dtype, offset), _repeated(code, values, group, part, lanes), lanes)
 
         spans(code, last - first, self.machine.lanes(self.dtype) if can_be_wide else 1, span)
+
+
+class SpreadMaxima(NodeWriter):
+    """The gradient of max_pool where windows cover the image without gaps, and do not overlap.
+
+    An element of the image receives the number of the place whose window it is in if that place has chosen it, else 0.
+    So each is written once, in vectors, in order of memory.
+    """
+
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+        super().__init__(fusion, kernel, machine)
+        self.shared = machine.shares(math.prod(self.node.shape))
+        positions = self.views[1].source
+        self.counts, self.window = positions.shape[2:], positions.attributes["window"]
+        self.key = (*self.key, "pool", self.counts, self.window)
+
+    @staticmethod
+    def is_possible(fusion: Fusion, node: Node) -> bool:
+        """Whether that is what a node of add_along_axis computes."""
+        x, positions = fusion.reads(node)
+        pool = positions.source
+        if pool.name != "max_pool_positions" or math.prod(node.shape) >= 2**31 or node.dtype.kind not in "fiu":
+            return False
+        n, c, *counts = pool.shape
+        window, moves = pool.attributes["window"], pool.attributes["moves"]
+        plain = moves._replace(stride=window, padding=((0, 0),) * len(window), dilation=(1,) * len(window))
+        lengths = tuple(count * size for count, size in zip(counts, window, strict=True))
+        places = (n, c, math.prod(counts))
+        lies_right = positions == (pool, places, row_strides(places), 0) and x.shape == places
+        is_image = pool.parents[0] is not None and pool.parents[0].shape[2:] == lengths
+        is_along = node.attributes["axis"] == 2 and node.attributes["length"] == math.prod(lengths)
+        return moves == plain and lies_right and is_image and is_along and (x.strides[2] == 1 or places[2] == 1)
+
+    def body(self, code: Code, operands: Sequence[Array], output: Array) -> None:
+        lengths = tuple(count * size for count, size in zip(self.counts, self.window, strict=True))
+        inner, to_inner = row_strides(self.counts), row_strides(lengths)
+        arrays = [*operands, output]
+        shape, steps = joined(self.node.shape[:2], *(array.strides[:2] for array in arrays))
+        *leading, width = self.counts
+        integers = Integers(code)
+
+        def image(place: list[Integer]) -> None:
+            x, positions, z = (
+                array.moved(code, at(code, place, step)) for array, step in zip(arrays, steps, strict=True)
+            )
+
+            def row(within: list[Integer]) -> None:
+                at_place, at_tap = within[: len(leading)], within[len(leading) :]
+                start = at(code, at_place, inner)
+                line = [
+                    integers.add(integers.times(i, size), tap)
+                    for i, size, tap in zip(at_place, self.window, at_tap, strict=False)
+                ]
+                first = at(code, line, to_inner)
+                self._row(code, x.moved(code, start), positions.moved(code, start), z, first, width)
+
+            nest(code, (*leading, *self.window[:-1]), row)
+
+        nest(code, shape, image, self.team)
+
+    def _row(self, code: Code, x: Array, positions: Array, z: Array, first: Integer, width: int) -> None:
+        """All places along the last axis, and the row of the image, beginning at its first element, that they see."""
+        b, integers, times = code.builder, Integers(code), self.window[-1]
+
+        def span(i: Integer, lanes: int) -> None:
+            numbers = code.load(moved(code, x.pointer, x.dtype, i), x.dtype, lanes)
+            wide = code.load(moved(code, positions.pointer, positions.dtype, i), positions.dtype, lanes)
+            chosen = b.trunc(wide, value_type(np.int32, lanes))
+            begin = integers.add(first, integers.times(i, times))
+            for part in range(times):
+                place = integers.add(begin, part * lanes)
+                here = code.splat(b.trunc(integers.value(place), I32), lanes)
+                if lanes > 1:
+                    here = b.add(here, ir.Constant(ir.VectorType(I32, lanes), list(range(lanes))))
+                is_here = b.icmp_signed("==", _repeated(code, chosen, times, part, lanes), here)
+                number = _repeated(code, numbers, times, part, lanes)
+                zero = constant(x.dtype, 0, lanes)
+                value = b.select(is_here, number, zero)
+                value = b.fadd(value, zero) if x.dtype.kind == "f" else value  # what is added to 0 is never -0
+                code.store(value, moved(code, z.pointer, z.dtype, place), z.dtype)
+
+        spans(code, width, self.machine.lanes(x.dtype), span, may_repeat=True, unrolled=1)
+
+
+def add_along_axis_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
+    """Who writes an add_along_axis; None if nobody can."""
+    if SpreadMaxima.is_possible(fusion, kernel.node):
+        return SpreadMaxima.of(fusion, kernel, machine)
+    return AddAlongAxis.of(fusion, kernel, machine)
 
 
 def _repeated(code: Code, values: Value, times: int, part: int, lanes: int) -> Value:

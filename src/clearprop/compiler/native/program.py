@@ -1,6 +1,6 @@
 """A program as machine code: kernels, the memory between them, and a function to call.
 
-Kernels that follow one another are one native function, a segment. Between segments NumPy computes what has no native
+Kernels that follow one another are called together, as a segment. Between segments NumPy computes what has no native
 code; the report names it.
 """
 
@@ -9,30 +9,26 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
-from llvmlite import ir
-
-from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
+from clearprop.compiler.native.calls import Call, Run, call_list
+from clearprop.compiler.native.kernel_code import KernelCode, code_text
 from clearprop.compiler.native.kernels import Fusion, Kernel
-from clearprop.compiler.native.library import Library
-from clearprop.compiler.native.lowerings import Writer, is_shared, may_fail, scratch_bytes, writer
+from clearprop.compiler.native.lowerings import is_shared, scratch_bytes, writer
 from clearprop.compiler.native.machine import Machine, host
-from clearprop.compiler.native.memory import FAILED, MEETING, SCRATCH, Buffers, Memory
+from clearprop.compiler.native.memory import FAILED, MEETING, Buffers, Memory, contiguous
 from clearprop.compiler.native.placing import Placement
-from clearprop.compiler.native.team import Team
-from clearprop.compiler.native.workers import workers
+from clearprop.compiler.native.shortcut import Shortcut
+from clearprop.compiler.native.workers import meeting_address, workers
 from clearprop.errors import ComputationError, RangeError
 from clearprop.graph import Node
 from clearprop.trace import Program
 
 
 class Segment(NamedTuple):
-    """Kernels that follow one another: one native function."""
+    """Kernels that follow one another: one call of native code."""
 
     kernels: list[Kernel]
-    name: str
 
 
 class NativeProgram:
@@ -44,7 +40,8 @@ class NativeProgram:
     Attributes:
         fusion: its kernels.
         steps: segments, and nodes that NumPy computes.
-        updates: the buffers of outputs, each with the input in whose place it may be written.
+        updates: the inputs that may be written over.
+        shows_inputs: whether an output is an input, or a view of one.
     """
 
     def __init__(
@@ -52,17 +49,23 @@ class NativeProgram:
     ) -> None:
         self.machine = machine or host()
         self.program, self.fusion = program, Fusion(program)
-        made = {kernel: writer(self.fusion, kernel, self.machine) for kernel in self.fusion.kernels if _has_work(kernel)}
+        made = {
+            kernel: writer(self.fusion, kernel, self.machine) for kernel in self.fusion.kernels if _has_work(kernel)
+        }
         self._writers = {kernel: one for kernel, one in made.items() if one is not None}
         placement = Placement(self.fusion, self._writers, updates or {})
-        self.updates = placement.updates
+        self._updates = placement.updates
+        self.updates = frozenset(placement.updates.values())
+        given = {*program.inputs}
+        self.shows_inputs = any(self.fusion.views[node].source in given for node in program.outputs)
         self.steps = self._segments(placement.order)
         self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
         self._memory = self._find_memory(placement)
+        self._memory.table[MEETING] = meeting_address(self.threads)
         self._lock = threading.Lock()
-        module = ir.Module("program")
-        self._write(module)
-        self.library = Library(module, self.machine)
+        self._run = Run(alone=self.threads == 1)
+        self.code = KernelCode(self.machine)
+        self.code.add([*self._writers.values(), *map(Call, self._writers.values()), self._run])
         self._functions = [self._function(step) if isinstance(step, Segment) else None for step in self.steps]
 
     # Laying it out ------------------------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ class NativeProgram:
                 steps.append(kernel)
                 continue
             if not steps or not isinstance(steps[-1], Segment):
-                steps.append(Segment([], f"segment_{len(steps)}"))
+                steps.append(Segment([]))
             last = steps[-1]
             assert isinstance(last, Segment)
             last.kernels.append(kernel)
@@ -84,51 +87,20 @@ class NativeProgram:
         native = [node for kernel in self._writers for node in kernel.stored]
         by_numpy = [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
         scratch = max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
-        leaving = [node for node in native if node not in placement.offsets]
-        return Memory(self.program, placement, leaving, by_numpy, scratch)
+        outputs = [self.fusion.views[node] for node in self.program.outputs]
+        return Memory(self.program, placement, outputs, native, by_numpy, scratch)
 
     @property
     def arena_bytes(self) -> int:
         """Memory for values that do not leave the program, and for what kernels need for themselves."""
         return self._memory.nbytes
 
-    def _write(self, module: ir.Module) -> None:
-        names: dict[Any, str] = {}
-        for step in self.steps:
-            if not isinstance(step, Segment):
-                continue
-            calls: list[tuple[str, Writer]] = []
-            for kernel in step.kernels:
-                made = self._writers[kernel]
-                if made.key not in names:
-                    names[made.key] = f"kernel_{len(names)}"
-                    made.write(module, names[made.key])
-                calls.append((names[made.key], made))
-            self._write_segment(module, step.name, calls)
-        self.functions = len(names)
-
-    def _write_segment(self, module: ir.Module, name: str, calls: Sequence[tuple[str, Writer]]) -> None:
-        """A function of the table and of who is there; returns which kernel failed, counted from 1, or 0.
-
-        The threads meet behind each shared kernel, and where others have followed one another in the first thread alone.
-        """
-        code = Code.function(module, name, [POINTER, I64, I64], I64)
-        table, thread, threads = code.builder.function.args
-        segment = _SegmentCode(code, table, self._memory.slots)
-        team = Team(code, thread, threads, segment.word(MEETING)) if self.threads > 1 else Team.alone(code)
-        groups = [list(group) for _, group in groupby(enumerate(calls, 1), key=lambda call: _alone(*call))]
-        for group in groups:
-            segment.write(team, group, is_last=group is groups[-1])
-        code.builder.ret(index(0))
-
     def _function(self, step: Segment) -> Callable[[int], int]:
         """What runs a segment, given the address of the table."""
-        arguments = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
-        function: Callable[[int, int, int], int] = self.library.function(step.name, arguments, ctypes.c_int64)
-        if not any(is_shared(self._writers[kernel]) for kernel in step.kernels):
-            return lambda table: function(table, 0, 1)
-        address = self.library.address(step.name)
-        return lambda table: workers(self.threads).run(function, address, table)
+        made = [self._writers[kernel] for kernel in step.kernels]
+        address = self.code.addresses[self._run.key]
+        calls = call_list(made, self.code, self._memory.slots, self._memory.address)
+        return _List(calls, address, self.threads if any(map(is_shared, made)) else 1)
 
     # Running it ---------------------------------------------------------------------------------------------------
 
@@ -136,7 +108,7 @@ class NativeProgram:
         """The outputs for these inputs.
 
         Args:
-            over: of the `updates`, those that are written over the input that they are an update of.
+            over: of the `updates`, those that are written over.
         """
         with self._lock:
             buffers = self._memory.take(values, over)
@@ -148,7 +120,20 @@ class NativeProgram:
                     assert isinstance(step, Segment)
                     self._memory.table[FAILED] = 0
                     self._explain(step.kernels[failed - 1], buffers)
-            return [self._memory.result(self.fusion.views[node], buffers) for node in self.program.outputs]
+            return self._memory.returned(buffers)
+
+    def shortcut(self, arguments: int) -> Shortcut | None:
+        """For calls that differ in so many inputs, the first.
+
+        All other inputs must then be where they were, and all updates be written over them. None if NumPy computes
+        something, or an output is no array of its own.
+        """
+        views = (self.fusion.views[node] for node in self.program.outputs)
+        returned = [view for view in views if view.source not in self._updates]
+        if len(self.steps) != 1 or any(view.source not in self._memory.results for view in returned):
+            return None
+        (run,) = self._functions
+        return None if run is None else Shortcut(self._memory, self.program.inputs[:arguments], returned, run)
 
     def _computed(self, node: Node, buffers: Buffers) -> Any:
         """What NumPy makes of a node; errors name the line that made it."""
@@ -168,9 +153,19 @@ class NativeProgram:
     def _with_numpy(self, kernel: Kernel, buffers: Buffers) -> None:
         result = self._computed(kernel.node, buffers)
         for stored in kernel.stored:
-            buffers.put(stored, result[stored.attributes["index"]] if isinstance(result, tuple) else result)
+            value = result[stored.attributes["index"]] if isinstance(result, tuple) else result
+            buffers.put(stored, contiguous(value))
 
     # Looking at it ------------------------------------------------------------------------------------------------
+
+    @property
+    def functions(self) -> int:
+        """How many different kernels there are."""
+        return len({made.key for made in self._writers.values()})
+
+    def text(self) -> str:
+        """LLVM's intermediate code of all kernels."""
+        return code_text(self._writers.values())
 
     def by_numpy(self) -> list[str]:
         """The names of what NumPy computes."""
@@ -178,7 +173,7 @@ class NativeProgram:
 
     def report(self) -> str:
         """Kernels and what is in each, and what NumPy computes."""
-        lines = [f"{self.functions} kernels compiled, arena {self.arena_bytes:,} bytes"]
+        lines = [f"{self.functions} kernels, {self.code.effort.compiled} compiled, arena {self.arena_bytes:,} bytes"]
         for step in self.steps:
             if isinstance(step, Kernel):
                 shapes = ", ".join(f"{node.dtype}{list(node.shape)}" for node in step.stored)
@@ -190,61 +185,19 @@ class NativeProgram:
         return "\n".join(lines)
 
 
-class _SegmentCode:
-    """Writes the calls of a segment; an address is loaded from the table once."""
+class _List:
+    """A list of calls as a function, of the table's address (which stands in the list, too)."""
 
-    def __init__(self, code: Code, table: Value, slots: dict[Node, int]) -> None:
-        self._code, self._table, self._slots = code, table, slots
-        self._known: dict[int, Value] = {}
+    def __init__(self, calls: Any, address: int, threads: int) -> None:
+        self._calls, self._address, self._threads = calls, address, threads  # the list must live as long as this
+        self._list = calls.ctypes.data
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
 
-    def word(self, slot: int) -> Value:
-        """An address from the table."""
-        if slot not in self._known:
-            self._known[slot] = self._code.builder.load(self._place(slot), typ=POINTER)
-        return self._known[slot]
-
-    def _place(self, slot: int) -> Value:
-        return self._code.builder.gep(self._table, [index(slot)], source_etype=POINTER)
-
-    def write(self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]], *, is_last: bool) -> None:
-        """One shared kernel, or others that follow one another; and a meeting, if anything follows."""
-        arguments = [self._arguments(made) for _, (_, made) in calls]
-        if is_shared(calls[0][1][1]):
-            self._call(team, calls, arguments)
-        else:
-            team.first(lambda: self._call(team, calls, arguments))
-        if may_fail(calls[0][1][1]):
-            team.wait()
-            self._leave_if_failed(team)
-        elif not is_last:
-            team.wait()
-
-    def _arguments(self, made: Writer) -> list[Value]:
-        slots = [self._slots[node] for node in made.buffers]
-        return [self.word(slot) for slot in (*slots, *([SCRATCH] if getattr(made, "scratch_bytes", 0) else []))]
-
-    def _call(
-        self, team: Team, calls: Sequence[tuple[int, tuple[str, Writer]]], arguments: Sequence[list[Value]]
-    ) -> None:
-        b = self._code.builder
-        for (number, (name, made)), taken in zip(calls, arguments, strict=True):
-            failed = team.call(self._code.module.globals[name], taken, is_shared=is_shared(made))
-            if may_fail(made):
-                with b.if_then(failed, likely=False):
-                    b.store(index(number), self._place(FAILED))
-
-    def _leave_if_failed(self, team: Team) -> None:
-        """Return the number of the kernel that failed, once all have seen it."""
-        b = self._code.builder
-        failed = b.load(self._place(FAILED), typ=I64)
-        with b.if_then(b.icmp_unsigned("!=", failed, index(0)), likely=False):
-            team.wait()
-            b.ret(failed)
-
-
-def _alone(number: int, call: tuple[str, Writer]) -> int:
-    """Different for neighbours that must not be one group: a shared kernel, or one that may fail, is by itself."""
-    return number if is_shared(call[1]) or may_fail(call[1]) else 0
+    def __call__(self, table: int) -> int:
+        if self._threads == 1:
+            failed: int = self._run(self._list, 0, 1)
+            return failed
+        return workers(self._threads).run(self._run, self._address, self._list)
 
 
 def _has_work(kernel: Kernel) -> bool:

@@ -104,8 +104,7 @@ class NodeWriter:
         return tuple((name, str(value)) for name, value in self.attributes.items())
 
     def write(self, module: ir.Module, name: str) -> None:
-        """Write the function: it takes a pointer for each of the buffers, one to scratch memory if there is any, and,
-        if it is shared, what a `Team` needs."""
+        """Write the function: it takes pointers to the buffers, to scratch memory if it needs any, and who is there."""
         memory = [POINTER] * bool(self.scratch_bytes)
         among = SHARED_ARGUMENTS if self.shared else ()
         kinds = [*[POINTER] * len(self.buffers), *memory, *among]
@@ -175,8 +174,8 @@ def nest(code: Code, shape: Sequence[int], body: Callable[[list[Integer]], None]
         if axis == len(shape):
             body(position)
             return
-        ends = (0, shape[axis]) if team is None or axis != longest else team.share(shape[axis])
-        integers.each(*ends, 1, lambda i: walk([*position, i]))
+        first, last = (0, shape[axis]) if team is None or axis != longest else team.share(shape[axis])
+        integers.each(first, last, 1, lambda i: walk([*position, i]))
 
     if 0 in shape:
         return

@@ -24,7 +24,6 @@ from clearprop.compiler.native.single import Array, at
 from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import row_strides
 
-
 _SETS, _SETS_BYTES = (8, 4, 2), 8 << 20
 """How many sets of sums there may be, and how large they may be together."""
 
@@ -44,7 +43,6 @@ class Run(NamedTuple):
     rows: int
     first_image: int = 0
     first_row: int = 0
-
 
     @property
     def total(self) -> int:
@@ -154,20 +152,23 @@ class Summing(ScratchWriter):
         most = min(blocking.total, _SETS_BYTES // max(1, elements * self.itemsize))
         return next((sets for sets in _SETS if sets <= most), 1)
 
-    def reserve_blocks(self, sums: int) -> None:
-        """Reserve memory for a block of images, and of upstream gradients, and for sets of so many sums."""
+    def reserve_blocks(self, sums: int, *, in_place: bool = False) -> None:
+        """Reserve memory for a block of images, and of upstream gradients, and for sets of so many sums.
+
+        Args:
+            in_place: whether the only set is where the result belongs.
+        """
         runs, source, upstream = self.blocking
         size = max((block.size for block in source), default=0)
         size_of_y = max(math.prod(self.block_of_y(run)) for run in runs) if upstream else 0
         self._source, self._upstream = (self.scratch.reserve(n, self.node.dtype) for n in (size, size_of_y))
         self.sets, self.set_size = self.sets_for(self.blocking, sums), sums
-        has_totals = self.sets > 1
-        self._sums = self.scratch.reserve((self.sets + has_totals) * sums, self.node.dtype)
+        self._sums = self.scratch.reserve(0 if in_place else self.sets * sums, self.node.dtype)
 
     # Writing it -------------------------------------------------------------------------------------------------------
 
     def begin(self, code: Code, result: Array) -> Array:
-        """Where the first set of sums is; all of them are made 0 by the threads together if blocks are added to them."""
+        """Where the first set of sums is; threads make all of them 0 together if blocks are added to them."""
         raise NotImplementedError
 
     def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
@@ -218,14 +219,18 @@ class Summing(ScratchWriter):
             )
 
         def blocks(at_set: Integer) -> None:
-            ends = []
-            for following in (at_set, integers.add(at_set, 1)):
-                end = integers.quotient(integers.times(following, self.blocking.total), self.sets)
-                end = integers.sub(integers.larger(integers.smaller(end, before + run.total), before), before)
-                ends.append(end)
-            integers.each(*ends, 1, partial(one, at_set))
+            first, last = (
+                integers.quotient(integers.times(following, self.blocking.total), self.sets)
+                for following in (at_set, integers.add(at_set, 1))
+            )
+            first, last = (
+                integers.sub(integers.larger(integers.smaller(end, before + run.total), before), before)
+                for end in (first, last)
+            )
+            integers.each(first, last, 1, partial(one, at_set))
 
-        integers.each(*((0, 1) if self.sets == 1 else self.team.share(self.sets)), 1, blocks)
+        first, last = (0, 1) if self.sets == 1 else self.team.share(self.sets)
+        integers.each(first, last, 1, blocks)
 
     def _block(
         self,
@@ -257,10 +262,6 @@ class Summing(ScratchWriter):
             copy_images(code, self.machine, y._replace(shape=shape), copied)
             y = copied
         self.add(code, number, x, y, sums)
-
-    def totals(self, code: Code, sums: Array) -> Array:
-        """Where all sets are added up, if that is not where the result belongs."""
-        return sums.moved(code, self.sets * self.set_size)
 
     def total(self, code: Code, sums: Array, offset: Integer, lanes: int) -> Value:
         """What stands at a place of all sets, added up."""

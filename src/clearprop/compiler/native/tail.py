@@ -21,7 +21,9 @@ from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
 _SHORT = 2
-"""So many operations are written for each register of a tile; more for a vector of the tile that lies in memory."""
+_PLAIN = frozenset({"add", "subtract", "multiply", "divide"})
+"""So few operations, none of which needs registers for constants, are written for each register of a tile; more as a
+function that is called for a tile in memory."""
 
 
 class Access(NamedTuple):
@@ -66,14 +68,31 @@ class Tail:
         rows = row_strides(self.shape)
         self._stores = {node: Access(node, node.dtype, 0, rows) for node in kernel.stored if node is not self.target}
         self.reads, self.writes = list(dict.fromkeys(self._loads.values())), list(self._stores.values())
+        size = math.prod(self.shape)
+        self._far = [access for access in self.reads if math.prod(access.source.shape) >= size]
+
+    def replaceable(self, new: Node) -> list[Node]:
+        """The buffers that are read at the places of the product's elements, and no others, in whose place is room."""
+        rows, found = row_strides(self.shape), []
+        for old in dict.fromkeys(access.source for access in self.reads):
+            fits = old.dtype.itemsize == new.dtype.itemsize and math.prod(old.shape) == math.prod(self.shape)
+            if fits and all((a.strides, a.offset) == (rows, 0) for a in self.reads if a.source is old):
+                found.append(old)
+        return found
 
     @property
     def epilogue(self) -> Epilogue | None:
         """None if there is nothing behind the product."""
         if not self.nodes:
             return None
-        is_long = len(self.nodes) > _SHORT or len(self.writes) > 0
-        return Epilogue(self._key(), self._write, len(self.reads) + len(self.writes), is_long, self._prefetch)
+        pointers = len(self.reads) + len(self.writes)
+        is_plain = all(node.name in _PLAIN for node in self.nodes)
+        if len(self.nodes) <= _SHORT and is_plain and pointers <= 1 and not self._far:
+            return Epilogue(self._key(), self._write, pointers)
+        dtypes = tuple(access.dtype for access in self._far)
+        return Epilogue(
+            self._key(), self._write, pointers, is_long=True, load=self._load, loaded=dtypes, prefetch=self._prefetch
+        )
 
     def _key(self) -> tuple[Any, ...]:
         numbers = dict.fromkeys(self._sums, 0)
@@ -90,9 +109,10 @@ class Tail:
         """What is to be stored where the sums are."""
         pointers = dict(zip((*self.reads, *self.writes), place.pointers, strict=True))
         values = dict.fromkeys(self._sums, sums)
-        loaded = {
-            access: place.load(pointers[access], access.dtype, *_steps(access.strides)) for access in self.reads
-        }
+        loaded = dict(zip(self._far, place.loaded, strict=True)) if place.loaded else {}
+        for access in self.reads:
+            if access not in loaded:
+                loaded[access] = place.load(pointers[access], access.dtype, *_steps(access.strides))
         values.update((node, loaded[access]) for node, access in self._loads.items())
         for node in self.nodes:
             parents = [parent for parent in node.parents if parent is not None]
@@ -104,11 +124,16 @@ class Tail:
         return values[self.target]
 
 
-    def _prefetch(self, code: Code, place: Place) -> None:
+    def _load(self, code: Code, place: Place) -> list[Value]:
         """What is far away: whatever is another number for each element."""
-        for access, pointer in zip(self.reads, place.pointers, strict=False):
-            if math.prod(access.source.shape) >= math.prod(self.shape):
-                place.prefetch(pointer, access.dtype, *_steps(access.strides), to_write=False)
+        pointers = dict(zip(self.reads, place.pointers, strict=False))
+        return [place.load(pointers[access], access.dtype, *_steps(access.strides)) for access in self._far]
+
+    def _prefetch(self, code: Code, place: Place) -> None:
+        """The same a while before."""
+        pointers = dict(zip(self.reads, place.pointers, strict=False))
+        for access in self._far:
+            place.prefetch(pointers[access], access.dtype, *_steps(access.strides), to_write=False)
 
 
 def _steps(strides: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:

@@ -54,8 +54,11 @@ class WeightGradient(Summing):
         x, y = self.views
         self.way = min(self._ways(x.strides, y.strides), key=lambda way: way.cost)
         self.blocking = self.way.blocking
-        self.is_direct = self.way.sums is None and self.sets_for(self.blocking, math.prod(self.node.shape)) == 1
-        self.reserve_blocks(0 if self.is_direct else math.prod(self.node.shape))
+        size = math.prod(self.node.shape)
+        self.is_direct = self.way.sums is None and self.sets_for(self.blocking, size) == 1
+        self.reserve_blocks(size, in_place=self.is_direct)
+        has_totals = self.sets > 1 and self.way.sums is not None
+        self._totals = self.scratch.reserve(has_totals * size, self.node.dtype)
         panels = max(product.scratch_bytes for product in self.way.products)
         self._panels = self.scratch.reserve(panels // self.itemsize, self.node.dtype)
 
@@ -132,13 +135,14 @@ class WeightGradient(Summing):
         """Add up the sets, and copy, if the sums are not where they belong."""
         if self.is_direct:
             return
+        if self.sets > 1 and self.way.sums is None:
+            self._add_up(code, sums, result)
+            return
         if self.sets > 1:
-            target = result if self.way.sums is None else self.totals(code, sums)
-            self._add_up(code, sums, target)
-            if self.way.sums is None:
-                return
+            totals = self.part(code, self._totals, sums.shape, sums.strides, common=True)
+            self._add_up(code, sums, totals)
             self.team.wait()
-            sums = target
+            sums = totals
         copy_images(code, self.machine, sums, result, self.team)
 
     def _add_up(self, code: Code, sums: Array, target: Array) -> None:

@@ -28,6 +28,7 @@ from clearprop.compiler.native.team import BARRIER
 _LINE = 8
 """Words that one thread writes and others read lie so far apart: a cache line."""
 _SECONDS_AWAKE = 50e-6
+_SECONDS_TO_END = 1.0
 
 # A barrier and a worker's loop. Meeting place: word 0 counts the meetings, word 8 those who have come, word 16 is the
 # address of the system's function that lets other processes run. Job: word 0 counts the jobs, words 1 to 3 are its
@@ -215,14 +216,15 @@ def _words(count: int) -> Any:
     return memory[start : start + count]
 
 
-_MEETING = _words(3 * _LINE)
+_MEETINGS: dict[int, Any] = {}
 
 
-def meeting_address() -> int:
-    """Where the threads of the job that runs meet."""
-    if not _MEETING[2 * _LINE]:
-        _MEETING[2 * _LINE] = give_way_address()
-    address: int = _MEETING.ctypes.data
+def meeting_address(threads: int) -> int:
+    """Where so many threads meet that run a job together; there is one such job at a time."""
+    if threads not in _MEETINGS:
+        _MEETINGS[threads] = _words(3 * _LINE)
+        _MEETINGS[threads][2 * _LINE] = give_way_address()
+    address: int = _MEETINGS[threads].ctypes.data
     return address
 
 
@@ -256,8 +258,11 @@ class Workers:
         self._alarms = [threading.Semaphore(0) for _ in range(threads)]
         self._is_closing = False
         self._workers = [threading.Thread(target=self._work, args=(i,), daemon=True) for i in range(1, threads)]
-        for worker in self._workers:
-            worker.start()
+        try:
+            for worker in self._workers:
+                worker.start()
+        except RuntimeError:  # the system gives no more threads: everything is run by the one that there is
+            self._free.acquire()
 
     def _find_patience(self) -> int:
         """How often a worker looks for a job before it goes to sleep."""
@@ -285,10 +290,12 @@ class Workers:
         try:
             result: int = self._start(self._address, address, table, self.threads)
             if result == -1:
-                for thread in range(1, self.threads):
-                    if self._job[_LINE * (1 + thread)]:
-                        self._alarms[thread].release()
-                result = self._take_part(self._address, address, table, self.threads)
+                try:
+                    for thread in range(1, self.threads):
+                        if self._job[_LINE * (1 + thread)]:
+                            self._alarms[thread].release()
+                finally:  # after Ctrl-C too: the others wait for this one
+                    result = self._take_part(self._address, address, table, self.threads)
             return result
         finally:
             self._free.release()
@@ -299,7 +306,8 @@ class Workers:
         for alarm in self._alarms:
             alarm.release()
         for worker in self._workers:
-            worker.join()
+            if worker.ident is not None:
+                worker.join(_SECONDS_TO_END)
 
 
 @cache
@@ -313,7 +321,8 @@ def workers(threads: int) -> Workers:
 def _forget() -> None:
     """After a fork there are no threads but one."""
     workers.cache_clear()
-    _MEETING[: 2 * _LINE] = 0
+    for words in _MEETINGS.values():
+        words[: 2 * _LINE] = 0
 
 
 if hasattr(os, "register_at_fork"):

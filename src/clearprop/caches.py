@@ -1,4 +1,4 @@
-"""The folder where downloads are kept."""
+"""The folder for what can be had again: downloads, and machine code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """The folder where downloads are kept; it may not exist yet.
+    """The folder where downloads and machine code are kept; it may not exist yet.
 
     The environment variable ``CLEARPROP_CACHE`` names it; else it is where the system keeps caches, on Linux
     ``$XDG_CACHE_HOME/clearprop`` or ``~/.cache/clearprop``.

@@ -1,0 +1,690 @@
+"""Cells that a compiled function updates where they lie: nobody else may see it, and nothing may get lost."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import clearprop as cp
+from clearprop import nn, optim
+from clearprop.cell import Cell
+
+SIZES = [5, 5000]
+"""A small array, and one that is to lie at the beginning of a cache line."""
+
+
+def place_of(cell: Cell) -> int:
+    place: int = cell.peek_array().ctypes.data
+    return place
+
+
+def counting(cell: Cell) -> Any:
+    """A function that adds one to all elements, and returns the sum of the old ones."""
+
+    @cp.compile(executor="native")
+    def count() -> Any:
+        total = cell.value.sum()
+        cell.assign(cell + 1.0)
+        return total
+
+    return count
+
+
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """The cells that compiled functions have looked at."""
+    seen: list[Cell] = []
+    claim = Cell.claim
+
+    def noted(cell: Cell) -> bool:
+        seen.append(cell)
+        return claim(cell)
+
+    monkeypatch.setattr(Cell, "claim", noted)
+    return seen
+
+
+# Where new values go --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda params: optim.SGD(params, lr=0.1),
+        lambda params: optim.SGD(params, lr=0.1, momentum=0.9),
+        lambda params: optim.AdamW(params, lr=0.1),
+    ],
+)
+@pytest.mark.parametrize("width", [3, 40])
+def test_a_training_step_writes_over_what_it_read(rule: Any, width: int) -> None:
+    """All weights, moments and counts stay where they are, and are those of eager."""
+    x, y = np.linspace(-1.0, 1.0, 60, dtype=np.float32).reshape(20, 3), np.arange(20) % 2
+    states = []
+    for compiled in (False, True):
+        cp.random.seed(0)
+        model = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+        optimizer = rule(model.parameters())
+
+        def step(x: Any, y: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run = cp.compile(step, executor="native") if compiled else step
+        cells = [*model.parameters(), *(cell for slots in optimizer.state.values() for cell in slots.values())]
+        places = []
+        for _ in range(6):
+            loss = run(cp.asarray(x), cp.asarray(y))
+            places.append([place_of(cell) for cell in cells if not compiled or cell.peek_array().ndim])
+        if compiled:
+            assert places[1:] == places[1:2] * 5
+        states.append([loss.item(), *(cell.value.detach().numpy() for cell in cells)])
+    for one, other in zip(*states, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
+
+
+def test_a_call_like_the_one_before_looks_at_no_cell(claims: list[Cell]) -> None:
+    cell = Cell(np.zeros(5))
+    count = counting(cell)
+    for _ in range(3):
+        count()
+    claims.clear()
+    assert [count().item() for _ in range(3)] == [15.0, 20.0, 25.0]
+    assert claims == []
+    assert cell.value.tolist() == [6.0] * 5
+    count()
+    assert claims == [cell], "somebody has looked at the value"
+
+
+def test_a_value_that_another_kernel_still_reads_is_written_over_last() -> None:
+    """Whatever is computed from the old value, in whatever order the function says it."""
+    a, b = Cell(np.arange(6.0).reshape(2, 3)), Cell(np.ones((2, 3)))
+
+    def step() -> Any:
+        old_a, old_b = a.value, b.value
+        a.assign(old_a * 2.0 + old_b)
+        b.assign(old_b + 1.0)
+        return old_a.mT @ old_b, cp.flip(old_a, axis=0) - old_a, old_a.sum(axis=0), cp.cumulative_sum(old_b, axis=1)
+
+    run = cp.compile(step, executor="native")
+    found = [[np.array(y.tolist()) for y in run()] for _ in range(5)]
+    a.assign(np.arange(6.0).reshape(2, 3))
+    b.assign(np.ones((2, 3)))
+    for results in found:
+        for one, other in zip(results, step(), strict=True):
+            np.testing.assert_allclose(one, other.tolist())
+
+
+def test_values_that_change_places() -> None:
+    """Each new value needs the other old one: one of them has to go elsewhere."""
+    a, b = Cell(np.full(2000, 1.0)), Cell(np.full(2000, 2.0))
+
+    @cp.compile(executor="native")
+    def turn() -> None:
+        a_now, b_now = a.value, b.value
+        a.assign(cp.flip(b_now) + 0.0)
+        b.assign(cp.flip(a_now) + 0.0)
+
+    for _ in range(4):
+        turn()
+        assert {a.value[0].item(), b.value[-1].item()} == {1.0, 2.0}
+    assert a.value.tolist() == [1.0] * 2000
+
+
+def test_a_value_that_needs_its_old_one_at_other_places() -> None:
+    cell = Cell(np.arange(3000.0))
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        cell.assign(cell.value + cp.flip(cell.value) * 2.0)
+
+    expected = np.arange(3000.0)
+    for _ in range(4):
+        step()
+        expected = expected + expected[::-1] * 2.0
+    np.testing.assert_array_equal(cell.numpy(), expected)
+
+
+# Who keeps a value, keeps it ------------------------------------------------------------------------------------------
+
+KEEPERS: dict[str, Callable[[Cell], Any]] = {
+    "a tensor": lambda cell: cell.value,
+    "a tensor without history": lambda cell: cell.value.detach(),
+    "an array": lambda cell: cell.numpy(),
+    "a part of an array": lambda cell: cell.numpy()[1:],
+    "a slice": lambda cell: cell.value[1:],
+    "a transpose": lambda cell: cell.value.reshape((-1, 1)).mT,
+    "a buffer": lambda cell: memoryview(cell.numpy()),
+    "dlpack": lambda cell: np.from_dlpack(cell.value),
+    "asarray": lambda cell: cp.asarray(cell.value, copy=False),
+    "another cell": lambda cell: _assigned(Cell(np.zeros(cell.shape)), cell.value),
+    "a copy": copy.copy,
+    "a deep copy": copy.deepcopy,
+    "a weak reference": lambda cell: weakref.ref(cell.peek_array()),
+}
+
+
+def _assigned(cell: Cell, value: Any) -> Cell:
+    cell.assign(value)
+    return cell
+
+
+def numbers(kept: Any) -> Any:
+    return np.array(kept.numpy() if hasattr(kept, "numpy") else kept).ravel()
+
+
+@pytest.mark.parametrize("before", [0, 1, 4])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("how", [how for how in KEEPERS if how != "a weak reference"])
+def test_a_value_that_somebody_keeps_stays(how: str, size: int, before: int) -> None:
+    cell = Cell(np.zeros(size))
+    count = counting(cell)
+    for _ in range(before):
+        count()
+    kept = KEEPERS[how](cell)
+    first = numbers(kept)
+    assert first.tolist() == [float(before)] * len(first)
+    for i in range(4):
+        assert count().item() == (before + i) * size
+        assert numbers(kept).tolist() == first.tolist()
+    assert cell.value.tolist() == [before + 4.0] * size
+    del kept
+    count()
+    place = place_of(cell)
+    count()
+    assert place_of(cell) == place
+
+
+def test_a_graph_keeps_the_values_that_it_needs() -> None:
+    w = cp.Parameter(np.full(2000, 3.0))
+    rule = optim.SGD([w], lr=1.0)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        rule.zero_grad()
+        w.value.sum().backward()
+        rule.step()
+
+    step()
+    step()
+    y = (w * w).sum()  # the gradient is twice the value as it is now
+    rule.zero_grad()
+    for _ in range(3):
+        step()
+    w.grad = None
+    y.backward()
+    assert w.grad is not None
+    assert set(w.grad.tolist()) == {2.0}
+    assert set(w.value.tolist()) == {-2.0}
+
+
+def test_a_state_dict_is_not_trained_on() -> None:
+    model = nn.Linear(30, 30)
+    rule = optim.Adam(model.parameters(), lr=0.1)
+
+    @cp.compile(executor="native")
+    def step(x: Any) -> None:
+        rule.zero_grad()
+        (model(x) ** 2).sum().backward()
+        rule.step()
+
+    x = cp.ones((4, 30))
+    for _ in range(3):
+        step(x)
+    saved = {**model.state_dict(), **rule.state_dict()["state"]}
+    before = {name: np.array(value) for name, value in saved.items()}
+    for _ in range(3):
+        step(x)
+    for name, value in saved.items():
+        np.testing.assert_array_equal(np.array(value), before[name])
+    assert not np.array_equal(model.weight.numpy(), before["weight"])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_result_that_is_the_value_of_a_cell(size: int) -> None:
+    cell = Cell(np.zeros(size))
+
+    @cp.compile(executor="native")
+    def old_and_new() -> Any:
+        old = cell.value
+        cell.assign(cell + 1.0)
+        return old, cell.value
+
+    kept = [old_and_new() for _ in range(5)]
+    assert [(old[0].item(), new[-1].item()) for old, new in kept] == [(i, i + 1.0) for i in range(5)]
+
+
+def test_a_function_that_returns_what_another_one_updates() -> None:
+    cell = Cell(np.zeros(2000))
+    count, look = counting(cell), cp.compile(lambda: cp.flip(cell.value), executor="native")
+    kept = []
+    for _ in range(4):
+        count()
+        count()
+        kept.append(look())
+    assert [set(value.tolist()) for value in kept] == [{2.0}, {4.0}, {6.0}, {8.0}]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_argument_that_is_the_value_of_a_cell(size: int) -> None:
+    cell = Cell(np.ones(size))
+
+    @cp.compile(executor="native")
+    def step(x: Any) -> Any:
+        cell.assign(cell * 2.0)
+        return (cell.value + x).sum()
+
+    for i in range(4):
+        x = cell.value
+        assert step(x).item() == 3 * 2**i * size
+        assert x.tolist() == [2.0**i] * size
+    same = cell.value
+    assert [step(same).item() / size for _ in range(3)] == [48.0, 80.0, 144.0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_array_in_two_cells(size: int) -> None:
+    one, other = Cell(np.zeros(size)), Cell(np.zeros(size))
+    other.assign(one.value)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        one.assign(one + 1.0)
+
+    for i in range(3):
+        step()
+        assert (one.value[0].item(), other.value[0].item()) == (i + 1.0, 0.0)
+
+    @cp.compile(executor="native")
+    def both() -> None:
+        value = one + 1.0
+        one.assign(value)
+        other.assign(value)
+
+    for _ in range(3):
+        both()
+    step()
+    assert (one.value[0].item(), other.value[0].item()) == (7.0, 6.0)
+
+
+def test_memory_of_somebody_else_is_not_written_to() -> None:
+    memory = bytearray(np.zeros(2000).tobytes())
+    for array in (np.frombuffer(memory), np.frombuffer(bytes(memory))):
+        cell = Cell(np.zeros(2000))
+        cell.assign(cp.asarray(array, copy=False))
+        del array
+        count = counting(cell)
+        for _ in range(3):
+            count()
+        assert set(cell.value.tolist()) == {3.0}
+        assert not any(memory)
+
+
+@pytest.mark.parametrize("value", [np.zeros((30, 40)).T, np.zeros((60, 40))[::2], np.zeros((1, 1))[0, 0]])
+def test_values_that_lie_otherwise(value: Any) -> None:
+    cell = Cell(np.zeros(value.shape))
+    count = counting(cell)
+    for _ in range(3):
+        count()
+    cell.put(value)
+    for i in range(3):
+        assert count().item() == i * value.size
+    assert not value.any()
+
+
+# Who changes a cell in between ----------------------------------------------------------------------------------------
+
+
+def test_cells_that_are_assigned_in_between() -> None:
+    cell, factor = Cell(np.zeros(3)), Cell(2.0)
+
+    @cp.compile(executor="native")
+    def step(x: Any) -> Any:
+        cell.assign(cell + x * factor.value)
+        return cell.value.sum()
+
+    x = cp.ones(3, dtype=cp.float64)
+    assert [step(x).item() for _ in range(3)] == [6.0, 12.0, 18.0]
+    factor.assign(1.0)
+    assert step(x).item() == 21.0
+    cell.assign(np.zeros(3))
+    assert [step(x).item() for _ in range(2)] == [3.0, 6.0]
+    cell.restore(cp.ones(3, dtype=cp.float64))
+    assert step(x).item() == 6.0
+
+
+def test_two_functions_that_update_the_same_cells_in_turn(claims: list[Cell]) -> None:
+    """Neither disturbs the other: the cells stay where they are, and both go the short way."""
+    a, b = Cell(np.zeros(2000)), Cell(np.zeros(2000))
+
+    @cp.compile(executor="native")
+    def add() -> None:
+        a.assign(a + 1.0)
+        b.assign(b + a.value)
+
+    @cp.compile(executor="native")
+    def double() -> Any:
+        b.assign(b * 2.0)
+        return (a.value + b.value).max()
+
+    x = y = 0.0
+    for i in range(6):
+        if i == 3:
+            places = place_of(a), place_of(b)
+            claims.clear()
+        add()
+        x, y = x + 1.0, 2.0 * (y + x + 1.0)
+        assert double().item() == x + y
+    assert (place_of(a), place_of(b)) == places
+    assert claims == []
+
+
+def test_functions_that_share_some_of_their_cells() -> None:
+    """Each pair was compiled by itself before a third function needs them all."""
+    a, b = Cell(np.zeros(3)), Cell(np.zeros(3))
+    one, other = counting(a), counting(b)
+
+    @cp.compile(executor="native")
+    def all_of_them() -> Any:
+        a.assign(a + b.value)
+        b.assign(b + 1.0)
+        return a.value.sum()
+
+    x = y = 0.0
+    for _ in range(5):
+        one()
+        other()
+        x, y = x + 1.0 + (y + 1.0), y + 2.0
+        assert all_of_them().item() == 3 * x
+
+
+def test_training_and_evaluation_in_turn() -> None:
+    model = nn.Sequential(nn.Linear(3, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 2))
+    rule = optim.SGD(model.parameters(), lr=0.1)
+    x, y = cp.asarray(np.linspace(-1.0, 1.0, 24, dtype=np.float32).reshape(8, 3)), cp.asarray(np.arange(8) % 2)
+
+    def step(x: Any, y: Any) -> Any:
+        rule.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        rule.step()
+        return loss.detach()
+
+    first = {name: np.array(value) for name, value in model.state_dict().items()}
+    curves = []
+    for compiled in (False, True):
+        model.load_state_dict(first)
+        cp.random.seed(3)
+        train = cp.compile(step, executor="native") if compiled else step
+        evaluate = cp.compile(lambda x: model(x), executor="native") if compiled else model
+        curve = []
+        for _ in range(4):
+            model.train()
+            curve += [train(x, y).item() for _ in range(3)]
+            model.eval()
+            with cp.no_grad():
+                curve.append(evaluate(x).sum().item())
+        curves.append(curve)
+    np.testing.assert_allclose(*curves, rtol=1e-4)
+
+
+# Errors, threads, ends ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("good_calls", [0, 1, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_an_error_leaves_all_cells_as_they_were(size: int, good_calls: int) -> None:
+    a, b = Cell(np.zeros(size)), Cell(np.zeros(size))
+
+    @cp.compile(executor="native")
+    def step(i: Any) -> Any:
+        a.assign(a + 1.0)
+        found = cp.take(a.value, i)
+        b.assign(b + found.sum())
+        return found
+
+    good, bad = cp.asarray(np.array([1, 2])), cp.asarray(np.array([1, size]))
+    for _ in range(good_calls):
+        step(good)
+    before = a.value.tolist(), b.value.tolist()
+    for _ in range(2):
+        with pytest.raises(cp.RangeError):
+            step(bad)
+    assert (a.value.tolist(), b.value.tolist()) == before
+    assert step(good).tolist() == [good_calls + 1.0] * 2
+    assert a.value.tolist() == [good_calls + 1.0] * size
+
+
+def test_what_numpy_computes_comes_before_the_updates() -> None:
+    """It may fail, too."""
+    cell = Cell(np.zeros(2000))
+
+    @cp.compile(executor="native")
+    def step(x: Any) -> Any:
+        cell.assign(cell + 1.0)
+        return x ** cp.asarray(np.full(3, -1))
+
+    place = None
+    for i in range(4):
+        with pytest.raises(ValueError, match="negative integer powers"):
+            step(cp.asarray(np.array([1, 2, 3])))
+        assert set(cell.value.tolist()) == {0.0}, i
+        place = place or place_of(cell)
+    assert place_of(cell) == place
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_threads_that_call_the_same_function(size: int) -> None:
+    """No call gets lost; who reads meanwhile sees the value before or after a call, never one in the middle."""
+    cell = Cell(np.zeros(size))
+    count = counting(cell)
+    count()
+    calls, problems = 300, list[Any]()
+
+    def work() -> None:
+        for _ in range(calls):
+            total = count().item()
+            if total % size:
+                problems.append(total)
+
+    def read() -> None:
+        for _ in range(calls):
+            value = cell.value
+            first = np.array(value)
+            if len(set(first.tolist())) != 1 or not np.array_equal(value, first):
+                problems.append(first)
+
+    threads = [threading.Thread(target=target) for target in (work, work, work, read, read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert set(cell.value.tolist()) == {3 * calls + 1.0}
+
+
+def test_threads_that_call_different_functions_of_one_cell() -> None:
+    cell = Cell(np.zeros(3000))
+    up = counting(cell)
+    down = cp.compile(lambda: cell.assign(cell - 1.0), executor="native")
+    up()
+    down()
+
+    def work(f: Any) -> None:
+        for _ in range(300):
+            f()
+
+    threads = [threading.Thread(target=work, args=(f,)) for f in (up, down, up, down)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(cell.value.tolist()) == {0.0}
+
+
+def test_inside_of_transformations_a_function_is_a_part_of_them() -> None:
+    cell = Cell(np.zeros(4))
+    count = counting(cell)
+    for _ in range(3):
+        count()
+    step = cp.compile(lambda: (count(), count())[1], executor="native")
+    assert [step().item() for _ in range(2)] == [16.0, 24.0]
+    assert count().item() == 28.0
+    look = cp.compile(lambda: cell.value.sum(), executor="native")
+    batch = cp.vmap(lambda x: look() + x)
+    assert [batch(cp.zeros(2, dtype=cp.float64)).tolist() for _ in range(2)] == [[32.0, 32.0]] * 2
+    saved = cp.checkpoint(lambda x: x * cell.value * count(), cp.ones(4, dtype=cp.float64))
+    assert saved.tolist() == [8.0 * 32.0] * 4
+    assert count().item() == 36.0
+
+
+def test_a_compiled_function_does_not_outlive_its_name() -> None:
+    cell = Cell(np.zeros(4))
+    count = counting(cell)
+    for _ in range(3):
+        count()
+    ended = weakref.ref(cell)
+    del cell, count
+    gc.collect()
+    assert ended() is None
+
+
+def test_arguments_are_not_kept() -> None:
+    cell = Cell(np.zeros(2000))
+    step = cp.compile(lambda x: cell.assign(cell + x), executor="native")
+    for i in range(4):
+        array = np.full(2000, float(i))
+        ended = weakref.ref(array)
+        x = cp.asarray(array, copy=False)
+        step(x)
+        del x, array
+        assert ended() is None, i
+    assert set(cell.value.tolist()) == {6.0}
+
+
+# What a program takes for granted -------------------------------------------------------------------------------------
+
+
+def test_arguments_of_every_kind_in_turn() -> None:
+    """A call that is not like the one before finds its own program."""
+    cell = Cell(np.zeros((2, 3)))
+    step = cp.compile(lambda x: (cell.assign(cell + 1.0), (cell.value + x).sum())[1], executor="native")
+    square = np.arange(6.0).reshape(2, 3)
+    kinds = [
+        cp.asarray(square),
+        square,
+        cp.asarray(np.asfortranarray(square)),
+        cp.asarray(square[:, ::-1]),
+        cp.asarray(square.astype(np.float32)),
+        cp.asarray(square[:, :1]),
+        cp.tensor(square, requires_grad=True).detach(),
+        1.5,
+    ]
+    count = 0
+    for _ in range(3):
+        for x in kinds:
+            count += 1
+            assert step(x).item() == np.broadcast_to(np.asarray(x), (2, 3)).sum() + 6.0 * count
+    for _ in range(20):  # at addresses that were others' before
+        count += 1
+        x = np.random.default_rng(count).random((2, 3))
+        np.testing.assert_allclose(step(cp.asarray(x)).item(), x.sum() + 6.0 * count)
+
+
+def test_freezing_a_parameter_is_another_program() -> None:
+    a, b = cp.Parameter(np.ones(3)), cp.Parameter(np.ones(3))
+    rule = optim.SGD([a, b], lr=1.0)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        rule.zero_grad()
+        (a * b).sum().backward()
+        rule.step()
+
+    for _ in range(3):
+        step()
+        a.assign(np.ones(3))
+        b.assign(np.ones(3))
+    b.requires_grad = False
+    step()
+    assert (a.value[0].item(), b.value[0].item()) == (0.0, 1.0)
+    assert step.traces == 2
+    b.requires_grad = True
+    a.assign(np.ones(3))
+    step()
+    assert (a.value[0].item(), b.value[0].item()) == (0.0, 0.0)
+    assert step.traces == 2, "the first program is still there"
+
+
+def test_settings_of_optimizers_take_effect_at_the_next_call() -> None:
+    w = cp.Parameter(np.zeros(2))
+    rule = optim.SGD([w], lr=1.0, momentum=0.5)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        rule.zero_grad()
+        w.value.sum().backward()
+        rule.step()
+
+    for _ in range(3):
+        step()
+    assert w.value[0].item() == -(1.0 + 1.5 + 1.75)
+    rule.param_groups[0]["lr"] = 0.0
+    step()
+    assert w.value[0].item() == -4.25
+    rule.param_groups[0]["lr"] = 2.0
+    rule.param_groups[0]["momentum"] = 0.0
+    step()
+    assert w.value[0].item() == -6.25
+    assert step.traces == 1
+    rule.param_groups[0]["maximize"] = True  # no number: the step is another one
+    step()
+    assert w.value[0].item() == -6.25 + 2.0
+    assert step.traces == 2
+
+
+def test_the_mode_of_a_module_is_looked_at_in_every_call() -> None:
+    model = nn.Sequential(nn.Dropout(0.5))
+    seen = Cell(np.zeros(64, np.float32))
+    run = cp.compile(lambda x: seen.assign(model(x)), executor="native")
+    ones = cp.ones(64)
+    for _ in range(3):
+        run(ones)
+        assert set(seen.value.tolist()) == {0.0, 2.0}
+    model.eval()
+    for _ in range(3):
+        run(ones)
+        assert set(seen.value.tolist()) == {1.0}
+    model.train()
+    run(ones)
+    assert set(seen.value.tolist()) == {0.0, 2.0}
+    assert run.traces == 2
+
+
+def test_gradients_that_are_set_between_calls() -> None:
+    w = cp.Parameter(np.zeros(3))
+    rule = optim.SGD([w], lr=1.0)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        w.value.sum().backward()
+        rule.step()
+        rule.zero_grad()
+
+    for _ in range(3):
+        step()
+        assert w.grad is None
+    w.grad = cp.ones(3, dtype=cp.float64) * 10.0
+    step()
+    assert (w.value[0].item(), w.grad) == (-14.0, None)
+    step()
+    assert w.value[0].item() == -15.0
