@@ -187,8 +187,8 @@ class Cell(Operators):
     def __getstate__(self) -> Any:
         """For `copy`: a copy is a cell of its own, on which no compiled function works yet."""
         self.peek()
-        attributes, slots = super().__getstate__()  # type: ignore[misc]
-        return attributes, slots | {"keeper": None}
+        state: Any = super().__getstate__()  # attributes, and slots
+        return state[0], state[1] | {"keeper": None}
 
     def _make(self, array: Any) -> Tensor:
         return Tensor(array)

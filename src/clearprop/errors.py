@@ -77,6 +77,10 @@ class NotFiniteError(ComputationError, ArithmeticError):
         super().__init__(f"{what} is {value}{more}", hint)
 
 
+class OutOfMemoryError(ComputationError, MemoryError):
+    """A computation that needs more memory than the system gives."""
+
+
 class TraceError(ComputationError, TypeError):
     """A function that cannot be traced: it asked for a number that is not there yet."""
 

@@ -59,7 +59,7 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     [
         lambda params: optim.SGD(params, lr=0.1),
         lambda params: optim.SGD(params, lr=0.1, momentum=0.9),
-        lambda params: optim.AdamW(params, lr=0.1),
+        lambda params: optim.AdamW(params, lr=0.001),
     ],
 )
 @pytest.mark.parametrize("width", [3, 40])
@@ -84,12 +84,12 @@ def test_a_training_step_writes_over_what_it_read(rule: Any, width: int) -> None
         places = []
         for _ in range(6):
             loss = run(cp.asarray(x), cp.asarray(y))
-            places.append([place_of(cell) for cell in cells if not compiled or cell.peek_array().ndim])
-        if compiled:
-            assert places[1:] == places[1:2] * 5
+            if compiled:
+                places.append([place_of(cell) for cell in cells])
+        assert places[1:] == places[1:2] * (len(places) - 1)
         states.append([loss.item(), *(cell.value.detach().numpy() for cell in cells)])
     for one, other in zip(*states, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_a_call_like_the_one_before_looks_at_no_cell(claims: list[Cell]) -> None:
@@ -473,13 +473,10 @@ def test_what_numpy_computes_comes_before_the_updates() -> None:
         cell.assign(cell + 1.0)
         return x ** cp.asarray(np.full(3, -1))
 
-    place = None
-    for i in range(4):
-        with pytest.raises(ValueError, match="negative integer powers"):
+    for _ in range(3):
+        with pytest.raises(cp.DTypeError, match="negative integer powers"):
             step(cp.asarray(np.array([1, 2, 3])))
-        assert set(cell.value.tolist()) == {0.0}, i
-        place = place or place_of(cell)
-    assert place_of(cell) == place
+        assert set(cell.value.tolist()) == {0.0}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -542,8 +539,8 @@ def test_inside_of_transformations_a_function_is_a_part_of_them() -> None:
     look = cp.compile(lambda: cell.value.sum(), executor="native")
     batch = cp.vmap(lambda x: look() + x)
     assert [batch(cp.zeros(2, dtype=cp.float64)).tolist() for _ in range(2)] == [[32.0, 32.0]] * 2
-    saved = cp.checkpoint(lambda x: x * cell.value * count(), cp.ones(4, dtype=cp.float64))
-    assert saved.tolist() == [8.0 * 32.0] * 4
+    again = cp.checkpoint(lambda x: x * cell.value * count())
+    assert again(cp.ones(4, dtype=cp.float64)).tolist() == [8.0 * 32.0] * 4
     assert count().item() == 36.0
 
 
@@ -649,7 +646,40 @@ def test_settings_of_optimizers_take_effect_at_the_next_call() -> None:
     rule.param_groups[0]["maximize"] = True  # no number: the step is another one
     step()
     assert w.value[0].item() == -6.25 + 2.0
-    assert step.traces == 2
+    rule.param_groups[0]["weight_decay"] = 0.5  # until now there was none
+    step()
+    assert w.value[0].item() == -4.25 + 2.0 * (1.0 + 0.5 * 4.25)
+    assert step.traces == 3
+
+
+def test_what_an_optimizer_trains_is_looked_at_in_every_call() -> None:
+    a, b = cp.Parameter(np.zeros(2)), cp.Parameter(np.zeros(2))
+    rule = optim.Adam([a], lr=1.0)
+
+    @cp.compile(executor="native")
+    def step() -> None:
+        rule.zero_grad()
+        (a + b).sum().backward()
+        rule.step()
+
+    for _ in range(3):
+        step()
+    traces = step.traces
+    rule.add_param_group({"params": [b]})
+    step()
+    assert a.value[0].item() == pytest.approx(-4.0)
+    assert b.value[0].item() == pytest.approx(-1.0)
+    assert step.traces == traces + 1
+    other = optim.Adam([a, b], lr=1.0)
+    run = cp.compile(lambda: ((a + b).sum().backward(), other.step(), other.zero_grad())[0], executor="native")
+    run()
+    run()
+    state = other.state_dict()
+    state["state"] = {**state["state"], "1.step": np.int64(7)}
+    other.load_state_dict(state)
+    run()
+    steps = {name: value.item() for name, value in other.state_dict()["state"].items() if name.endswith("step")}
+    assert steps == {"0.step": 3, "1.step": 8}
 
 
 def test_the_mode_of_a_module_is_looked_at_in_every_call() -> None:

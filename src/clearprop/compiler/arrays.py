@@ -37,13 +37,17 @@ address = _address_in_head if _is_in_head() else _address_by_numpy
 """Where the first number of an array lies. To ask NumPy takes five times as long."""
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """An array with memory of its own, at the beginning of a cache line if it is not small."""
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0) -> Any:
+    """An array with memory of its own, at the beginning of a cache line if it is not small.
+
+    Args:
+        margin: bytes before and behind it, a multiple of `ALIGNMENT`.
+    """
     nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if nbytes <= SMALL:
+    if nbytes <= SMALL and not margin:
         return np.empty(shape, dtype)
-    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -address(memory) % ALIGNMENT
+    memory = np.empty(nbytes + ALIGNMENT + 2 * margin, np.uint8)
+    start = margin + -address(memory) % ALIGNMENT
     return memory[start : start + nbytes].view(dtype).reshape(shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -69,16 +70,20 @@ class Reference:
 def native(program: Program, updates: Mapping[Node, Node]) -> Runner:
     """As machine code; what has none yet is computed by NumPy in between.
 
+    ``CLEARPROP_GUARDS=1`` in the environment runs kernel by kernel, and looks whether each keeps to its buffers.
+
     Raises:
         UsageError: if llvmlite is not installed.
     """
     try:
+        from clearprop.compiler.native.inspection import Guards
         from clearprop.compiler.native.program import NativeProgram
     except ImportError as error:
         raise UsageError(
             f"the native executor needs llvmlite: {error}", hint="pip install llvmlite; or compile(executor='reference')"
         ) from None
-    return NativeProgram(program, updates=updates)
+    inspector = Guards() if os.environ.get("CLEARPROP_GUARDS", "0") not in ("", "0") else None
+    return NativeProgram(program, updates=updates, inspector=inspector)
 
 
 Executor = Callable[[Program, Mapping[Node, Node]], Runner]

@@ -88,9 +88,7 @@ class Whole:
         self.program = Program(inputs, outputs, tracer.constants)
 
     def fits(self) -> bool:
-        """Whether the gradients that the function reads are there, or are None, as they were when it was traced, and
-        the same parameters are trained.
-        """
+        """Whether gradients that it reads are there, or are None, as when it was traced, and the same ones are trained."""
         if any(p.requires_grad is not flag for p, flag in self.trained.items()):
             return False
         return all(p.peek_grad() is None for p in self.absent) and not any(p.peek_grad() is None for p in self.found)

@@ -1,7 +1,8 @@
 """Parameters that are trained with the same settings.
 
 The numbers among the settings are cells, so that a compiled training step reads them at every call instead of keeping
-those of the first; for the user they read and assign like plain numbers: ``group["lr"] *= 0.1``.
+those of the first; for the user they read and assign like plain numbers: ``group["lr"] *= 0.1``. Flags, and optional
+numbers that are no longer 0, make it another step: that is counted like a change of a module's attributes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from clearprop.cell import Cell, Parameter
 from clearprop.errors import UsageError
+from clearprop.nn.module import Module
 from clearprop.tensor import Tensor
 
 _FLAGS = frozenset({"nesterov", "maximize", "amsgrad", "centered", "decoupled_weight_decay"})
@@ -52,6 +54,8 @@ class ParamGroup(MutableMapping[str, Any]):
         for name, value in settings.items():
             self._put(name, value)
 
+    __hash__ = object.__hash__  # a group is itself, whatever its settings
+
     def tensor(self, name: str) -> Tensor | None:
         """A number as a float64 tensor, as the update uses it; None for an optional one that has always been 0."""
         held = self._settings[name]
@@ -69,7 +73,7 @@ class ParamGroup(MutableMapping[str, Any]):
         """Assign the settings of another group, which must have the same; what is no cell there is none here either."""
         for name, held in other._settings.items():
             if name in self.optional and not isinstance(held, Cell):
-                self._settings[name] = held
+                self._hold(name, held)
             else:
                 self[name] = other[name]
 
@@ -94,18 +98,26 @@ class ParamGroup(MutableMapping[str, Any]):
         if name in _FLAGS:
             if not isinstance(value, bool):
                 raise UsageError(f"{self.owner}: {name}={value!r}", hint="True or False")
-            self._settings[name] = value
+            self._hold(name, value)
             return
         held = self._settings.get(name)
         numbers = _numbers(self.owner, name, value)
         if name in _PAIRS:
-            self._settings[name] = _assigned(name, held, numbers)
+            self._hold(name, _assigned(name, held, numbers))
         elif isinstance(held, Cell):
             held.assign(np.float64(numbers[0]))
         elif name in self.optional and numbers[0] == 0.0:
-            self._settings[name] = 0.0
+            self._hold(name, 0.0)
         else:
-            self._settings[name] = Cell(np.float64(numbers[0]), name=name)
+            self._hold(name, Cell(np.float64(numbers[0]), name=name))
+
+    def _hold(self, name: str, setting: Any) -> None:
+        """Keep a cell, several, or a plain value; the dictionary is another one if anything in it is."""
+        before = self._settings.get(name)
+        is_plain = isinstance(setting, (bool, float)) and type(before) is type(setting)
+        if before is not setting and not (is_plain and before == setting):
+            self._settings = {**self._settings, name: setting}
+            Module.changes += 1
 
     def __delitem__(self, name: str) -> None:
         raise UsageError(f"{self.owner}: a setting cannot be removed", hint=f'group["{name}"] = another value')

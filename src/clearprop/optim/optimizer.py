@@ -16,6 +16,8 @@ from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
 from clearprop.cell import Cell, Parameter, zero_gradients
 from clearprop.errors import DataError, DTypeError, ShapeError, UsageError
+from clearprop.graph import state
+from clearprop.nn.module import Module
 from clearprop.optim.group import ParamGroup
 from clearprop.primitive import numpy_dtype
 from clearprop.primitives import add, multiply, negative
@@ -90,9 +92,10 @@ class Optimizer:
         settings = {**self.defaults, **own}
         self.check(settings)
         added = ParamGroup(self._name, params, settings, self.optional)
-        self.param_groups.append(added)
+        self.param_groups = [*self.param_groups, added]  # another list: compiled steps know the old one
         self.state.update({param: {} for param in params})
         self.prepare(added)
+        Module.changes += 1
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Raise UsageError if settings of a new group do not fit together; each by itself is checked elsewhere."""
@@ -111,6 +114,8 @@ class Optimizer:
             compute = function(f"{self._name}.step", "closure", closure, "a function that computes the gradients")
             with enable_grad():
                 loss = compute()
+        if state.tracer is not None:
+            state.tracer.visited.update(dict.fromkeys([self, *self.param_groups]))
         with no_grad():
             for group in self.param_groups:
                 self.update(group)
@@ -200,6 +205,7 @@ class Optimizer:
         checked = [self._checked(group, other) for group, other in zip(self.param_groups, groups, strict=True)]
         values = {name: as_array(value) for name, value in saved["state"].items()}
         self._check_state(checked, values)
+        before = {param: dict(cells) for param, cells in self.state.items()}
         for group, new in zip(self.param_groups, checked, strict=True):
             group.take_over(new)
             for param in group.params:
@@ -207,6 +213,9 @@ class Optimizer:
                 self.state[param] = {name: cell for name, cell in self.state[param].items() if name in kept}
             self.prepare(group)
         self.restore(values)
+        if any([*map(id, cells.values())] != [*map(id, before[p].values())] for p, cells in self.state.items()):
+            self.state = dict(self.state)  # another dictionary: compiled steps know the old one
+            Module.changes += 1
 
     def _checked(self, group: ParamGroup, saved: Mapping[str, Any]) -> ParamGroup:
         """A group with the same parameters and the saved settings."""

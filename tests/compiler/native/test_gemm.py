@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import subprocess
@@ -17,6 +18,7 @@ from llvmlite import ir
 from tests.compiler.native.products import (
     MACHINES,
     Compiled,
+    Guarded,
     check,
     convolution,
     expected,
@@ -222,6 +224,48 @@ def test_a_place_knows_its_indices(order: str) -> None:
     compiled(a, b, c)
     for index in itertools.product(range(4), range(2), range(3), range(5)):
         assert view(product, "c", c)[index] == int("".join(map(str, index)))
+
+
+_PACKED = {
+    "small": matrices(3, 5, 7),
+    "one row": matrices(1, 100, 64),
+    "a recurrent network": matrices(8, 96, 64),
+    "its gradient": matrices(8, 64, 96, "ntn"),
+    "odd": matrices(7, 61, 37),
+    "several passes": matrices(5, 70, 1300),
+    "several passes of a transposed matrix": matrices(5, 70, 1300, "ntn"),
+    "double": matrices(6, 50, 40, dtype="float64"),
+    "added to": replace(matrices(6, 50, 700), accumulate=True),
+}
+
+
+@pytest.mark.parametrize("vectors", MACHINES)
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("product", _PACKED.values(), ids=_PACKED)
+def test_an_operand_that_is_packed_once(product: Product, side: str, vectors: str) -> None:
+    gemm = Gemm(product, MACHINES[vectors], prepacked=side)
+    module = ir.Module("test")
+    names = [gemm.write_packing(module).name, gemm.write(module).name]
+    library = Library(module, MACHINES[vectors])
+    pack, multiply = (library.function(name, [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2) for name in names)
+    rng = np.random.default_rng(0)
+    a, b, before = (rng.standard_normal(extent(product, one)).astype(product.dtype) for one in "abc")
+    wanted = expected(product, a, b) + (view(product, "c", before) if product.accumulate else 0)
+    results = []
+    for threads in (1, 2, 3):
+        packed, scratch, c = Guarded(gemm.plan.prepacked_bytes), Guarded(gemm.scratch_bytes * threads), before.copy()
+        raw, copy = (a if side == "a" else b).ctypes.data, packed.bytes.ctypes.data
+        for thread in range(threads):
+            pack(raw, raw, copy, 0, thread, threads)
+        operands = [copy if side == one else array.ctypes.data for one, array in (("a", a), ("b", b))]
+        for thread in range(threads):
+            multiply(*operands, c.ctypes.data, scratch.bytes.ctypes.data, thread, threads)
+        packed.check()
+        scratch.check()
+        results.append(c)
+    np.testing.assert_allclose(view(product, "c", results[0]), wanted, rtol=1e-4, atol=1e-3)
+    for c in results[1:]:
+        np.testing.assert_array_equal(c, results[0])
 
 
 # Functions and plans --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tests.primitives.table import TABLE, Case, Declaration
 
 import clearprop as cp
 from clearprop.compiler.native.arena import Lifetime, plan
+from clearprop.compiler.native.inspection import Guards, Inspector
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.simplify import simplify
@@ -28,14 +29,17 @@ EAGER_TO_SHARE = replace(host(), threads=2, grain=1)
 """Divides between threads whatever can be divided, however small."""
 
 
-def native(f: Callable[..., Any], *arrays: Any, machine: Machine = EAGER_TO_SHARE) -> NativeProgram:
-    return NativeProgram(simplify(traced(f, *arrays).program), machine)
+def native(
+    f: Callable[..., Any], *arrays: Any, machine: Machine = EAGER_TO_SHARE, inspector: Inspector | None = None
+) -> NativeProgram:
+    return NativeProgram(simplify(traced(f, *arrays).program), machine, inspector=inspector)
 
 
 def same(f: Callable[..., Any], *arrays: Any, rtol: float = 1e-12) -> NativeProgram:
-    """Runs natively what NumPy runs, twice: buffers are used again."""
+    """Runs natively what NumPy runs, twice: buffers are used again. Then with guards around all buffers."""
     arrays = tuple(np.asarray(array) for array in arrays)
     compiled = native(f, *arrays)
+    native(f, *arrays, inspector=Guards())(arrays)
     for _ in range(2):
         found = compiled(arrays)
         for one, other in zip(found, traced(f, *arrays).program.run(arrays), strict=True):

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import clearprop as cp
 from clearprop import functional as F
 from clearprop.compiler.executors import EXECUTORS
+from clearprop.compiler.native.inspection import Guards, Inspector
 from clearprop.compiler.native.machine import host
 from clearprop.compiler.native.program import NativeProgram
 
@@ -77,9 +78,9 @@ UNARY: dict[str, Callable[[Any, int], Any]] = {
     "convolved": lambda x, k: F.conv2d(planes(x), KERNEL.astype(x.dtype), padding=k % 2, stride=1 + k % 2)[0, 0],
     "pooled": lambda x, k: F.avg_pool2d(planes(x), 2)[0, 0],
     "pooled by the largest": lambda x, k: F.max_pool2d(planes(x), 3, stride=2)[0, 0],
-    "in a loop": lambda x, k: cp.scan(lambda c, r: (0.5 * cp.tanh(c + r), c * r), cp.zeros_like(x[0]), x)[1]
-    if x.ndim and x.size < 400
-    else x,
+    "in a loop": lambda x, k: (
+        cp.scan(lambda c, r: (0.5 * cp.tanh(c + r), c * r), cp.zeros_like(x[0]), x)[1] if x.ndim and x.size < 400 else x
+    ),
 }
 KERNEL = np.array([[[[0.2, -0.3, 0.1], [0.4, 0.2, -0.2], [0.1, -0.1, 0.3]]]])
 
@@ -156,11 +157,15 @@ def close(found: Any, expected: Any, what: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=allowed, err_msg=what)
 
 
-def check(program: Any, given_shapes: Any, cell_shapes: Any, threads: int) -> None:
+def check(program: Any, given_shapes: Any, cell_shapes: Any, threads: int, inspector: Inspector | None) -> None:
     single = [cp.Parameter(x) for x in draw(cell_shapes, np.float32, 1)]
     double = [cp.Parameter(x) for x in draw(cell_shapes, np.float64, 1)]
     eager_to_share = replace(host(), threads=threads, grain=1 if threads > 1 else 1 << 15)
-    with patch.dict(EXECUTORS, native=lambda program, updates: NativeProgram(program, eager_to_share, updates)):
+
+    def make(program: Any, updates: Any) -> NativeProgram:
+        return NativeProgram(program, eager_to_share, updates, inspector)
+
+    with patch.dict(EXECUTORS, native=make):
         compiled = cp.compile(a_step(program, single), executor="native")
     reference = a_step(program, double)
     for seed in (2, 3, 4):
@@ -176,4 +181,9 @@ def check(program: Any, given_shapes: Any, cell_shapes: Any, threads: int) -> No
 @pytest.mark.parametrize("threads", [1, 2])
 @given(program=programs, given_shapes=shapes, cell_shapes=shapes)
 def test_native_against_double_precision(threads: int, program: Any, given_shapes: Any, cell_shapes: Any) -> None:
-    check(program, given_shapes, cell_shapes, threads)
+    check(program, given_shapes, cell_shapes, threads, None)
+
+
+@given(program=programs, given_shapes=shapes, cell_shapes=shapes)
+def test_every_kernel_keeps_to_its_buffers(program: Any, given_shapes: Any, cell_shapes: Any) -> None:
+    check(program, given_shapes, cell_shapes, 2, Guards())

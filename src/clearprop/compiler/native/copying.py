@@ -5,7 +5,7 @@ What takes much code is a function of its own, which kernels share: LLVM is slow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -165,15 +165,17 @@ def _turn(module: ir.Module, dtype: Any, width: int) -> ir.Function:
         last = integers.sub(length, width)
         integers.each(0, length, width, lambda i: body(integers.smaller(i, last)))
 
+    def along(pointer: Value, stride: Value) -> Iterator[Value]:
+        for _ in range(width):
+            yield pointer
+            pointer = code.at(pointer, dtype, stride)
+
     def tile(i: Value, j: Value) -> None:
-        start = integers.add(integers.times(j, step), i)
-        goal = integers.add(integers.times(i, to_step), j)
-        lines = [
-            code.load(moved(code, read, dtype, integers.add(start, integers.times(k, step))), dtype, width)
-            for k in range(width)
-        ]
-        for k, line in enumerate(transposed(code, lines)):
-            code.store(line, moved(code, written, dtype, integers.add(goal, integers.times(k, to_step))), dtype)
+        start = code.at(read, dtype, integers.add(integers.times(j, step), i))
+        goal = code.at(written, dtype, integers.add(integers.times(i, to_step), j))
+        lines = [code.load(place, dtype, width) for place in along(start, step)]
+        for place, line in zip(along(goal, to_step), transposed(code, lines), strict=True):
+            code.store(line, place, dtype)
 
     tiles(rows, lambda i: tiles(columns, lambda j: tile(i, j)))
     code.builder.ret_void()

@@ -35,6 +35,7 @@ class Gemm:
     """A product that can be written into a module.
 
     Args:
+        prepacked: "a" or "b" if that one is given as `write_packing` leaves it: for what is multiplied again and again.
         alone: whether it is not divided: then there is less code, and the function does not look at ``thread`` and
             ``threads``.
 
@@ -50,17 +51,19 @@ class Gemm:
         machine: Machine | None = None,
         epilogue: Epilogue | None = None,
         *,
+        prepacked: str = "",
         alone: bool = False,
     ) -> None:
-        self.product, self.machine, self.epilogue, self.alone = product, machine or host(), epilogue, alone
-        self.plan = plan(product, self.machine, join_columns=epilogue is None)
-        self.key = ("gemm", product, self.machine, epilogue, alone)
+        self.product, self.machine, self.epilogue = product, machine or host(), epilogue
+        self.prepacked, self.alone = prepacked, alone
+        self.plan = plan(product, self.machine, join_columns=epilogue is None, prepacked=prepacked)
+        self.key = ("gemm", product, self.machine, epilogue, prepacked, alone)
         self.scratch_bytes = self.plan.scratch_bytes
 
     @property
     def name(self) -> str:
         """Of the function: equal for equal keys, in every process."""
-        words = repr((self.product, self.machine, self.alone, self.epilogue and self.epilogue.key))
+        words = repr((self.product, self.machine, self.prepacked, self.alone, self.epilogue and self.epilogue.key))
         return f"gemm_{hashlib.sha256(words.encode()).hexdigest()[:24]}"
 
     def write(self, module: ir.Module, name: str = "") -> ir.Function:
@@ -68,6 +71,13 @@ class Gemm:
         name = name or self.name
         if name not in module.globals:
             _Writer(module, name, self.plan, self.epilogue, alone=self.alone).write()
+        return module.globals[name]
+
+    def write_packing(self, module: ir.Module) -> ir.Function:
+        """A function that packs what is to be prepacked: takes what the product takes, and writes to c's address."""
+        name = f"{self.name}_pack"
+        if name not in module.globals:
+            _Writer(module, name, self.plan, None, alone=self.alone).write_packing()
         return module.globals[name]
 
 
@@ -127,6 +137,7 @@ class _Writer:
             mine = self.integers.times(self.thread, self.plan.scratch_bytes // itemsize)
             self.scratch_b = self._at(self.scratch, mine)
             self.scratch_a = self._at(self.scratch_b, self.plan.packed_b)
+            self.packed = self.b
             self._shares(outer)
         self.code.builder.ret_void()
 
@@ -206,13 +217,32 @@ class _Writer:
     def _pass(self, number: Integer, rows: tuple[Integer, Integer], columns: tuple[Integer, Integer]) -> None:
         self.now = _Pass(self.code, self.plan, number, self.outer)
         self.first_column = columns[0]
-        if self.plan.pack_b is not None:
+        if self.plan.prepacked:
+            self._begin_prepacked()
+        elif self.plan.pack_b is not None:
             self._pack_b(columns)
         first, last = self._items_between(rows[0], rows[1], self.down_tiles, self.items)
         if self.plan.row_tiles >= self.down_tiles and self.plan.pack_a is None:
             self._whole_items(first, last, rows, columns)
         else:
             self.integers.each(first, last, 1, lambda item: self._parts_of_item(item, rows, columns))
+
+    def _begin_prepacked(self) -> None:
+        """Where what this pass needs of b begins, all columns of it."""
+        self.first_column = 0
+        self.scratch_b = self._at(self.packed, self.integers.times(self.now.number, self.plan.prepacked_pass))
+
+    def write_packing(self) -> None:
+        """Pack b: threads share the columns."""
+        self.packed, self.outer = self.c, 0
+
+        def one(number: Integer) -> None:
+            self.now = _Pass(self.code, self.plan, number, 0)
+            self._begin_prepacked()
+            self._pack_b(self._share(self.across_tiles, self.thread, self.threads))
+
+        self.integers.each(0, self.plan.passes, 1, one)
+        self.code.builder.ret_void()
 
     def _whole_items(
         self, first: Integer, last: Integer, rows: tuple[Integer, Integer], columns: tuple[Integer, Integer]

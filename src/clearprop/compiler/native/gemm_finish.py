@@ -43,7 +43,8 @@ class Finish:
         self.batches = [bool(axes) for axes in (plan.walks.outer, plan.walks.inner)]
         if name not in module.globals:
             numbers = [I64] * (4 + sum(self.batches))
-            self._write(Code.function(module, name, [*[POINTER] * (2 + epilogue.pointers), *numbers]))
+            types = [*[POINTER] * (2 + epilogue.pointers), *numbers]
+            self._write(Code.function(module, name, types, may_overlap=True))  # c may be where it reads
         self.function: ir.Function = module.globals[name]
 
     def call(self, code: Code, corner: Corner, sums: Value, extra: list[Value]) -> None:

@@ -91,6 +91,7 @@ class Plan:
         chunk: the depth of one pass.
         row_tiles, column_tiles, items: how many tiles of rows, of columns, and how many inner batch items a block has.
         pack_a, pack_b: how, or None.
+        prepacked: whether b comes packed, all of it.
         cost: what this is estimated to take, to be compared with other plans for the same product.
     """
 
@@ -109,6 +110,7 @@ class Plan:
     items: int
     pack_a: Packing | None
     pack_b: Packing | None
+    prepacked: bool
     cost: float
 
     @property
@@ -123,8 +125,18 @@ class Plan:
 
     @property
     def packed_b(self) -> int:
-        """Elements of the packed panels of b."""
-        return self.pack_b.tile * self.column_tiles if self.pack_b else 0
+        """Elements of the packed panels of b, in scratch memory."""
+        return self.pack_b.tile * self.column_tiles if self.pack_b and not self.prepacked else 0
+
+    @property
+    def prepacked_pass(self) -> int:
+        """Elements of what one pass needs of a b that comes packed."""
+        return self.pack_b.tile * tiles(self.columns) if self.pack_b and self.prepacked else 0
+
+    @property
+    def prepacked_bytes(self) -> int:
+        """Of a b that comes packed."""
+        return self.passes * self.prepacked_pass * (4 if self.product.dtype == "float32" else 8)
 
     @property
     def packed_a(self) -> int:
@@ -149,14 +161,22 @@ def tiles(runs: tuple[Run, ...]) -> int:
 
 
 @lru_cache(maxsize=1024)
-def plan(product: Product, machine: Machine, *, join_columns: bool = True) -> Plan:
-    """The plan that is estimated to take the least time; for ``join_columns`` see `walks`."""
-    return min(_candidates(product, machine, join_columns), key=lambda made: made.cost)
+def plan(product: Product, machine: Machine, *, join_columns: bool = True, prepacked: str = "") -> Plan:
+    """The plan that is estimated to take the least time.
+
+    Args:
+        join_columns: see `walks`.
+        prepacked: "a" or "b" if that one is packed beforehand, which costs nothing; there must be no batch.
+    """
+    return min(_candidates(product, machine, join_columns, prepacked), key=lambda made: made.cost)
 
 
-def _candidates(product: Product, machine: Machine, join_columns: bool) -> Iterator[Plan]:
-    for flip in (False, True):
+def _candidates(product: Product, machine: Machine, join_columns: bool, prepacked: str) -> Iterator[Plan]:
+    for flip in (False, True) if not prepacked else (prepacked == "a",):
         axes = walks(product, flip=flip, join_columns=join_columns)
+        if prepacked:
+            yield _Planner(product, axes, machine, is_dot=False, prepacked=True).plan()
+            continue
         few = axes.rows.length * count(axes.inner) <= FEW_ROWS // 2
         for is_dot in (False, True) if few else (False,):
             yield _Planner(product, axes, machine, is_dot=is_dot).plan()
@@ -165,8 +185,11 @@ def _candidates(product: Product, machine: Machine, join_columns: bool) -> Itera
 class _Planner:
     """Makes a plan for given roles of a and b and a given kind of kernel."""
 
-    def __init__(self, product: Product, axes: Walks, machine: Machine, *, is_dot: bool) -> None:
+    def __init__(
+        self, product: Product, axes: Walks, machine: Machine, *, is_dot: bool, prepacked: bool = False
+    ) -> None:
         self.product, self.axes, self.machine, self.is_dot = product, axes, machine, is_dot
+        self.prepacked = prepacked
         self.lanes = machine.lanes(np.dtype(product.dtype))
         self.itemsize = 4 if product.dtype == "float32" else 8
         self.total_rows = axes.rows.length * count(axes.inner)
@@ -180,6 +203,7 @@ class _Planner:
         slow, fast, chunk = self._passes(tiles(columns), is_packed=is_packed)
         depth = count(fast) * chunk
         pack_b, cost_b = self._pack_b(width, depth) if is_packed else (None, 0.0)
+        cost_b = 0.0 if self.prepacked else cost_b
         pack_a, cost_a = self._pack_a(rows, columns, fast, chunk)
         row_tiles, items = self._block_of_a(rows, depth, packed=pack_a is not None)
         block = PACKED_BYTES if self.total_rows > 128 else PACKED_BYTES // 8
@@ -199,10 +223,11 @@ class _Planner:
             fast,
             chunk,
             row_tiles,
-            min(column_tiles, tiles(columns)) if pack_b else tiles(columns),
+            min(column_tiles, tiles(columns)) if pack_b and not self.prepacked else tiles(columns),
             items,
             pack_a,
             pack_b,
+            self.prepacked,
             count(axes.outer) * (cost_b + count(axes.inner) * (kernel + cost_a + cost_c)),
         )
 
@@ -309,6 +334,8 @@ class _Planner:
         axes = self.axes
         if axes.depth.length == 0 or axes.columns.length == 0:
             return False
+        if self.prepacked:
+            return True
         if self.is_dot:
             return axes.depth.b != 1
         if axes.columns.b != 1:

@@ -140,13 +140,11 @@ class KernelCode:
 
 
 def code_text(writers: Iterable[Writer]) -> str:
-    """The intermediate code of kernels, to be read."""
-    texts = []
+    """The intermediate code of kernels in one module, to be read."""
+    module = ir.Module("kernels")
     for number, writer in enumerate({writer.key: writer for writer in writers}.values()):
-        module = ir.Module(f"kernel_{number}")
         writer.write(module, f"kernel_{number}")
-        texts.append(str(module))
-    return "\n".join(texts)
+    return str(module)
 
 
 def _described(key: Any) -> str | None:

@@ -21,6 +21,7 @@ from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Val
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.matmul import MatmulWriter, prepacked_matmul
 from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import View, row_strides
 from clearprop.compiler.simplify import simplify
@@ -31,6 +32,9 @@ from clearprop.trace import Program
 
 if TYPE_CHECKING:
     from clearprop.compiler.native.lowerings import Writer
+
+_WORTH_PACKING = 4
+"""So many steps read weights more often than it takes to pack them."""
 
 MakeWriter = Callable[[Fusion, Kernel, Machine], "Writer | None"]
 
@@ -67,13 +71,19 @@ class LoopWriter:
         program = self.body.program
         needed = [*program.outputs[: self.body.carries], *(program.outputs[i] for i in self.ys)]
         self.inner = Fusion(simplify(Program(program.inputs, needed, program.constants)))
-        made = [make(self.inner, part, machine) for part in self.inner.kernels]
+        made = [self._prepacked(part) or make(self.inner, part, machine) for part in self.inner.kernels]
         self.is_native = all(writer is not None for writer in made) and not self._is_empty()
         self.writers = [writer for writer in made if writer is not None]
         self.may_fail = any(getattr(writer, "may_fail", False) for writer in self.writers)
         self.shared = not self.may_fail and any(map(_is_shared, self.writers))
         if self.is_native:
             self._place()
+
+    def _prepacked(self, part: Kernel) -> MatmulWriter | None:
+        """The writer of a product with weights that are the same in all steps, if it is worth packing them before."""
+        if self.length < _WORTH_PACKING:
+            return None
+        return prepacked_matmul(self.inner, part, self.machine, self.inner.program.inputs[: self.body.constants])
 
     def _is_empty(self) -> bool:
         return any(0 in node.shape for part in self.inner.kernels for node in part.stored)
@@ -101,9 +111,16 @@ class LoopWriter:
             if self._needs_copy(i, view):
                 self.offsets["operand", i] = end
                 end += aligned(Spec(view.shape, view.source.dtype).nbytes)
+        for writer in self._packing():
+            self.offsets["packed", writer] = end
+            end += aligned(writer.packed_bytes)
         end += self._place_inner(written, end)
         self.inner_scratch = end
         self.scratch_bytes = end + max((getattr(w, "scratch_bytes", 0) for w in self.writers), default=0)
+
+    def _packing(self) -> list[MatmulWriter]:
+        """The products one operand of which is packed before the first step."""
+        return [writer for writer in self.writers if isinstance(writer, MatmulWriter) and writer.packed is not None]
 
     def _place_inner(self, written: set[Node], start: int) -> int:
         """Values that stay within a step; returns how many bytes they need."""
@@ -154,6 +171,7 @@ class LoopWriter:
         self.place_of = dict(zip(self.buffers, buffers, strict=True))
         self.operand_at = [self._operand(code, i, view) for i, view in enumerate(self.operands)]
         self.team.wait()
+        self._pack(code)
         first = self.operand_at[self.body.constants : self.body.first_x]
         ends = self._loop(code, first)
         moved = [(i, pointer) for i, pointer in enumerate(ends) if i in self.stored]
@@ -162,6 +180,15 @@ class LoopWriter:
             code.builder.ret(ir.Constant(I1, 0))
         else:
             code.builder.ret_void()
+
+    def _pack(self, code: Code) -> None:
+        """Pack what is multiplied in every step."""
+        sources = dict(zip(self.inner.program.inputs, self.operand_at, strict=False))
+        for writer in self._packing():
+            assert writer.packed is not None
+            target = self._in_scratch(code, self.offsets["packed", writer])
+            writer.call_packing(code, self.team, sources[writer.packed.source], target)
+        self.team.wait()
 
     def _operand(self, code: Code, i: int, view: View) -> Value:
         """Where an operand begins; copied into order of rows if it lies otherwise."""
@@ -208,12 +235,18 @@ class LoopWriter:
         self.team.wait()  # for copies; kernels have been waited for
         return following
 
+    def _taken(self, code: Code, writer: Writer, node: Node, pointers: dict[Node, Value]) -> Value:
+        """Where a kernel finds a buffer: weights in the packed copy that has been made for it."""
+        if isinstance(writer, MatmulWriter) and writer.packed is not None and node is writer.packed.source:
+            return self._in_scratch(code, self.offsets["packed", writer])
+        return pointers[node]
+
     def _call(self, code: Code, calls: Sequence[tuple[Writer, str]], pointers: dict[Node, Value]) -> None:
         """Kernels that follow one another: shared ones, or others, which the first thread calls; each is waited for."""
         b, scratch = code.builder, self._in_scratch(code, self.inner_scratch)
 
         def call(writer: Writer, name: str) -> None:
-            taken = [pointers[node] for node in writer.buffers]
+            taken = [self._taken(code, writer, node, pointers) for node in writer.buffers]
             taken += [scratch] if getattr(writer, "scratch_bytes", 0) else []
             failed = self.team.call(self.module.globals[name], taken, is_shared=_is_shared(writer))
             if getattr(writer, "may_fail", False):

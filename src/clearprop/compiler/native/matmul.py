@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 
 from llvmlite import ir
 
-from clearprop.compiler.native.code import POINTER, Code, index
+from clearprop.compiler.native.code import POINTER, Code, Value, index
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.kernels import Fusion, Kernel, is_product
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
 from clearprop.compiler.native.tail import Access, Tail
@@ -23,12 +24,17 @@ class MatmulWriter:
     Attributes:
         buffers: of x, y, what else is read, and what is written.
         scratch_bytes: for packed panels.
+        packed: the buffer in whose place the function takes a packed copy, if x or y is prepacked.
+        packed_bytes: of that copy.
     """
 
-    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
+    def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine, *, prepacked: str = "") -> None:
         x, y = fusion.reads(kernel.node)
         tail = self._tail = Tail(fusion, kernel)
-        self.gemm = Gemm(_product(x, y, kernel.node, tail.shape), machine, tail.epilogue)
+        product = _product(x, y, kernel.node, tail.shape)
+        self.gemm = Gemm(product, machine, tail.epilogue, prepacked=prepacked)
+        self.packed = {"a": x, "b": y, "": None}[prepacked]
+        self.packed_bytes = self.gemm.plan.prepacked_bytes
         a, b, c = (Access(v.source, v.source.dtype, v.offset, ()) for v in (x, y, whole(tail.target)))
         self.arguments = [a, b, c, *tail.reads, *tail.writes]
         self.buffers: list[Node] = list(dict.fromkeys(access.source for access in self.arguments))
@@ -54,11 +60,39 @@ class MatmulWriter:
         team = Team(code, *given[len(pointers) :]) if self.shared else Team.alone(code)
         scratch = given[len(self.buffers)] if self.scratch_bytes else ir.Constant(POINTER, None)
         taken = [
-            code.at(given[self.buffers.index(access.source)], access.dtype, index(access.offset))
+            code.at(given[self.buffers.index(access.source)], access.dtype, index(self._offset(access)))
             for access in self.arguments
         ]
         code.builder.call(product, [*taken, scratch, *team.arguments[:2]])
         code.builder.ret_void()
+
+
+    def _offset(self, access: Access) -> int:
+        return 0 if self.packed is not None and access.source is self.packed.source else access.offset
+
+    def call_packing(self, code: Code, team: Team, source: Value, target: Value) -> None:
+        """Make the packed copy of a buffer."""
+        assert self.packed is not None
+        pack = self.gemm.write_packing(code.module)
+        start = code.at(source, self.packed.source.dtype, index(self.packed.offset))
+        code.builder.call(pack, [start, start, target, ir.Constant(POINTER, None), *team.arguments[:2]])
+
+
+def prepacked_matmul(
+    fusion: Fusion, kernel: Kernel, machine: Machine, constants: Container[Node]
+) -> MatmulWriter | None:
+    """The writer of a single product, one operand of which is the same again and again, and worth packing once."""
+    if not is_product(kernel.node) or len(kernel.node.shape) != 2:
+        return None
+    plain = MatmulWriter(fusion, kernel, machine)
+    best: MatmulWriter | None = None
+    for name, view in zip(("a", "b"), fusion.reads(kernel.node), strict=True):
+        uses = sum(access.source is view.source for access in plain.arguments)
+        if view.source in constants and uses == 1:
+            made = MatmulWriter(fusion, kernel, machine, prepacked=name)
+            if made.gemm.plan.cost < (best or plain).gemm.plan.cost:
+                best = made
+    return best
 
 
 def _product(x: View, y: View, node: Node, shape: tuple[int, ...]) -> Product:
@@ -82,4 +116,4 @@ def _product(x: View, y: View, node: Node, shape: tuple[int, ...]) -> Product:
 
 def matmul_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> MatmulWriter | None:
     """Who writes a matmul; None for integers."""
-    return MatmulWriter(fusion, kernel, machine) if kernel.node.dtype.name in ("float32", "float64") else None
+    return MatmulWriter(fusion, kernel, machine) if is_product(kernel.node) else None

@@ -12,7 +12,9 @@ from clearprop.compiler.arrays import ALIGNMENT, address, aligned_empty
 from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View
+from clearprop.errors import OutOfMemoryError
 from clearprop.graph import Node
+from clearprop.primitive import spec_of
 from clearprop.trace import Program
 
 SCRATCH, MEETING, FAILED, FIRST_BUFFER = 0, 1, 2, 3
@@ -28,10 +30,12 @@ class Memory:
         native: the buffers that native code writes.
         by_numpy: those that NumPy writes.
         scratch: bytes that kernels need for themselves.
+        margin: bytes around everything that is written which nobody uses.
 
     Attributes:
         slots: where in the table the address of each buffer stands.
         results: the arrays of what leaves the program, if native code writes it and it is no update.
+        scratch_end: the address behind what kernels have for themselves.
     """
 
     def __init__(
@@ -42,14 +46,15 @@ class Memory:
         native: Iterable[Node],
         by_numpy: Iterable[Node],
         scratch: int,
+        margin: int = 0,
     ) -> None:
         self._inputs, self._updates, self._offsets = program.inputs, placement.updates, placement.offsets
         self._copies: list[Any] = []  # of inputs that did not lie in order of rows
         self._outputs = [(view, view.is_whole and 0 not in view.shape) for view in outputs]
         self._constants = {node: contiguous(array) for node, array in program.constants.items()}
         own = {*self._offsets, *self._updates}
-        self.results = {node: Results(node) for node in native if node not in own}
-        block = np.zeros(placement.nbytes + scratch + ALIGNMENT, np.uint8)
+        self.results = {node: Results(node, margin) for node in native if node not in own}
+        block = _block(placement.nbytes + scratch + margin + ALIGNMENT)
         self._arena = block[-address(block) % ALIGNMENT :][: placement.nbytes + scratch]
         start = address(self._arena)
         buffers = [*program.inputs, *self._constants, *self._offsets, *self._updates, *self.results, *by_numpy]
@@ -57,10 +62,15 @@ class Memory:
         self.table = (ctypes.c_void_p * (FIRST_BUFFER + len(self.slots)))()
         self.address = ctypes.addressof(self.table)
         self.table[SCRATCH] = start + placement.nbytes
+        self.scratch_end = start + placement.nbytes + scratch
         for node, array in self._constants.items():
             self.table[self.slots[node]] = address(array)
         for node, offset in self._offsets.items():
             self.table[self.slots[node]] = start + offset
+
+    def place(self, node: Node) -> tuple[int, int]:
+        """Where a buffer begins, and how many bytes it has."""
+        return self.table[self.slots[node]] or 0, spec_of(node).nbytes
 
     @property
     def nbytes(self) -> int:
@@ -130,6 +140,21 @@ class Buffers(dict[Node, Any]):
             return source
         strides = tuple(stride * source.itemsize for stride in view.strides)
         return np.ndarray(view.shape, source.dtype, source, view.offset * source.itemsize, strides)
+
+
+def _block(nbytes: int) -> Any:
+    """Memory for the arena.
+
+    Raises:
+        OutOfMemoryError: if there is not so much.
+    """
+    try:
+        return np.zeros(nbytes, np.uint8)
+    except MemoryError:
+        raise OutOfMemoryError(
+            f"the values of a compiled function need {nbytes:,} bytes at a time, and the system does not give as many",
+            hint="a smaller batch; cp.checkpoint around parts of the network computes instead of keeping",
+        ) from None
 
 
 def contiguous(array: Any) -> Any:

@@ -23,6 +23,7 @@ class Placement:
     Args:
         writers: of the kernels that have native code; NumPy computes the others.
         updates: outputs, each with the input in whose array it is to be written.
+        margin: bytes before and behind each value in the arena that nobody uses.
 
     Attributes:
         order: the kernels.
@@ -31,8 +32,10 @@ class Placement:
         nbytes: of the arena.
     """
 
-    def __init__(self, fusion: Fusion, writers: Mapping[Kernel, Writer], updates: Mapping[Node, Node]) -> None:
-        self._fusion, self._writers = fusion, writers
+    def __init__(
+        self, fusion: Fusion, writers: Mapping[Kernel, Writer], updates: Mapping[Node, Node], margin: int = 0
+    ) -> None:
+        self._fusion, self._writers, self._margin = fusion, writers, margin
         self._leaving = Counter(fusion.views[node].source for node in fusion.program.outputs)
         kernels = [kernel for kernel in fusion.kernels if not any(0 in node.shape for node in kernel.stored)]
         self._reads = {kernel: self._sources(kernel) for kernel in kernels}
@@ -90,9 +93,9 @@ class Placement:
         lives = {node: [first[node], last[node]] for node in self._inner if node not in shared}
         for node, place in shared.items():  # in the order of the kernels: the last one lives longest
             lives[place][1] = last[node]
-        arena = plan([Lifetime(self._inner[node], *life) for node, life in lives.items()])
-        self.nbytes = arena.nbytes
-        self.offsets = dict(zip(lives, arena.offsets, strict=True))
+        arena = plan([Lifetime(self._inner[node] + self._margin, *life) for node, life in lives.items()])
+        self.nbytes = self._margin + arena.nbytes
+        self.offsets = {node: self._margin + offset for node, offset in zip(lives, arena.offsets, strict=True)}
         self.offsets.update((node, self.offsets[place]) for node, place in shared.items())
 
     def _share(self, last: Mapping[Node, int]) -> dict[Node, Node]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from clearprop.compiler.native.calls import Call, Run, call_list
+from clearprop.compiler.native.inspection import Inspector
 from clearprop.compiler.native.kernel_code import KernelCode, code_text
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.lowerings import is_shared, scratch_bytes, writer
@@ -36,6 +37,7 @@ class NativeProgram:
 
     Args:
         updates: outputs, each with the input in whose place it is to be written if that can be.
+        inspector: is told of each kernel, before and after it runs; nothing is then written over.
 
     Attributes:
         fusion: its kernels.
@@ -45,7 +47,11 @@ class NativeProgram:
     """
 
     def __init__(
-        self, program: Program, machine: Machine | None = None, updates: Mapping[Node, Node] | None = None
+        self,
+        program: Program,
+        machine: Machine | None = None,
+        updates: Mapping[Node, Node] | None = None,
+        inspector: Inspector | None = None,
     ) -> None:
         self.machine = machine or host()
         self.program, self.fusion = program, Fusion(program)
@@ -53,14 +59,15 @@ class NativeProgram:
             kernel: writer(self.fusion, kernel, self.machine) for kernel in self.fusion.kernels if _has_work(kernel)
         }
         self._writers = {kernel: one for kernel, one in made.items() if one is not None}
-        placement = Placement(self.fusion, self._writers, updates or {})
+        self._inspector, margin = inspector, 0 if inspector is None else inspector.margin
+        placement = Placement(self.fusion, self._writers, updates or {} if inspector is None else {}, margin)
         self._updates = placement.updates
         self.updates = frozenset(placement.updates.values())
         given = {*program.inputs}
         self.shows_inputs = any(self.fusion.views[node].source in given for node in program.outputs)
         self.steps = self._segments(placement.order)
         self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
-        self._memory = self._find_memory(placement)
+        self._memory = self._find_memory(placement, margin)
         self._memory.table[MEETING] = meeting_address(self.threads)
         self._lock = threading.Lock()
         self._run = Run(alone=self.threads == 1)
@@ -76,19 +83,19 @@ class NativeProgram:
             if kernel not in self._writers:
                 steps.append(kernel)
                 continue
-            if not steps or not isinstance(steps[-1], Segment):
+            if not steps or not isinstance(steps[-1], Segment) or self._inspector is not None:
                 steps.append(Segment([]))
             last = steps[-1]
             assert isinstance(last, Segment)
             last.kernels.append(kernel)
         return steps
 
-    def _find_memory(self, placement: Placement) -> Memory:
+    def _find_memory(self, placement: Placement, margin: int) -> Memory:
         native = [node for kernel in self._writers for node in kernel.stored]
         by_numpy = [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
         scratch = max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
         outputs = [self.fusion.views[node] for node in self.program.outputs]
-        return Memory(self.program, placement, outputs, native, by_numpy, scratch)
+        return Memory(self.program, placement, outputs, native, by_numpy, scratch, margin)
 
     @property
     def arena_bytes(self) -> int:
@@ -113,14 +120,24 @@ class NativeProgram:
         with self._lock:
             buffers = self._memory.take(values, over)
             for step, function in zip(self.steps, self._functions, strict=True):
-                if function is None:
-                    assert isinstance(step, Kernel)
-                    self._with_numpy(step, buffers)
-                elif failed := function(self._memory.address):
-                    assert isinstance(step, Segment)
-                    self._memory.table[FAILED] = 0
-                    self._explain(step.kernels[failed - 1], buffers)
+                if self._inspector is None:
+                    self._run_step(step, function, buffers)
+                    continue
+                (kernel,) = step.kernels if isinstance(step, Segment) else (step,)
+                memory = None if function is None else self._memory
+                self._inspector.before(kernel, memory)
+                self._run_step(step, function, buffers)
+                self._inspector.after(kernel, memory)
             return self._memory.returned(buffers)
+
+    def _run_step(self, step: Segment | Kernel, function: Callable[[int], int] | None, buffers: Buffers) -> None:
+        if function is None:
+            assert isinstance(step, Kernel)
+            self._with_numpy(step, buffers)
+        elif failed := function(self._memory.address):
+            assert isinstance(step, Segment)
+            self._memory.table[FAILED] = 0
+            self._explain(step.kernels[failed - 1], buffers)
 
     def shortcut(self, arguments: int) -> Shortcut | None:
         """For calls that differ in so many inputs, the first.
@@ -130,7 +147,7 @@ class NativeProgram:
         """
         views = (self.fusion.views[node] for node in self.program.outputs)
         returned = [view for view in views if view.source not in self._updates]
-        if len(self.steps) != 1 or any(view.source not in self._memory.results for view in returned):
+        if self._inspector is not None or len(self.steps) != 1 or any(view.source not in self._memory.results for view in returned):
             return None
         (run,) = self._functions
         return None if run is None else Shortcut(self._memory, self.program.inputs[:arguments], returned, run)
@@ -167,22 +184,19 @@ class NativeProgram:
         """LLVM's intermediate code of all kernels."""
         return code_text(self._writers.values())
 
+    def kernels(self) -> list[tuple[Kernel, str]]:
+        """All kernels in their order, and who runs each: "threads" together, "native" code of one, or "NumPy"."""
+        return [
+            (kernel, "threads" if is_shared(self._writers[kernel]) and self.threads > 1 else "native")
+            if isinstance(step, Segment)
+            else (kernel, "NumPy")
+            for step in self.steps
+            for kernel in (step.kernels if isinstance(step, Segment) else [step])
+        ]
+
     def by_numpy(self) -> list[str]:
         """The names of what NumPy computes."""
-        return [step.node.name for step in self.steps if isinstance(step, Kernel)]
-
-    def report(self) -> str:
-        """Kernels and what is in each, and what NumPy computes."""
-        lines = [f"{self.functions} kernels, {self.code.effort.compiled} compiled, arena {self.arena_bytes:,} bytes"]
-        for step in self.steps:
-            if isinstance(step, Kernel):
-                shapes = ", ".join(f"{node.dtype}{list(node.shape)}" for node in step.stored)
-                lines.append(f"  by NumPy: {step.node.name} -> {shapes}")
-                continue
-            for kernel in step.kernels:
-                names = " ".join(node.name for node in kernel.nodes)
-                lines.append(f"  {list(kernel.space or ())}: {names} -> {len(kernel.stored)} written")
-        return "\n".join(lines)
+        return [kernel.node.name for kernel, who in self.kernels() if who == "NumPy"]
 
 
 class _List:

@@ -28,14 +28,15 @@ class Results:
 
     Args:
         node: whose shape and dtype they have.
+        margin: bytes before and behind each of them that nobody uses.
 
     Attributes:
         is_small: whether its place is always the same: what is there has to be copied.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._shape, self._dtype = node.shape, node.dtype
-        self._arrays = [aligned_empty(self._shape, self._dtype)]
+    def __init__(self, node: Node, margin: int = 0) -> None:
+        self._shape, self._dtype, self._margin = node.shape, node.dtype, margin
+        self._arrays = [self._new()]
         self._free = _references(self._arrays, 0)
         self.is_small = self._arrays[0].nbytes <= SMALL
 
@@ -48,5 +49,8 @@ class Results:
                 return self._arrays[i]
         if len(self._arrays) == _MOST_KEPT:
             del self._arrays[0]
-        self._arrays.append(aligned_empty(self._shape, self._dtype))
+        self._arrays.append(self._new())
         return self._arrays[-1]
+
+    def _new(self) -> Any:
+        return aligned_empty(self._shape, self._dtype, self._margin)

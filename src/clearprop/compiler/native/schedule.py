@@ -128,7 +128,7 @@ class _Run(Generic[Buffer]):
             heappush(self.urgent, i)
 
     def _finish(self, i: int) -> None:
-        """A task has run: which can run now?"""
+        """Note that a task has run, and which can run now."""
         task = self.tasks[i]
         self.done[i] = True
         self.may_fail -= task.may_fail
