@@ -276,7 +276,7 @@ class Parameter(Cell):
         if self._grad is NOT_KEPT:
             raise GradientError(
                 f"the compiled function clears the gradient of {self.name or 'this parameter'}, so it does not keep it",
-                hint="cp.compile(step, keep_grads=True)",
+                hint="zero_grad() ahead of another backward pass; to read it, cp.compile(step, keep_grads=True)",
             )
         return self._grad
 

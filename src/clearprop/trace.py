@@ -106,7 +106,7 @@ class Program:
 
     def flops(self) -> int:
         """Floating-point operations of one run."""
-        return sum(_flops(node) for node in self.order)
+        return sum(node_flops(node) for node in self.order)
 
     def __str__(self) -> str:
         lines = [f"program: {len(self.inputs)} inputs, {len(self.order)} nodes, {len(self.outputs)} outputs"]
@@ -122,7 +122,8 @@ class Program:
         return str(constant) if constant is not None and constant.size == 1 else f"%{node.number}"
 
 
-def _flops(node: Node) -> int:
+def node_flops(node: Node) -> int:
+    """Floating-point operations of one node."""
     assert node.primitive is not None
     specs = [spec_of(parent) for parent in node.parents if parent is not None]
     return node.primitive.flops(spec_of(node), *specs, **node.attributes)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cp
-from clearprop import functional as F
-from clearprop import nn, optim
+from clearprop import functional, nn, optim
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,9 +25,9 @@ def network() -> nn.Module:
 FUNCTIONS = {
     "elementwise": lambda x: cp.sum(cp.sin(x) ** 3 * cp.exp(-x)),
     "views": lambda x: cp.sum(x.mT @ x) + cp.sum(cp.flip(x, axis=0)[::2] ** 2) + cp.max(x),
-    "reductions": lambda x: cp.logsumexp(x) + cp.sum(F.softmax(x, dim=1) ** 2) + cp.std(x),
+    "reductions": lambda x: cp.logsumexp(x) + cp.sum(functional.softmax(x, dim=1) ** 2) + cp.std(x),
     "a loop": lambda x: cp.sum(cp.scan(lambda c, row: (cp.tanh(c * row), c), cp.ones(3, dtype=x.dtype), x)[1]),
-    "windows": lambda x: cp.sum(cp.tanh(F.conv2d(x[None, None], x[None, None, :2, :2]))),
+    "windows": lambda x: cp.sum(cp.tanh(functional.conv2d(x[None, None], x[None, None, :2, :2]))),
     "constants": lambda x: cp.sum(x * 2.0) + 1.0,
     "cut": lambda x: cp.sum(x * cp.stop_gradient(x)) + cp.sum(cp.square(x.detach())) + cp.sum(x),
 }
@@ -68,7 +67,7 @@ def test_a_compiled_network_is_trained_like_any_other() -> None:
         optimizer = optim.Adam(parameters, lr=0.01)
         for _ in range(5):
             optimizer.zero_grad()
-            loss = F.mse_loss(model(x), y)
+            loss = functional.mse_loss(model(x), y)
             loss.backward()
             optimizer.step()
             losses.append(loss.item())

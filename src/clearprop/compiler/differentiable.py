@@ -34,6 +34,9 @@ class Differentiable:
         name: of the function.
         make: an executor.
         compile: makes a compiled function of a function of tensors.
+
+    Attributes:
+        forward, backward: the programs, ready to run.
     """
 
     def __init__(
@@ -55,8 +58,8 @@ class Differentiable:
         residuals = _residuals(joint, results, pulled)
         self._kept = [i for i, node in enumerate(own) if node in set(needed_for(pulled, [*own, *residuals, *gs]))]
         given = [*(own[i] for i in self._kept), *residuals, *gs]
-        self._forward = make(Program(own, [*results, *residuals], joint.constants), {})
-        self._backward = make(Program(given, pulled, joint.constants), {})
+        self.forward = make(Program(own, [*results, *residuals], joint.constants), {})
+        self.backward = make(Program(given, pulled, joint.constants), {})
 
     # The programs -------------------------------------------------------------------------------------------------
 
@@ -97,7 +100,7 @@ class Differentiable:
         return rebuild(result, [next(following) if isinstance(y, Tensor) else y for y in flatten(result)])
 
     def _run(self, ctx: Context, *inputs: Tensor) -> list[Tensor]:
-        outputs = self._forward([x.array for x in inputs])
+        outputs = self.forward([x.array for x in inputs])
         count = len(self._program.outputs)
         self._whole.finish(outputs[:count])
         ctx.save_for_backward(*inputs)
@@ -111,7 +114,7 @@ class Differentiable:
             found = self._pull_again(*inputs, *gs)
         else:
             kept = [inputs[i].array for i in self._kept]
-            found = [Tensor(g) for g in self._backward([*kept, *ctx.residuals, *(g.array for g in gs)])]  # type: ignore[attr-defined]
+            found = [Tensor(g) for g in self.backward([*kept, *ctx.residuals, *(g.array for g in gs)])]  # type: ignore[attr-defined]
         following = iter(found)
         return [next(following) if flows else None for flows in self._trained]
 

@@ -81,11 +81,23 @@ class Entry:
             outputs = self.runner(whole.arrays(tensors), set(claimed.values()))
             result = whole.finish(outputs, claimed)
             if self.runner.shows_inputs:
-                for keeper in self._keepers:
-                    keeper.changes += 1
+                self._count_change()
             if self._is_plain and len(claimed) == len(whole.assigned) and not whole.left and len(self._keepers) == 1:
                 self._shortcut, self._seen = self._short_way(), self._keeper.changes
         return result
+
+    def call_other(self, runner: Runner, tensors: Sequence[Tensor]) -> Any:
+        """The same by another runner of the program, which writes nothing over."""
+        with ExitStack() as stack:
+            for keeper in self._keepers:
+                stack.enter_context(keeper.lock)
+            self._count_change()
+            return self.whole.finish(runner(self.whole.arrays(tensors)))
+
+    def _count_change(self) -> None:
+        """Somebody else may have an array of a cell."""
+        for keeper in self._keepers:
+            keeper.changes += 1
 
     def _short_way(self) -> Shortcut | None:
         """What calls the runner from now on, if there is such a thing."""

@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
+from clearprop.compiler.description import Description, KernelDescription
 from clearprop.errors import UsageError
 from clearprop.graph import Node
-from clearprop.trace import Program
+from clearprop.primitive import spec_of
+from clearprop.trace import Program, node_flops
 
 
 class Shortcut(Protocol):
@@ -49,6 +51,12 @@ class Runner(Protocol):
         All other inputs must then be where they were, and all updates be written over them.
         """
 
+    def describe(self) -> Description:
+        """Its kernels."""
+
+    def text(self) -> str:
+        """Its code, to be read."""
+
 
 class Reference:
     """Node by node with NumPy: slow beside the others, and what they are compared with."""
@@ -66,6 +74,27 @@ class Reference:
     def shortcut(self, arguments: int) -> None:
         """There is none."""
 
+    def describe(self) -> Description:
+        """Each node is a kernel."""
+        kernels = [
+            KernelDescription(
+                number,
+                (node.name,),
+                node.shape,
+                (spec_of(node),),
+                node_flops(node),
+                sum(spec_of(one).nbytes for one in (node, *node.parents) if one is not None),
+                "NumPy",
+                node.where,
+            )
+            for number, node in enumerate(self._program.order)
+        ]
+        return Description(kernels, len(kernels))
+
+    def text(self) -> str:
+        """The program."""
+        return str(self._program)
+
 
 def native(program: Program, updates: Mapping[Node, Node]) -> Runner:
     """As machine code; what has none yet is computed by NumPy in between.
@@ -80,10 +109,19 @@ def native(program: Program, updates: Mapping[Node, Node]) -> Runner:
         from clearprop.compiler.native.program import NativeProgram
     except ImportError as error:
         raise UsageError(
-            f"the native executor needs llvmlite: {error}", hint="pip install llvmlite; or compile(executor='reference')"
+            f"the native executor needs llvmlite: {error}",
+            hint="pip install llvmlite; or compile(executor='reference')",
         ) from None
     inspector = Guards() if os.environ.get("CLEARPROP_GUARDS", "0") not in ("", "0") else None
     return NativeProgram(program, updates=updates, inspector=inspector)
+
+
+def timed(program: Program) -> Runner:
+    """A native program that measures each of its kernels."""
+    from clearprop.compiler.native.inspection import Timer
+    from clearprop.compiler.native.program import NativeProgram
+
+    return NativeProgram(program, inspector=Timer())
 
 
 Executor = Callable[[Program, Mapping[Node, Node]], Runner]

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import update_wrapper
 from time import perf_counter
 from typing import Any, overload
 
 import numpy as np
 
+from clearprop.arguments import whole as whole_number
 from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.compiler.description import Description
 from clearprop.compiler.differentiable import Differentiable
 from clearprop.compiler.entry import MISSED, Entry
-from clearprop.compiler.executors import executor
+from clearprop.compiler.executors import executor, timed
 from clearprop.compiler.guards import Guards
+from clearprop.compiler.report import report, runners
 from clearprop.compiler.simplify import simplify
 from clearprop.compiler.whole import Whole
 from clearprop.errors import UsageError
@@ -123,19 +127,55 @@ class Compiled:
         self._latest = None
 
     def report(self) -> str:
-        """What was compiled: for each program its inputs, nodes, floating-point operations, and the time it took."""
-        lines = [f"{getattr(self.function, '__name__', 'function')}: executor {self.executor}, {self.traces} traces"]
-        for entries in self._entries.values():
-            for entry in entries:
-                program, whole = entry.whole.program, entry.whole
-                lines.append(f"  arguments {', '.join(map(str, whole.arguments))}")
-                lines.append(
-                    f"    {len(program.order)} nodes, {program.flops():,} FLOP; reads {len(whole.read)} cells, "
-                    f"assigns {len(whole.assigned)}, leaves {len(whole.left)} gradients"
-                )
-                times = ", ".join(f"{stage} {1000 * seconds:.1f} ms" for stage, seconds in entry.seconds.items())
-                lines.append(f"    {times}")
-        return "\n".join(lines)
+        """What was compiled.
+
+        For each program: its kernels and what was fused into each, their floating-point operations and bytes, the
+        memory between them, what NumPy computes and its share of the time, and how long each stage of making it took.
+        """
+        entries = [entry for entries in self._entries.values() for entry in entries]
+        return report(self._name, self.executor, self.traces, entries)
+
+    def code(self) -> str:
+        """The code of all programs: LLVM's intermediate code, or the nodes that NumPy computes, to be read."""
+        programs = (runners(entry) for entries in self._entries.values() for entry in entries)
+        return "\n".join(runner.text() for program in programs for _, runner in program)
+
+    def profile(self, *args: Any, calls: int = 10, **kwargs: Any) -> Description:
+        """Call the function, which changes what it changes as ever, and measure each kernel.
+
+        Each is called by Python, by itself: so they take some microseconds more than otherwise.
+
+        Returns:
+            the kernels with their seconds, for one call; print it for a table.
+
+        Raises:
+            UsageError: if it is not the native executor that runs the function with such arguments, or gradients are
+                asked of the result.
+
+        >>> import clearprop as cp
+        >>> f = cp.compile(lambda x: cp.sum(cp.exp(x) * 2.0))
+        >>> [kernel.operations for kernel in f.profile(cp.ones(1000)).kernels]
+        [('exp', 'multiply', 'sum')]
+        """
+        whole_number("profile", "calls", calls)
+        call = _Call(args, kwargs, self._static)
+        self(*args, **kwargs)
+        entry = next((entry for entry in self._entries.get(call.key, ()) if entry.fits()), None)
+        if self.executor != "native" or entry is None or entry.runner is None:
+            raise UsageError(
+                f"profile: {self._name} is run by {self.executor}, or a gradient may be asked of its result",
+                hint='cp.compile(step, executor="native") of a whole training step; or call it under cp.no_grad()',
+            )
+        runner = timed(entry.whole.program)
+        for _ in range(calls):
+            entry.call_other(runner, call.tensors)
+        return _of_one_call(runner.describe(), calls)
+
+
+def _of_one_call(measured: Description, calls: int) -> Description:
+    return replace(
+        measured, kernels=[replace(kernel, seconds=(kernel.seconds or 0.0) / calls) for kernel in measured.kernels]
+    )
 
 
 def _static_names(given: Any) -> frozenset[str]:

@@ -48,7 +48,12 @@ class Whole:
     """
 
     def __init__(
-        self, f: Callable[..., Any], arguments: Sequence[tuple[Spec, bool]], *, keep_grads: bool = True, cut: bool = False
+        self,
+        f: Callable[..., Any],
+        arguments: Sequence[tuple[Spec, bool]],
+        *,
+        keep_grads: bool = True,
+        cut: bool = False,
     ) -> None:
         self.arguments = [spec for spec, _ in arguments]
         tracer = Tracer(state.tracer, cut=cut)
@@ -88,7 +93,7 @@ class Whole:
         self.program = Program(inputs, outputs, tracer.constants)
 
     def fits(self) -> bool:
-        """Whether gradients that it reads are there, or are None, as when it was traced, and the same ones are trained."""
+        """Whether gradients that it reads are there, or None, as when it was traced, and the same ones are trained."""
         if any(p.requires_grad is not flag for p, flag in self.trained.items()):
             return False
         return all(p.peek_grad() is None for p in self.absent) and not any(p.peek_grad() is None for p in self.found)

@@ -1,6 +1,6 @@
 """Random programs with state, run natively in single precision, against the same in double precision by NumPy.
 
-A program takes arrays and cells through a list of steps, each of which applies an operation to earlier values: so values
+A program takes arrays and cells through a list of steps, each of which applies an operation to earlier values: these
 are used any number of times, as they are and as views. Then it assigns the cells, and is called again: what was updated
 in place is read. All operations are smooth, or choose by what is the same in both precisions, and map the numbers that
 occur to numbers of moderate size.
@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearprop as cp
-from clearprop import functional as F
+from clearprop import functional
 from clearprop.compiler.executors import EXECUTORS
 from clearprop.compiler.native.inspection import Guards, Inspector
 from clearprop.compiler.native.machine import host
@@ -53,9 +53,9 @@ UNARY: dict[str, Callable[[Any, int], Any]] = {
     "exp": lambda x, k: cp.exp(-cp.square(x)),
     "log": lambda x, k: cp.log(1.5 + cp.square(x)),
     "sqrt": lambda x, k: cp.sqrt(1.5 + cp.square(x)),
-    "sigmoid": lambda x, k: F.sigmoid(x),
-    "gelu": lambda x, k: F.gelu(x),
-    "softplus": lambda x, k: F.softplus(x),
+    "sigmoid": lambda x, k: functional.sigmoid(x),
+    "gelu": lambda x, k: functional.gelu(x),
+    "softplus": lambda x, k: functional.softplus(x),
     "cube": lambda x, k: cp.tanh(x) ** 3,
     "transposed": lambda x, k: x.mT if x.ndim >= 2 else x,
     "turned": lambda x, k: cp.flip(x, axis=k % x.ndim) if x.ndim else x,
@@ -67,17 +67,19 @@ UNARY: dict[str, Callable[[Any, int], Any]] = {
     "sum": lambda x, k: x.sum(axis=k % x.ndim) / x.shape[k % x.ndim] if x.ndim else x,
     "all of it": lambda x, k: cp.mean(x),
     "norm": lambda x, k: x / cp.sqrt(1.0 + cp.mean(x * x)),
-    "softmax": lambda x, k: F.softmax(x, dim=-1) if x.ndim else x,
-    "layer norm": lambda x, k: F.layer_norm(x, x.shape[-1:], eps=0.1) if x.ndim else x,
+    "softmax": lambda x, k: functional.softmax(x, dim=-1) if x.ndim else x,
+    "layer norm": lambda x, k: functional.layer_norm(x, x.shape[-1:], eps=0.1) if x.ndim else x,
     "logsumexp": lambda x, k: cp.logsumexp(x, axis=-1) if x.ndim else x,
     "running": lambda x, k: cp.cumulative_sum(x, axis=k % x.ndim) / x.shape[k % x.ndim] if x.ndim else x,
     "picked": lambda x, k: cp.take(x, np.array(several(x, 0, k)), axis=0) if x.ndim else x,
     "changed": lambda x, k: x.at[k % x.shape[0]].set(cp.sin(x[-1])) if x.ndim else x,
     "added to": lambda x, k: x.at[np.array(several(x, 0, k))].add(0.25) if x.ndim else x,
     "padded": lambda x, k: cp.pad(x, [(k % 2, k % 3)] * x.ndim) if x.ndim and x.size < 400 else x,
-    "convolved": lambda x, k: F.conv2d(planes(x), KERNEL.astype(x.dtype), padding=k % 2, stride=1 + k % 2)[0, 0],
-    "pooled": lambda x, k: F.avg_pool2d(planes(x), 2)[0, 0],
-    "pooled by the largest": lambda x, k: F.max_pool2d(planes(x), 3, stride=2)[0, 0],
+    "convolved": lambda x, k: functional.conv2d(planes(x), KERNEL.astype(x.dtype), padding=k % 2, stride=1 + k % 2)[
+        0, 0
+    ],
+    "pooled": lambda x, k: functional.avg_pool2d(planes(x), 2)[0, 0],
+    "pooled by the largest": lambda x, k: functional.max_pool2d(planes(x), 3, stride=2)[0, 0],
     "in a loop": lambda x, k: (
         cp.scan(lambda c, r: (0.5 * cp.tanh(c + r), c * r), cp.zeros_like(x[0]), x)[1] if x.ndim and x.size < 400 else x
     ),

@@ -1,17 +1,17 @@
 """Kernels called one after the other, as a list tells.
 
 The list is data: for each call the kernel's address and where in the table its buffers' addresses stand. So a program
-of thousands of equal layers costs no code but that of its kernels. What reads it is compiled once: `Run` walks along the
-list, `Call` calls a function of so many buffers.
+of thousands of equal layers costs no code but that of its kernels. What reads it is compiled once: `Run` walks along
+the list, `Call` calls a function of so many buffers.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.code import I1, I64, POINTER, VOID, Code, Value, index
@@ -22,7 +22,7 @@ from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.graph import Node
 
 _HEAD = 4
-"""Words of a call before its slots: who calls it, the kernel, what is to be done about it, and how long the entry is."""
+"""Words of a call before its slots: who calls it, the kernel, what is to be done about it, and how long it is."""
 
 _BY_ALL, _CHECKED, _WAITED_FOR = 1, 2, 4
 """What is to be done: all threads call it; the list ends if it has failed; all threads wait for it."""
@@ -127,16 +127,15 @@ def _number(code: Code, words: Value, i: Value) -> Value:
     return code.builder.load(_place(code, words, i), typ=I64)
 
 
-def call_list(made: Sequence[Writer], code: KernelCode, slots: Mapping[Node, int], table: int) -> Any:
-    """The list for these kernels, whose functions are to be found in ``code``.
+def call_list(made: Sequence[Writer], code: KernelCode, slots: Mapping[Node, int]) -> Any:
+    """The list for these kernels, whose functions are to be found in ``code``; its first word shall be the table.
 
     The threads meet behind each shared kernel, and where others have followed one another in the first thread alone.
 
     Args:
         slots: where in the table the address of each buffer stands.
-        table: its address.
     """
-    words = [table, len(made)]
+    words = [0, len(made)]
     groups = [list(group) for _, group in groupby(enumerate(made, 1), key=lambda one: _alone(*one))]
     for group in groups:
         for _, writer in group:
@@ -147,7 +146,7 @@ def call_list(made: Sequence[Writer], code: KernelCode, slots: Mapping[Node, int
             places = [slots[node] for node in writer.buffers]
             callers = code.addresses[Call(writer).key], code.addresses[writer.key]
             words += [*callers, to_do, _HEAD + len(places), *places]
-    return np.array(words, np.int64)
+    return (ctypes.c_int64 * len(words))(*words)
 
 
 def _alone(number: int, made: Writer) -> int:

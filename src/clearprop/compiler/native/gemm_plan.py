@@ -25,6 +25,9 @@ from clearprop.compiler.native.product import Product, Walk, Walks, walks
 
 DEPTH = 384
 """Steps of a pass: so many that adding to c in between costs little, so few that a panel of b is not far away."""
+LONG_DEPTH = 704
+"""The same where a is read along the depth, as it lies: c is then added to less often, and b is fast enough from a
+second-level cache."""
 PANEL_BYTES = 24 << 10
 """Of b, if it stays in a first-level data cache."""
 BLOCK_BYTES = 384 << 10
@@ -240,7 +243,7 @@ class _Planner:
         load_b = 0.6 if is_packed or self._is_aligned() else 1.0
         for vectors in range(1, max(1, min(-(-axes.columns.length // lanes), registers - 4)) + 1):
             columns = whole_runs(axes.columns.length, vectors * lanes)
-            passes = -(-depth // (DEPTH * 3 // 2)) if is_packed else 1
+            passes = -(-depth // (self._longest_pass() * 3 // 2)) if is_packed else 1
             most = max(1, (registers - 1 - vectors) // vectors)  # besides the tile, a row of b and an element of a
             for size in range(1, min(most, max(1, axes.rows.length)) + 1):
                 rows, cost = even_runs(axes.rows.length, size), 0.0
@@ -286,7 +289,7 @@ class _Planner:
         better read in the order of memory: all columns of a few rows of it.
         """
         blocks, depth = self.axes.blocks, self.axes.depth.length
-        limit = DEPTH
+        limit = self._longest_pass()
         if not is_packed:
             aliased = self._is_aliased(self.axes.depth.b)
             fits = self._size_of_b() <= (4 * PANEL_BYTES if aliased else CACHE_BYTES)
@@ -302,6 +305,10 @@ class _Planner:
             return blocks[:fast], blocks[fast:], depth
         parts = -(-depth // limit)
         return blocks, (), -(-depth // parts // 4) * 4
+
+    def _longest_pass(self) -> int:
+        """Steps of the depth, if b is packed."""
+        return LONG_DEPTH if self.axes.depth.a == 1 else DEPTH
 
     def _size_of_b(self) -> int:
         """Bytes of what is multiplied for one item of the outer batch."""

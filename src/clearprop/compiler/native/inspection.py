@@ -1,4 +1,4 @@
-"""Looking at a native program kernel by kernel, while it runs: how long each takes, and whether it keeps to its buffers.
+"""Looking at a native program kernel by kernel, while it runs: how long each takes, whether it keeps to its buffers.
 
 A program with an inspector runs its kernels one by one, and tells the inspector before and after each.
 """

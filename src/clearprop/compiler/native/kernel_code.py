@@ -7,8 +7,8 @@ the disk, and only else it is written and compiled. It stays loaded as long as a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
@@ -19,6 +19,7 @@ from llvmlite import ir
 from clearprop.compiler.native.library import Loaded, best_level, object_code
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.object_files import object_files, version
+from clearprop.compiler.native.units import Unit, units
 
 
 class Writer(Protocol):
@@ -46,13 +47,6 @@ _KNOWN: WeakValueDictionary[str, _Function] = WeakValueDictionary()
 """What this process has loaded."""
 
 
-class _Kernel(NamedTuple):
-    """A kernel by the name that says what its code depends on, and its code if it had to be written for that."""
-
-    name: str
-    text: str
-
-
 @dataclass
 class Effort:
     """What it took to get the code of some kernels.
@@ -70,73 +64,114 @@ class Effort:
     load: float = 0.0
 
 
-@dataclass
+class _Object(NamedTuple):
+    """Object code, and the names of what it calls."""
+
+    code: bytes
+    needs: tuple[str, ...]
+
+
 class KernelCode:
     """The functions of kernels.
 
     Attributes:
         addresses: by key.
+        effort: what it took to get them.
     """
 
-    machine: Machine
-    effort: Effort = field(default_factory=Effort)
-    addresses: dict[Hashable, int] = field(default_factory=dict)
-    _functions: list[_Function] = field(default_factory=list)
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._environment = f"{version()} {best_level()} {machine}"
+        self._functions: list[_Function] = []
+        self._objects: dict[str, _Object] = {}
+        self._files = object_files()
+        self.addresses: dict[Hashable, int] = {}
+        self.effort = Effort()
 
     def add(self, writers: Iterable[Writer]) -> None:
         """Find, or make, the functions of these writers."""
         needed = {writer.key: writer for writer in writers if writer.key not in self.addresses}
         self.effort.kernels += len(needed)
-        kernels = {key: self._named(writer) for key, writer in needed.items()}
-        functions = {key: _KNOWN.get(kernel.name) for key, kernel in kernels.items()}
-        objects = {
-            key: self._object(needed[key], kernels[key]) for key, function in functions.items() if function is None
-        }  # fmt: skip
-        started = perf_counter()
-        if objects:
-            loaded = Loaded(objects.values(), self.machine)
-            for key in objects:
-                name = kernels[key].name
-                functions[key] = _KNOWN[name] = _Function(loaded, name)
-        self.effort.load += perf_counter() - started
-        for key, function in functions.items():
-            assert function is not None
-            self._functions.append(function)
-            self.addresses[key] = function.address
+        names, written = self._named(needed.values())
+        functions = {name: function for name in names if (function := _KNOWN.get(name)) is not None}
+        absent = {name: writer for name, writer in names.items() if name not in functions}
+        if absent:
+            self._provide(absent, written)
+            started = perf_counter()
+            loaded = Loaded([self._objects[name].code for name in self._with_needs(absent)], self._machine)
+            functions |= {name: _Function(loaded, name) for name in absent}
+            _KNOWN.update((name, functions[name]) for name in absent)
+            self.effort.load += perf_counter() - started
+        self._objects.clear()
+        self._functions += functions.values()
+        self.addresses.update((writer.key, functions[name].address) for name, writer in names.items())
 
-    def _named(self, writer: Writer) -> _Kernel:
-        """A kernel whose key says nothing outside of this process is named after its code."""
-        described = _described(writer.key)
-        text = "" if described is not None else self._text(writer, "kernel")
-        environment = f"{version()} {best_level()} {self.machine}"
-        found = hashlib.sha256(f"{environment}\n{described}\n{text}".encode()).hexdigest()
-        name = f"kernel_{found[:40]}"
-        return _Kernel(name, text.replace('@"kernel', f'@"{name}'))
+    def _named(self, writers: Iterable[Writer]) -> tuple[dict[str, Writer], dict[str, Unit]]:
+        """Writers by the names of their functions. If a key says nothing to other processes, the code has to."""
+        names: dict[str, Writer] = {}
+        written: dict[str, Unit] = {}
+        for writer in writers:
+            described = _described(writer.key)
+            if described is None:
+                parts = self._written({"kernel": writer}, {"kernel": "kernel"})
+                described = repr(parts)
+                name = self._digest(described)
+                unit = parts.pop("kernel")
+                written |= {**parts, name: unit._replace(text=unit.text.replace('@"kernel', f'@"{name}'))}
+            names[self._digest(described)] = writer
+        return names, written
 
-    def _text(self, writer: Writer, name: str) -> str:
+    def _digest(self, described: str) -> str:
+        return f"kernel_{hashlib.sha256(f'{self._environment} {described}'.encode()).hexdigest()[:40]}"
+
+    def _written(self, writers: Mapping[str, Writer], names: Mapping[str, str]) -> dict[str, Unit]:
         started = perf_counter()
-        module = ir.Module(name)
-        writer.write(module, name)
-        for function in module.functions:
-            if function.blocks and function.name != name:
-                function.linkage = "internal"  # the same name in another kernel is another function
-        text = str(module)
+        module = ir.Module("kernels")
+        for name, writer in writers.items():
+            writer.write(module, name)
+        found = units(module, names, self._environment)
         self.effort.write += perf_counter() - started
-        return text
+        return found
 
-    def _object(self, writer: Writer, kernel: _Kernel) -> bytes:
-        files = object_files()
-        found = files.load(kernel.name) if files is not None else None
-        if found is not None:
-            return found
-        text = kernel.text or self._text(writer, kernel.name)
+    def _provide(self, absent: Mapping[str, Writer], written: dict[str, Unit]) -> None:
+        """Get the object code of functions that are not loaded, and of what they call."""
+        missing = {name: writer for name, writer in absent.items() if not self._find(name)}
+        unwritten = {name: writer for name, writer in missing.items() if name not in written}
+        written |= self._written(unwritten, {name: name for name in unwritten})
+        for name in missing:
+            self._compile(name, written)
+
+    def _find(self, name: str) -> bool:
+        """Whether a unit, and all that it needs, is here or on the disk."""
+        if name not in self._objects:
+            content = self._files.load(name) if self._files is not None else None
+            if content is None:
+                return False
+            needs, _, code = content.partition(b"\n")
+            self._objects[name] = _Object(code, tuple(needs.decode().split()))
+        return all(self._find(need) for need in self._objects[name].needs)
+
+    def _compile(self, name: str, written: Mapping[str, Unit]) -> None:
+        """Compile a unit and those that it needs, but for those that are there."""
+        for need in written[name].needs:
+            if not self._find(need):
+                self._compile(need, written)
         started = perf_counter()
-        code = object_code(text, self.machine)
+        code = object_code(written[name].text, self._machine)
         self.effort.compile += perf_counter() - started
         self.effort.compiled += 1
-        if files is not None:
-            files.store(kernel.name, code)
-        return code
+        self._objects[name] = _Object(code, written[name].needs)
+        if self._files is not None:
+            self._files.store(name, " ".join(written[name].needs).encode() + b"\n" + code)
+
+    def _with_needs(self, names: Iterable[str]) -> list[str]:
+        found, waiting = dict[str, None](), list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = None
+                waiting += self._objects[name].needs
+        return list(found)
 
 
 def code_text(writers: Iterable[Writer]) -> str:
@@ -156,7 +191,7 @@ def _described(key: Any) -> str | None:
     if isinstance(key, (tuple, list)):
         parts = [_described(part) for part in key]
     elif is_dataclass(key) and not isinstance(key, type):
-        parts = [_described(getattr(key, one.name)) for one in fields(key)]
+        parts = [_described(getattr(key, one.name)) for one in fields(key) if one.compare]
     else:
         return None
     known = [part for part in parts if part is not None]

@@ -9,10 +9,13 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
+from clearprop.compiler.description import Description
 from clearprop.compiler.native.calls import Call, Run, call_list
-from clearprop.compiler.native.inspection import Inspector
+from clearprop.compiler.native.description import describe
+from clearprop.compiler.native.inspection import Inspector, Timer
 from clearprop.compiler.native.kernel_code import KernelCode, code_text
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.lowerings import is_shared, scratch_bytes, writer
@@ -73,6 +76,7 @@ class NativeProgram:
         self._run = Run(alone=self.threads == 1)
         self.code = KernelCode(self.machine)
         self.code.add([*self._writers.values(), *map(Call, self._writers.values()), self._run])
+        self._seconds = self._seconds_of_numpy = 0.0  # of all runs, if NumPy has a part in them
         self._functions = [self._function(step) if isinstance(step, Segment) else None for step in self.steps]
 
     # Laying it out ------------------------------------------------------------------------------------------------
@@ -106,7 +110,7 @@ class NativeProgram:
         """What runs a segment, given the address of the table."""
         made = [self._writers[kernel] for kernel in step.kernels]
         address = self.code.addresses[self._run.key]
-        calls = call_list(made, self.code, self._memory.slots, self._memory.address)
+        calls = call_list(made, self.code, self._memory.slots)
         return _List(calls, address, self.threads if any(map(is_shared, made)) else 1)
 
     # Running it ---------------------------------------------------------------------------------------------------
@@ -117,6 +121,7 @@ class NativeProgram:
         Args:
             over: of the `updates`, those that are written over.
         """
+        started = perf_counter()
         with self._lock:
             buffers = self._memory.take(values, over)
             for step, function in zip(self.steps, self._functions, strict=True):
@@ -128,12 +133,15 @@ class NativeProgram:
                 self._inspector.before(kernel, memory)
                 self._run_step(step, function, buffers)
                 self._inspector.after(kernel, memory)
+            self._seconds += perf_counter() - started
             return self._memory.returned(buffers)
 
     def _run_step(self, step: Segment | Kernel, function: Callable[[int], int] | None, buffers: Buffers) -> None:
         if function is None:
             assert isinstance(step, Kernel)
+            started = perf_counter()
             self._with_numpy(step, buffers)
+            self._seconds_of_numpy += perf_counter() - started
         elif failed := function(self._memory.address):
             assert isinstance(step, Segment)
             self._memory.table[FAILED] = 0
@@ -147,7 +155,11 @@ class NativeProgram:
         """
         views = (self.fusion.views[node] for node in self.program.outputs)
         returned = [view for view in views if view.source not in self._updates]
-        if self._inspector is not None or len(self.steps) != 1 or any(view.source not in self._memory.results for view in returned):
+        if (
+            self._inspector is not None
+            or len(self.steps) != 1
+            or any(view.source not in self._memory.results for view in returned)
+        ):
             return None
         (run,) = self._functions
         return None if run is None else Shortcut(self._memory, self.program.inputs[:arguments], returned, run)
@@ -194,20 +206,30 @@ class NativeProgram:
             for kernel in (step.kernels if isinstance(step, Segment) else [step])
         ]
 
+    @property
+    def share_of_numpy(self) -> float | None:
+        """The part of the time of all runs that NumPy took; None if there was none yet."""
+        return self._seconds_of_numpy / self._seconds if self._seconds else None
+
+    def describe(self) -> Description:
+        """Its kernels; with their times, if a `Timer` has measured them."""
+        return describe(self, self._inspector.seconds if isinstance(self._inspector, Timer) else None)
+
     def by_numpy(self) -> list[str]:
         """The names of what NumPy computes."""
         return [kernel.node.name for kernel, who in self.kernels() if who == "NumPy"]
 
 
 class _List:
-    """A list of calls as a function, of the table's address (which stands in the list, too)."""
+    """A list of calls as a function of the table's address."""
 
     def __init__(self, calls: Any, address: int, threads: int) -> None:
-        self._calls, self._address, self._threads = calls, address, threads  # the list must live as long as this
-        self._list = calls.ctypes.data
+        self._calls, self._address, self._threads = calls, address, threads
+        self._list = ctypes.addressof(calls)
         self._run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
 
     def __call__(self, table: int) -> int:
+        self._calls[0] = table
         if self._threads == 1:
             failed: int = self._run(self._list, 0, 1)
             return failed
