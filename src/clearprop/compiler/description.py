@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from clearprop.primitive import Spec
+from clearprop.source import Position, describe
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class KernelDescription:
         flops: floating-point operations of one run.
         nbytes: bytes that it reads and writes, each buffer counted once.
         how: "threads" if all threads share it, "native" if one computes it, "NumPy".
-        where: the user's line behind its first operation.
+        position: of the user's line behind its first operation.
         seconds: of one run, if that has been measured.
     """
 
@@ -31,8 +32,13 @@ class KernelDescription:
     flops: int
     nbytes: int
     how: str
-    where: str
+    position: Position | None
     seconds: float | None = None
+
+    @property
+    def where(self) -> str:
+        """The user's line behind its first operation."""
+        return describe(self.position)
 
 
 @dataclass(frozen=True)

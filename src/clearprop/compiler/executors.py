@@ -85,7 +85,7 @@ class Reference:
                 node_flops(node),
                 sum(spec_of(one).nbytes for one in (node, *node.parents) if one is not None),
                 "NumPy",
-                node.where,
+                node.position,
             )
             for number, node in enumerate(self._program.order)
         ]

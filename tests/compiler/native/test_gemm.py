@@ -177,7 +177,7 @@ _FOLLOWED = {
     "batch that is not": replace(matrices(4, 21, 6), batch=(Axis(5, a=24, b=126, c=100), Axis(2, b=700, c=2000))),
     "batch that is columns": replace(matrices(21, 4, 6, "ntt"), batch=(Axis(5, b=24, c=84),)),
     "added to": replace(matrices(11, 21, 6, "tnn"), accumulate=True),
-    "added to in several passes": replace(matrices(300, 21, 900), accumulate=True),
+    "added to in several passes": replace(matrices(300, 21, 1300), accumulate=True),
     "no depth": matrices(11, 21, 0),
 }
 

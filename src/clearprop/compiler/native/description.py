@@ -26,7 +26,7 @@ def describe(program: NativeProgram, seconds: Mapping[Kernel, float] | None = No
             sum(node_flops(node) for node in kernel.nodes),
             _bytes(program.fusion, kernel),
             who,
-            kernel.nodes[0].where,
+            kernel.nodes[0].position,
             None if seconds is None else seconds[kernel],
         )
         for number, (kernel, who) in enumerate(program.kernels())
