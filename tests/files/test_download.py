@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clearprop.caches import cache_folder
 from clearprop.errors import FileError
 from clearprop.files import download as module
-from clearprop.caches import cache_folder
 from clearprop.files.download import download
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)

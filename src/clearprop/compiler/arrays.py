@@ -22,8 +22,11 @@ def _address_by_numpy(array: Any) -> int:
     return found
 
 
+_pointer_at = ctypes.c_void_p.from_address
+
+
 def _address_in_head(array: Any) -> int:
-    return ctypes.c_void_p.from_address(id(array) + _HEAD).value or 0
+    return _pointer_at(id(array) + _HEAD).value or 0
 
 
 def _is_in_head() -> bool:

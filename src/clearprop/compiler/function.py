@@ -18,6 +18,7 @@ import numpy as np
 
 from clearprop.arguments import whole as whole_number
 from clearprop.autodiff.tree import flatten, rebuild
+from clearprop.compiler.collection import uncollected
 from clearprop.compiler.description import Description
 from clearprop.compiler.differentiable import Differentiable
 from clearprop.compiler.entry import MISSED, Entry
@@ -92,6 +93,7 @@ class Compiled:
         result = entry.again(call.tensors)
         return entry.call(call.tensors) if result is MISSED else result
 
+    @uncollected
     def _trace(self, call: _Call) -> Entry:
         started = perf_counter()
         grads = state.grad_enabled
@@ -197,11 +199,11 @@ class _Call:
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: frozenset[str]) -> None:
         self.args, self.kwargs = args, kwargs
-        if not kwargs and all(type(x) is Tensor for x in args):  # most calls, in a fraction of the time
-            self.tensors = list(args)
+        if not kwargs and all(type(x) is Tensor or type(x) is np.ndarray for x in args):  # most calls
+            self.tensors = [x if type(x) is Tensor else Tensor(to_array(x)) for x in args]
             self.plain = True
-            self.is_plain = all(x.node is None for x in args)
-            self.key: Any = (state.grad_enabled, *map(_kind, args))
+            self.is_plain = all(x.node is None for x in self.tensors)
+            self.key: Any = (state.grad_enabled, *map(_kind, self.tensors))
             return
         self.plain = self.is_plain = False
         self.tree = [list(args), {name: kwargs[name] for name in sorted(kwargs)}]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from clearprop.caches import cache_folder
 from clearprop.data import image_cache
 from clearprop.data.batches import Array
 from clearprop.data.datasets import Split, check_split
 from clearprop.data.images import ImageDataset, ImageFolder
 from clearprop.errors import DataError, FileError
-from clearprop.caches import cache_folder
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

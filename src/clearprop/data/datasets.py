@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 
 from clearprop.arguments import number, one_of
+from clearprop.caches import cache_folder
 from clearprop.data.batches import Dataset, check_dataset, no_such_example
 from clearprop.data.idx import parse_idx, read_content, read_idx
 from clearprop.data.order import checked_seed, shuffled
 from clearprop.data.selections import Subset
 from clearprop.errors import DataError, FileError
-from clearprop.caches import cache_folder
 from clearprop.tensor import as_array
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clearprop.caches import cache_folder
 from clearprop.data.batches import Array
 from clearprop.errors import FileError
 from clearprop.files.atomic import atomic_write
-from clearprop.caches import cache_folder
 
 _PIXELS, _INDEX = "images.npy", "index.json"
 _FORMAT = 1  # changes when what is in the cache can no longer be read, or would be decoded in another way

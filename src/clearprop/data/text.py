@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from clearprop.arguments import is_whole, number, one_of
+from clearprop.caches import cache_folder
 from clearprop.data.batches import Array, no_such_example
 from clearprop.data.tokenizer import CharTokenizer, Tokenizer
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.files.atomic import read_bytes
-from clearprop.caches import cache_folder
 from clearprop.tensor import as_array
 
 Part: TypeAlias = Literal["train", "validation", "all"]

@@ -268,6 +268,28 @@ def test_an_operand_that_is_packed_once(product: Product, side: str, vectors: st
         np.testing.assert_array_equal(c, results[0])
 
 
+@pytest.mark.parametrize("kinds", ["nnn", "tnn", "ntn"])
+def test_a_product_that_is_not_divided(kinds: str) -> None:
+    """Less code, the same bits, and whoever calls does all of it."""
+    product = replace(matrices(20, 70, 45, kinds), batch=(Axis(3, a=900, c=1400),))
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(extent(product, one)).astype(product.dtype) for one in "ab")
+    results, sizes = [], []
+    for alone in (False, True):
+        gemm, module, c = Gemm(product, alone=alone), ir.Module("test"), np.zeros(extent(product, "c"), np.float32)
+        name = gemm.write(module).name
+        library, scratch = Library(module, host()), Guarded(gemm.scratch_bytes)
+        multiply = library.function(name, [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2)
+        who = (1, 3) if alone else (0, 1)
+        multiply(a.ctypes.data, b.ctypes.data, c.ctypes.data, scratch.bytes.ctypes.data, *who)
+        scratch.check()
+        results.append(c)
+        sizes.append(len(str(module)))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_allclose(view(product, "c", results[0]), expected(product, a, b), rtol=1e-4, atol=1e-4)
+    assert sizes[1] < sizes[0]
+
+
 # Functions and plans --------------------------------------------------------------------------------------------------
 
 

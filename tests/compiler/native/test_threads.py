@@ -17,6 +17,7 @@ from tests.compiler.native.test_native import EAGER_TO_SHARE, native
 import clearprop as cp
 from clearprop.compiler.native.division import divide
 from clearprop.compiler.native.machine import host
+from clearprop.compiler.native.pace import Pace
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.native.workers import workers
 from clearprop.errors import RangeError
@@ -149,6 +150,22 @@ def test_several_python_threads_at_once() -> None:
         user.join(60)
     assert not wrong
     assert not any(user.is_alive() for user in users)
+
+
+def test_the_faster_way_is_found_and_the_other_one_tried_again() -> None:
+    for seconds in ({True: 1.0, False: 2.0}, {True: 3.0, False: 2.0}):
+        pace, ways = Pace(), []
+        for _ in range(1000):
+            ways.append(pace.together())
+            pace.took(seconds[ways[-1]])
+        faster = min(seconds, key=seconds.__getitem__)
+        assert ways.count(faster) > 980
+        assert 3 <= ways.count(not faster)
+        pace.took(seconds[ways[-1]])
+        for _ in range(1000):  # now it is the other way round
+            ways.append(pace.together())
+            pace.took(seconds[not ways[-1]])
+        assert ways[1600:].count(not faster) > 380
 
 
 def test_an_idle_process_takes_no_time() -> None:

@@ -70,6 +70,18 @@ def index(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
 
 
+class _Names:
+    """Names of values and blocks, of which no two are the same; llvmlite's own look each one up, several times."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def register(self, name: str, deduplicate: bool = False) -> str:
+        """A name like this one that is not in use."""
+        self._count += 1
+        return f"{name}_{self._count}"
+
+
 class Code:
     """A builder with loops, vectors and intrinsics.
 
@@ -100,6 +112,7 @@ class Code:
             may_overlap: whether pointers may lead to the same memory.
         """
         made = ir.Function(module, ir.FunctionType(result, arguments), name)
+        made.scope = _Names()
         for argument in made.args:
             if isinstance(argument.type, ir.PointerType) and not may_overlap:
                 argument.add_attribute("noalias")

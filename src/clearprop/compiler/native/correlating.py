@@ -134,7 +134,7 @@ class Correlating(ScratchWriter):
             self.source.clear(code, self.machine, self.part(code, self._source))
         if not self.about.is_complete:
             fill(code, self.machine, target, team=None if is_own else self.team)
-        if self.has_packed or not (self.about.is_complete or is_own):
+        if together and (self.has_packed or not self.about.is_complete):
             self.team.wait()
 
         def block(image: Integer, row: Integer) -> None:

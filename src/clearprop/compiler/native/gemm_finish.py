@@ -1,10 +1,10 @@
 """A long epilogue: a function of its own, which is called for each tile whose sums are complete.
 
 It is apart from the product because both want all registers: what the epilogue keeps in them, were it in the same
-function, would be missing where the sums are computed. The sums come in memory that is the tile's own, and what is to be
-loaded from elsewhere is put there, too, before anything is stored. For rows are often 4 KiB apart, or a multiple, and
-a processor that meets a load behind a store to an address with the same last 12 bits has to wait until it knows that
-they are not the same.
+function, would be missing where the sums are computed. The sums come in memory that is the tile's own, and what is to
+be loaded from elsewhere is put there, too, before anything is stored. For rows are often 4 KiB apart, or a multiple,
+and a processor that meets a load behind a store to an address with the same last 12 bits has to wait until it knows
+that they are not the same.
 """
 
 from __future__ import annotations

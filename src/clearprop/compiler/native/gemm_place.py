@@ -19,7 +19,7 @@ from clearprop.compiler.native.product import Walk
 class Row:
     """A row of c, of which places are asked for.
 
-    What is the same all along the row is computed once, in the block where it was made, ahead of any loop along the row.
+    What is the same all along the row is computed once, in the block where it was made, ahead of any loop along it.
 
     Attributes:
         where: where it stands on each walk but that along it.

@@ -34,8 +34,6 @@ BLOCK_BYTES = 384 << 10
 """Of a block of a: less than a second-level cache."""
 CACHE_BYTES = 512 << 10
 """Of b, if it is read again and again as it is: part of a second-level cache."""
-LINE_BYTES, SETS, WAYS = 64, 64, 8
-"""Of a first-level data cache: so many lines at each of so many places."""
 FEW_ROWS = 32
 """So few that a large b is better read only once than packed."""
 PACKED_BYTES = 4 << 20
@@ -319,11 +317,6 @@ class _Planner:
         nbytes = abs(stride) * self.itemsize
         return nbytes >= 2048 and min(nbytes % 4096, -nbytes % 4096) < 64
 
-    def _is_crowded(self, stride: int, rows: int) -> bool:
-        """Whether so many rows, so far apart, find no room in those places of a first-level cache that they can take."""
-        lines, rest = divmod(abs(stride) * self.itemsize, LINE_BYTES)
-        return not rest and lines > 0 and rows > WAYS * (SETS // math.gcd(lines, SETS))
-
     def _block_of_a(self, rows: tuple[Run, ...], depth: int, *, packed: bool) -> tuple[int, int]:
         """How many tiles of rows, and how many items of the inner batch."""
         there = tiles(rows)
@@ -352,8 +345,6 @@ class _Planner:
         if self._is_aliased(axes.depth.b):
             return self.total_rows > 8
         if self._size_of_b() > CACHE_BYTES:
-            return self.total_rows > FEW_ROWS
-        if self._is_crowded(axes.depth.b, axes.depth.length):
             return self.total_rows > FEW_ROWS
         return self.total_rows > (192 if self._is_aligned() and axes.depth.a == 1 else 96)
 

@@ -53,7 +53,7 @@ class Blocks(NamedTuple):
         return math.prod(-(-there // taken) for there, taken in self)
 
     def each(self, code: Code, team: Team, body: Callable[[Integer, Integer], None]) -> None:
-        """Loops over the blocks, which threads share; the body gets the first image and the first row."""
+        """Loops over the blocks, `Team.each`; the body gets the first image and the first row."""
         integers = Integers(code)
         in_column = -(-self.rows[0] // self.rows[1])
 
@@ -65,7 +65,7 @@ class Blocks(NamedTuple):
             image, row = integers.quotient(number, in_column), integers.remainder(number, in_column)
             body(start(image, *self.images), start(row, *self.rows))
 
-        integers.each(*team.share(self.total), 1, one)
+        team.each(self.total, one)
 
 
 def blocks_of(

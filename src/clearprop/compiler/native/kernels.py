@@ -275,7 +275,7 @@ class Fusion:
                 continue
             for follower in sorted(kernel.needed_by, key=lambda user: user.number):
                 if self._may_follow(follower, kernel):
-                    first, *others = kernel.nodes
+                    first = kernel.node
                     for node in follower.nodes:
                         self._kernel_of[node] = kernel
                     kernel.absorb(follower)

@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.arena import Lifetime, aligned, plan
-from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Value, index
+from clearprop.compiler.native.code import I1, I8, I64, POINTER, VOID, Code, Value, constant, index
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _WORTH_PACKING = 4
 """So many steps read weights more often than it takes to pack them."""
+
+_FEW = 16
+"""So many numbers are part of the code."""
 
 MakeWriter = Callable[[Fusion, Kernel, Machine], "Writer | None"]
 
@@ -114,6 +117,10 @@ class LoopWriter:
         for writer in self._packing():
             self.offsets["packed", writer] = end
             end += aligned(writer.packed_bytes)
+        for node, array in self.inner.program.constants.items():
+            if array.size <= _FEW:
+                self.offsets[node] = end
+                end += aligned(array.nbytes)
         end += self._place_inner(written, end)
         self.inner_scratch = end
         self.scratch_bytes = end + max((getattr(w, "scratch_bytes", 0) for w in self.writers), default=0)
@@ -170,6 +177,7 @@ class LoopWriter:
         buffers, self.scratch = arguments[: len(self.buffers)], arguments[len(self.buffers)]
         self.place_of = dict(zip(self.buffers, buffers, strict=True))
         self.operand_at = [self._operand(code, i, view) for i, view in enumerate(self.operands)]
+        self.team.first(lambda: self._store_constants(code))
         self.team.wait()
         self._pack(code)
         first = self.operand_at[self.body.constants : self.body.first_x]
@@ -199,6 +207,14 @@ class LoopWriter:
         self._copy(code, view, self.place_of[view.source], target)
         return target
 
+    def _store_constants(self, code: Code) -> None:
+        """Short constants are in the code: it then holds no addresses, and another process can use it."""
+        for node, array in self.inner.program.constants.items():
+            if node in self.offsets:
+                start = self._in_scratch(code, self.offsets[node])
+                for i, number in enumerate(array.flat):
+                    code.store(constant(node.dtype, number), code.at(start, node.dtype, index(i)), node.dtype)
+
     def _in_scratch(self, code: Code, offset: int) -> Value:
         return code.builder.gep(self.scratch, [index(offset)], source_etype=I8)
 
@@ -217,8 +233,11 @@ class LoopWriter:
         b, inner = code.builder, self.inner
         pointers = dict(zip(inner.program.inputs, self._inputs(code, t, carry), strict=True))
         for node, array in inner.program.constants.items():
-            self.constants.append(np.ascontiguousarray(array))
-            pointers[node] = b.inttoptr(ir.Constant(I64, self.constants[-1].ctypes.data), POINTER)
+            if node in self.offsets:
+                pointers[node] = self._in_scratch(code, self.offsets[node])
+            else:
+                self.constants.append(np.ascontiguousarray(array))
+                pointers[node] = b.inttoptr(ir.Constant(I64, self.constants[-1].ctypes.data), POINTER)
         for part in inner.kernels:
             for node in part.stored:
                 pointers[node] = self._target(code, node, t, turn)

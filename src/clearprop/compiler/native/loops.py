@@ -139,11 +139,11 @@ class LoopNest:
         for node in (*self._loads, *self.kernel.nodes):
             numbers.setdefault(node, len(numbers))
         lines = tuple(
-            (node.name, tuple(numbers[p] for p in node.parents if p), str(node.dtype), _plain(node.attributes))
+            (node.name, tuple(numbers[p] for p in node.parents if p), node.dtype, _plain(node.attributes))
             for node in self.kernel.nodes
         )
-        accesses = tuple((numbers[n], a.slot, str(a.dtype), a.strides, a.offset) for n, a in self._loads.items())
-        stores = tuple((numbers[n], a.slot, str(a.dtype), a.strides) for n, a in self._stores.items())
+        accesses = tuple((numbers[n], a.slot, a.dtype, a.strides, a.offset) for n, a in self._loads.items())
+        stores = tuple((numbers[n], a.slot, a.dtype, a.strides) for n, a in self._stores.items())
         return ("loops", self.space, lines, accesses, stores, tuple(self._axes.values()))
 
     def replaceable(self, new: Node) -> list[Node]:

@@ -66,7 +66,6 @@ class MatmulWriter:
         code.builder.call(product, [*taken, scratch, *team.arguments[:2]])
         code.builder.ret_void()
 
-
     def _offset(self, access: Access) -> int:
         return 0 if self.packed is not None and access.source is self.packed.source else access.offset
 

@@ -95,13 +95,13 @@ class ObjectFiles:
                 if entry.name.endswith(_ENDING):
                     files.append((found.st_mtime, found.st_size, entry.path))
                 elif time.time() - found.st_mtime > _SECONDS_ABANDONED:
-                    os.unlink(entry.path)
+                    Path(entry.path).unlink()
         total = sum(size for _, size, _ in files)
         if total <= self._most_bytes:
             return
         for _, size, path in sorted(files):
             with suppress(OSError):
-                os.unlink(path)
+                Path(path).unlink()
             total -= size
             if total <= self._most_bytes * 3 // 4:
                 return

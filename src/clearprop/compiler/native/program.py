@@ -21,6 +21,7 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.lowerings import is_shared, scratch_bytes, writer
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.memory import FAILED, MEETING, Buffers, Memory, contiguous
+from clearprop.compiler.native.pace import Pace
 from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.shortcut import Shortcut
 from clearprop.compiler.native.workers import meeting_address, workers
@@ -226,14 +227,22 @@ class _List:
     def __init__(self, calls: Any, address: int, threads: int) -> None:
         self._calls, self._address, self._threads = calls, address, threads
         self._list = ctypes.addressof(calls)
+        self._pace = Pace()
         self._run = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(address)
 
     def __call__(self, table: int) -> int:
         self._calls[0] = table
         if self._threads == 1:
-            failed: int = self._run(self._list, 0, 1)
-            return failed
-        return workers(self._threads).run(self._run, self._address, self._list)
+            return self._alone()
+        started = perf_counter()
+        together = self._pace.together()
+        failed = workers(self._threads).run(self._run, self._address, self._list) if together else self._alone()
+        self._pace.took(perf_counter() - started)
+        return failed
+
+    def _alone(self) -> int:
+        failed: int = self._run(self._list, 0, 1)
+        return failed
 
 
 def _has_work(kernel: Kernel) -> bool:

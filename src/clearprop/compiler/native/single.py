@@ -83,10 +83,10 @@ class NodeWriter:
             self.slots.setdefault(source, len(self.slots))
         self.buffers = list(self.slots)
         operands = tuple(
-            (self.slots.get(v.source, -1), v.source.dtype.name, v.shape, v.strides, v.offset) for v in self.views
+            (self.slots.get(v.source, -1), v.source.dtype, v.shape, v.strides, v.offset) for v in self.views
         )
         self.key: tuple[Any, ...] = (
-            self.node.name, self.settings(), operands, self.node.dtype.name, self.node.shape
+            self.node.name, self.settings(), operands, self.node.dtype, self.node.shape
         )  # fmt: skip
 
     @classmethod

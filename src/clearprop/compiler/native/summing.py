@@ -229,8 +229,7 @@ class Summing(ScratchWriter):
             )
             integers.each(first, last, 1, partial(one, at_set))
 
-        first, last = (0, 1) if self.sets == 1 else self.team.share(self.sets)
-        integers.each(first, last, 1, blocks)
+        (Team.alone(code) if self.sets == 1 else self.team).each(self.sets, blocks)
 
     def _block(
         self,

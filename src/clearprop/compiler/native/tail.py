@@ -99,10 +99,10 @@ class Tail:
         for node in (*self._loads, *self.nodes):
             numbers.setdefault(node, len(numbers))
         lines = tuple(
-            (node.name, tuple(numbers[p] for p in node.parents if p), str(node.dtype), _plain(node.attributes))
+            (node.name, tuple(numbers[p] for p in node.parents if p), node.dtype, _plain(node.attributes))
             for node in self.nodes
         )
-        loads = tuple((numbers[n], self.reads.index(a), str(a.dtype), a.strides) for n, a in self._loads.items())
+        loads = tuple((numbers[n], self.reads.index(a), a.dtype, a.strides) for n, a in self._loads.items())
         return (lines, loads, tuple(numbers[node] for node in self._stores), numbers[self.target])
 
     def _write(self, code: Code, sums: Value, place: Place) -> Value:
@@ -122,7 +122,6 @@ class Tail:
         for node, access in self._stores.items():
             place.store(values[node], pointers[access], access.dtype, *_steps(access.strides))
         return values[self.target]
-
 
     def _load(self, code: Code, place: Place) -> list[Value]:
         """What is far away: whatever is another number for each element."""

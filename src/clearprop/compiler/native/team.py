@@ -16,6 +16,9 @@ from clearprop.compiler.native.integers import Integer, Integers
 BARRIER = "clearprop_barrier"
 """The name of the function at which threads meet."""
 
+_NEXT = 24
+"""Which word of the meeting place says what `Team.each` takes next; the barrier sets it to 0."""
+
 SHARED_ARGUMENTS = (I64, I64, POINTER)
 """The types of `Team.arguments`."""
 
@@ -50,6 +53,39 @@ class Team:
         last = integers.quotient(integers.times(integers.add(self.thread, 1), units), self.threads)
         first, last = integers.times(first, multiple), integers.times(last, multiple)
         return (first, last) if multiple == 1 else (first, integers.smaller(last, count))
+
+    def each(self, count: int, body: Callable[[Integer], None]) -> None:
+        """Call the body with 0 to count - 1, each time in a thread that has nothing else to do. First all of them meet.
+
+        So a thread that is slower, because other processes run or the processor's cores differ, does less.
+        """
+        if self.threads == 1:
+            Integers(self.code).each(0, count, 1, body)
+            return
+        self.wait()  # which sets what is taken next to 0
+        b, before = self.code.builder, self.code.builder.block
+        head, take, taken, inside, after = (
+            b.append_basic_block(name) for name in ("next", "take", "taken", "inside", "after")
+        )
+        b.branch(head)
+        b.position_at_end(head)
+        alone = b.phi(I64)
+        alone.add_incoming(index(0), before)
+        b.cbranch(b.icmp_unsigned(">", self.threads, index(1)), take, taken)
+        b.position_at_end(take)
+        place = self.code.at(self.meeting, "int64", index(_NEXT))
+        among = b.atomic_rmw("add", place, index(1), "monotonic")
+        b.branch(taken)
+        b.position_at_end(taken)
+        number = b.phi(I64)
+        number.add_incoming(alone, head)
+        number.add_incoming(among, take)
+        b.cbranch(b.icmp_unsigned("<", number, index(count)), inside, after)
+        b.position_at_end(inside)
+        body(number)
+        alone.add_incoming(b.add(alone, index(1)), b.block)
+        b.branch(head)
+        b.position_at_end(after)
 
     def wait(self) -> None:
         """Nobody goes on before all have come here, and then everybody sees what all have written."""

@@ -31,7 +31,7 @@ _SECONDS_AWAKE = 50e-6
 _SECONDS_TO_END = 1.0
 
 # A barrier and a worker's loop. Meeting place: word 0 counts the meetings, word 8 those who have come, word 16 is the
-# address of the system's function that lets other processes run. Job: word 0 counts the jobs; words 1 to 3 are its
+# address of the system's function that lets other processes run, word 24 what `Team.each` takes next. Job: word 0 counts the jobs; words 1 to 3 are its
 # function, table and number of threads, word 4 is that address once more, word 8 counts the workers that are done with
 # it, word 8 + 8 i is 1 while worker i sleeps. Every worker takes part in every job, and the first thread waits until
 # all of them have left the function: so none reads the words of a job while those of the next one are written, and the
@@ -50,6 +50,8 @@ meet:
   br i1 %is_last, label %last, label %wait
 last:                                               ; for whom the others wait
   store atomic i64 0, ptr %come monotonic, align 8
+  %next = getelementptr i64, ptr %meeting, i64 24
+  store atomic i64 0, ptr %next monotonic, align 8
   %after = add i64 %before, 1
   store atomic i64 %after, ptr %meeting release, align 8
   ret void
@@ -223,7 +225,7 @@ _MEETINGS: dict[int, Any] = {}
 def meeting_address(threads: int) -> int:
     """Where so many threads meet that run a job together; there is one such job at a time."""
     if threads not in _MEETINGS:
-        _MEETINGS[threads] = _words(3 * _LINE)
+        _MEETINGS[threads] = _words(4 * _LINE)
         _MEETINGS[threads][2 * _LINE] = give_way_address()
     address: int = _MEETINGS[threads].ctypes.data
     return address
