@@ -213,12 +213,13 @@ def _steps_for_a_round(worker: Worker, seconds: float) -> int:
 
 
 def _environment(contestant: str, threads: int, folder: str) -> dict[str, str]:
-    """As many threads for all, and caches that are empty."""
+    """As many threads for all, and caches that are empty, but for Python's own: packages are installed with theirs."""
     threaded = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CLEARPROP_THREADS")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **dict.fromkeys(threaded, str(threads)),
         "XDG_CACHE_HOME": folder,
+        "CLEARPROP_CACHE": folder,
         "TORCHINDUCTOR_CACHE_DIR": folder,
         "TMPDIR": folder,
         **CONTESTANTS[contestant].environment(),

@@ -26,6 +26,9 @@ from clearprop.primitives.reduction import broadcast
 from clearprop.source import caller
 from clearprop.tensor import GradientHolder, Tensor
 
+_MOST_BYTES_COMPARED = 1 << 16
+"""Of constants that are larger it is not looked whether they are equal."""
+
 
 class Symbol:
     """Stands where an array stands while a function is traced."""
@@ -284,10 +287,13 @@ class Tracer:
             return captured.node
         if isinstance(x, (int, float)) and not isinstance(x, np.generic):  # a Python number, which is weak
             like = next(y for y in others if hasattr(y, "dtype") and (y.dtype != np.bool_ or isinstance(x, bool)))
-            return self._repeated(np.asarray(x, like.dtype), like.shape)
-        if x.size <= 1 or not any(x.strides):  # one number everywhere, as of the gradient of a mean
-            number = x[(0,) * x.ndim] if x.size else 0
-            return self._repeated(np.asarray(number, x.dtype), x.shape)
+            return self._repeated(np.asarray(x, like.dtype), like.shape, range(len(like.shape)))
+        if x.size == 0:
+            return self._repeated(np.zeros((), x.dtype), x.shape, range(x.ndim))
+        axes = [i for i, step in enumerate(x.strides) if x.size == 1 or (not step and x.shape[i] != 1)]
+        if axes or not x.ndim:  # the same along some axes, as a mask, or along all, as the gradient of a mean
+            part = x[tuple(0 if i in axes else slice(None) for i in range(x.ndim))]
+            return self._repeated(np.asarray(part), x.shape, axes)
         return self._constant(np.asarray(x))
 
     def _constant(self, array: Any) -> Node:
@@ -298,20 +304,20 @@ class Tracer:
             self.constants[node] = array
         return node
 
-    def _repeated(self, number: Any, shape: tuple[int, ...]) -> Node:
-        """A constant of equal elements: one number, and a broadcast."""
-        key = (number.tobytes(), number.dtype)
-        if self._merged is None or key not in self._merged:
-            node = leaf((), number.dtype, GradientHolder("constant"))
-            self.constants[node] = number
-            if self._merged is not None:
+    def _repeated(self, part: Any, shape: tuple[int, ...], axes: Iterable[int]) -> Node:
+        """A constant that is the same along some axes: a part of it, often one number, and a broadcast."""
+        is_merged = self._merged is not None and part.nbytes <= _MOST_BYTES_COMPARED
+        key = (part.tobytes(), part.dtype, part.shape) if is_merged else None
+        node = self._merged.get(key) if self._merged is not None else None
+        if node is None:
+            node = leaf(part.shape, part.dtype, GradientHolder("constant"))
+            self.constants[node] = part
+            if self._merged is not None and key is not None:
                 self._merged[key] = node
-        else:
-            node = self._merged[key]
         if not shape:
             return node
-        attributes = {"shape": tuple(shape), "axes": tuple(range(len(shape)))}
-        return self._made(broadcast, (node,), attributes, Spec(tuple(shape), number.dtype))
+        attributes = {"shape": tuple(shape), "axes": tuple(axes)}
+        return self._made(broadcast, (node,), attributes, Spec(tuple(shape), part.dtype))
 
 
 def trace(f: Callable[..., Sequence[Tensor]], specs: Sequence[Spec], tracer: Tracer) -> Program:

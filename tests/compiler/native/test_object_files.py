@@ -47,7 +47,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_what_has_been_compiled_is_found_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = compiled(monkeypatch)
-    assert first == len(list(folder.iterdir())) > 5
+    assert len(list(folder.iterdir())) >= first > 5
     assert compiled(monkeypatch) == 0
 
 

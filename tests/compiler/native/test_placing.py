@@ -164,3 +164,18 @@ def test_weights_are_not_all_waiting_for_the_last_gradient() -> None:
     (entries,) = step._entries.values()
     runner: Any = entries[0].runner
     assert runner.arena_bytes < 4 * 8 * width * width
+
+
+def test_a_constant_that_repeats_itself_is_kept_once() -> None:
+    """A mask for all heads of all sequences takes the memory of one, however many layers use it."""
+    mask = np.tril(np.ones((64, 64), bool))
+    x = np.linspace(-1.0, 1.0, 8 * 64 * 64).reshape(8, 64, 64)
+
+    def masked(x: Any) -> Any:
+        for _ in range(3):
+            x = cp.where(np.broadcast_to(mask.copy(), x.shape), cp.exp(x), -1.0)
+        return x
+
+    compiled = native(masked, x)
+    assert sum(array.nbytes for array in compiled.program.constants.values()) < 2 * mask.nbytes
+    np.testing.assert_allclose(compiled([x])[0], np.asarray(masked(cp.asarray(x))))

@@ -138,6 +138,7 @@ class KernelCode:
         missing = {name: writer for name, writer in absent.items() if not self._find(name)}
         unwritten = {name: writer for name, writer in missing.items() if name not in written}
         written |= self._written(unwritten, {name: name for name in unwritten})
+        self.effort.compiled += len(missing)
         for name in missing:
             self._compile(name, written)
 
@@ -159,7 +160,6 @@ class KernelCode:
         started = perf_counter()
         code = object_code(written[name].text, self._machine)
         self.effort.compile += perf_counter() - started
-        self.effort.compiled += 1
         self._objects[name] = _Object(code, written[name].needs)
         if self._files is not None:
             self._files.store(name, " ".join(written[name].needs).encode() + b"\n" + code)

@@ -31,11 +31,11 @@ _SECONDS_AWAKE = 50e-6
 _SECONDS_TO_END = 1.0
 
 # A barrier and a worker's loop. Meeting place: word 0 counts the meetings, word 8 those who have come, word 16 is the
-# address of the system's function that lets other processes run, word 24 what `Team.each` takes next. Job: word 0 counts the jobs; words 1 to 3 are its
-# function, table and number of threads, word 4 is that address once more, word 8 counts the workers that are done with
-# it, word 8 + 8 i is 1 while worker i sleeps. Every worker takes part in every job, and the first thread waits until
-# all of them have left the function: so none reads the words of a job while those of the next one are written, and the
-# code of a job may be freed when it is done.
+# address of the system's function that lets other processes run, word 24 is what `Team.each` takes next. Job: word 0
+# counts the jobs; words 1 to 3 are its function, table and number of threads, word 4 is that address once more, word 8
+# counts the workers that are done with it, word 8 + 8 i is 1 while worker i sleeps. Every worker takes part in every
+# job, and the first thread waits until all of them have left the function: so none reads the words of a job while those
+# of the next one are written, and the code of a job may be freed when it is done.
 _CODE = """
 define void @clearprop_barrier(ptr noalias %meeting, i64 %threads) {
 entry:
