@@ -13,6 +13,8 @@ settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile("fixed")
 
+os.environ.setdefault("CLEARPROP_CODE_CACHE", "0")  # tests compile, whatever others have left, and leave nothing
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:

@@ -236,9 +236,11 @@ class Tracer:
 
     def note(self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """Compute with constants; with symbols, make a node and return the symbol of its output."""
-        if not any(type(x) is Symbol for x in arrays):
+        if Symbol not in map(type, arrays):
             return primitive.compute(*arrays, **attributes)
-        parents = tuple(self._node(x, arrays) for x in arrays)
+        parents = tuple(
+            [x.node if type(x) is Symbol and x.tracer is self else self._node(x, arrays) for x in arrays]
+        )  # fmt: skip
         if isinstance(primitive, Elementwise):
             parents = self._of_one_shape(parents)
         output = primitive.shape(*map(spec_of, parents), **attributes)
@@ -246,6 +248,9 @@ class Tracer:
 
     def _of_one_shape(self, parents: tuple[Node, ...]) -> tuple[Node, ...]:
         """Single numbers beside arrays, which NumPy would repeat by itself, repeated by a broadcast."""
+        shape = parents[0].shape
+        if all(parent.shape == shape for parent in parents):
+            return parents
         shape = max((parent.shape for parent in parents), key=len)
         attributes = {"shape": shape, "axes": tuple(range(len(shape)))}
         return tuple(

@@ -18,7 +18,6 @@ from clearprop.compiler.pieces import pieces_of_sum
 from clearprop.graph import Node
 from clearprop.primitive import Primitive, Spec, tracing
 from clearprop.primitives.shaping import inverse_permutation
-from clearprop.tensor import Tensor
 from clearprop.trace import Program, Symbol, Tracer
 
 Rule = Callable[["_Simplifier", tuple[Node, ...], dict[str, Any]], "Node | None"]
@@ -29,8 +28,7 @@ def simplify(program: Program) -> Program:
     tracer = _Simplifier()
     with tracing(tracer):
         symbols = [tracer.input(Spec(node.shape, node.dtype)) for node in program.inputs]
-        outputs = program.run([Tensor(symbol) for symbol in symbols])
-        ends = [tracer.node_of(y.array) for y in outputs]
+        ends = [tracer.node_of(y) for y in program.run(symbols)]
     return Program(tracer.inputs, ends, tracer.constants)
 
 

@@ -23,6 +23,7 @@ from tests.core.test_trace import traced
 from clearprop import primitives
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.program import NativeProgram
+from clearprop.compiler.native.workers import workers
 from clearprop.compiler.simplify import simplify
 from clearprop.primitives.windows import Moves, output_lengths
 
@@ -221,6 +222,18 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, direction: s
     results = [compiled(f, arrays, replace(EAGER_TO_SHARE, threads=n))(arrays)[0] for n in (1, 2, 3)]
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_one_thread_alone_does_all_blocks(direction: str) -> None:
+    """As it does while the others are busy, with what several would share."""
+    f, shapes = LARGE["many images"].function(direction)
+    arrays = [numbers(shape, "float32", i) for i, shape in enumerate(shapes)]
+    program = compiled(f, arrays)
+    expected = program(arrays)[0].copy()
+    with workers(EAGER_TO_SHARE.threads)._free:  # a step of another Python thread
+        for _ in range(2):
+            np.testing.assert_array_equal(program(arrays)[0], expected)
 
 
 # What does not change -------------------------------------------------------------------------------------------------

@@ -136,12 +136,12 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
 
 
 def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
-    files = ObjectFiles(tmp_path)
+    files = ObjectFiles(tmp_path, most_bytes=1000)
     old, new = tmp_path / "kernel.code.1.tmp", tmp_path / "kernel.code.2.tmp"
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    files.store("kernel", b"code")
+    files.store("kernel", bytes(100))
     assert (old.exists(), new.exists()) == (False, True)
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.native.test_native import native
+from tests.compiler.native.test_native import EAGER_TO_SHARE, native
+from tests.core.test_trace import traced
 
 import clearprop as cp
 from clearprop.compiler.native.arena import Lifetime, plan
+from clearprop.compiler.native.machine import host
+from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.native.schedule import Task, schedule
+from clearprop.compiler.simplify import simplify
 
 
 def peak(lives: Sequence[Lifetime]) -> int:
@@ -173,9 +177,55 @@ def test_a_constant_that_repeats_itself_is_kept_once() -> None:
 
     def masked(x: Any) -> Any:
         for _ in range(3):
-            x = cp.where(np.broadcast_to(mask.copy(), x.shape), cp.exp(x), -1.0)
+            x = cp.where(cp.broadcast_to(cp.asarray(mask), x.shape), cp.exp(x), -1.0)
         return x
 
     compiled = native(masked, x)
     assert sum(array.nbytes for array in compiled.program.constants.values()) < 2 * mask.nbytes
     np.testing.assert_allclose(compiled([x])[0], np.asarray(masked(cp.asarray(x))))
+
+
+UPDATES: dict[str, tuple[Callable[..., Any], bool]] = {
+    "a step": (lambda w, g, x: w - 0.1 * g, True),
+    "several reads": (lambda w, g, x: cp.tanh(w) * w + cp.where(w > g, w, g), True),
+    "a sum of all": (lambda w, g, x: w * w.sum() - g, True),
+    "sums of rows": (lambda w, g, x: w - w.mean(axis=1, keepdims=True), True),
+    "behind a product": (lambda w, g, x: w - 0.1 * (g @ x), True),
+    "a product with itself": (lambda w, g, x: w @ x, False),
+    "its mirror image": (lambda w, g, x: w + cp.flip(w, axis=1), False),
+    "a copy of itself": (lambda w, g, x: w + cp.roll(w, 1, axis=0), True),
+    "a row for all": (lambda w, g, x: g + w[:1], False),
+}
+"""New values of w, and whether they can be written over the old one."""
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (7, 33), (64, 48), (130, 67)])
+@pytest.mark.parametrize("name", UPDATES)
+def test_a_value_that_is_written_over_the_one_it_is_computed_from(name: str, shape: tuple[int, int]) -> None:
+    """Divided between threads or not, with whole vectors or not."""
+    f, is_possible = UPDATES[name]
+    values = np.random.default_rng(3)
+    arrays = [values.standard_normal(size) for size in (shape, shape, (shape[1], shape[1]))]
+    program = simplify(traced(f, *arrays).program)
+    for machine in (host(), EAGER_TO_SHARE):
+        compiled = NativeProgram(program, machine, {program.outputs[0]: program.inputs[0]})
+        (expected,) = compiled(arrays)
+        if shape != (1, 1):  # where each place is the same as every other
+            assert (program.inputs[0] in compiled.updates) is is_possible
+        for over in (compiled.updates, frozenset[Any]()):
+            before = arrays[0].copy()
+            (found,) = compiled([before, *arrays[1:]], over)
+            assert (found is before) is bool(over)
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("depth", [40, 3000, 20_000])
+def test_a_product_of_several_passes_keeps_what_follows_it_apart(depth: int) -> None:
+    """What it has summed up so far stands where the result will be."""
+    values = np.random.default_rng(4)
+    w, x, y = (values.standard_normal(shape) for shape in ((17, 40), (17, depth), (depth, 40)))
+    program = simplify(traced(lambda w, x, y: w - 0.01 * (x @ y), w, x, y).program)
+    compiled = NativeProgram(program, host(), {program.outputs[0]: program.inputs[0]})
+    (expected,) = compiled([w, x, y])
+    np.testing.assert_array_equal(compiled([w.copy(), x, y], compiled.updates)[0], expected)
+    np.testing.assert_allclose(expected, w - 0.01 * (x @ y))

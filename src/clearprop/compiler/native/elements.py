@@ -296,7 +296,6 @@ def is_native(node: Node) -> bool:
     """Whether this application of an elementwise primitive can be native code."""
     if node.primitive is None or node.primitive.name not in ELEMENTS:
         return False
-    kinds = [node.dtype, *(parent.dtype for parent in node.parents if parent is not None)]
     if node.primitive.name == "power" and node.dtype.kind == "i":
         return False  # a negative exponent is an error
-    return all(has_type(kind) for kind in kinds)
+    return all(has_type(one.dtype) for one in (node, *node.parents) if one is not None)

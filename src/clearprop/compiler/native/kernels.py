@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from heapq import heappop, heappush
 
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
+from clearprop.compiler.native.recomputing import Recomputing
 from clearprop.compiler.native.views import View, row_strides, viewed, whole
 from clearprop.graph import Node
+from clearprop.primitive import spec_of
 from clearprop.primitives.control import item
 from clearprop.primitives.families import Elementwise
 from clearprop.trace import Program
@@ -25,9 +27,11 @@ REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
 _MOST_BEHIND = 24
 """So many nodes follow a product in its kernel: their code is written for each size of a tile."""
-_MOST_MOVED = 1.5
-"""So many times the size of a product is what its followers read and write besides it. A pass of their own, in order of
-memory, moves more than that faster than the tiles of a product do."""
+_MOST_MOVED = 0.3
+"""So many times the size of a product is what its followers read and write besides it, such as a mask. A pass of their
+own, in order of memory, moves more than that faster than the tiles of a product do."""
+_LITTLE = 4096
+"""Bytes that are at hand in any order."""
 _SHALLOW, _MOST_MOVED_IF_SHALLOW = 48, 0.1
 """A product of so small a depth is done before its followers' operands have come from where they are."""
 _FEW_COLUMNS = 16
@@ -127,7 +131,9 @@ class Fusion:
         for node in program.order:
             self._place(node)
         self._merge_neighbours()
+        self._find_users()
         self._append_to_products()
+        Recomputing(self.views, self._users, self._kernel_of, self._written()).run()
         self._find_stored()
         self.kernels = self._in_order()
 
@@ -235,13 +241,14 @@ class Fusion:
 
     def _sources_of(self, kernel: Kernel) -> set[Node]:
         """The buffers it would read; single numbers count only among single numbers."""
-        parents = (parent for node in kernel.nodes for parent in node.parents if parent is not None)
-        sources = (self.views[parent].source for parent in parents)
-        return {
-            source
-            for source in sources
-            if (source.shape or not kernel.space) and self._kernel_of.get(source) is not kernel
-        }
+        found, views, kernel_of = set[Node](), self.views, self._kernel_of
+        for node in kernel.nodes:
+            for parent in node.parents:
+                assert parent is not None
+                source = views[parent].source
+                if (source.shape or not kernel.space) and kernel_of.get(source) is not kernel:
+                    found.add(source)
+        return found
 
     def _reads_plainly(self, reader: Kernel, writer: Kernel) -> bool:
         """Whether it uses the other's values as they are computed, element by element."""
@@ -260,9 +267,9 @@ class Fusion:
 
     # What follows a product ---------------------------------------------------------------------------------------
 
-    def _append_to_products(self) -> None:
-        """Elementwise kernels become part of that of a matrix product which they read element by element."""
-        self._users: dict[Node, list[Node | None]] = {}  # those that read a buffer; None for who runs the program
+    def _find_users(self) -> None:
+        """Who reads each buffer; None stands for who runs the program."""
+        self._users: dict[Node, list[Node | None]] = {}
         for node in self.program.order:
             for parent in node.parents:
                 assert parent is not None
@@ -270,6 +277,9 @@ class Fusion:
                     self._users.setdefault(self.views[parent].source, []).append(node)
         for node in self.program.outputs:
             self._users.setdefault(self.views[node].source, []).append(None)
+
+    def _append_to_products(self) -> None:
+        """Elementwise kernels become part of that of a matrix product which they read element by element."""
         for kernel in self._made:
             if not kernel.nodes or not is_product(kernel.node):
                 continue
@@ -294,15 +304,14 @@ class Fusion:
         plain = (kernel.space, row_strides(kernel.space), 0)
         if any(view.source is product.node and view[1:] != plain for view in read):
             return False
-        depth = product.node.parents[0].shape[-1] if product.node.parents[0] is not None else 0
-        most = _MOST_MOVED if depth >= _SHALLOW else _MOST_MOVED_IF_SHALLOW
+        nbytes, depth = spec_of(product.node).nbytes, self.reads(product.node)[0].shape[-1]
+        most = max(_MOST_MOVED * nbytes, _LITTLE) if depth >= _SHALLOW else _MOST_MOVED_IF_SHALLOW * nbytes
         return self._moved(kernel, product.node) <= most and not kernel.may_need(product, by_a_third=True)
 
-    def _moved(self, kernel: Kernel, product: Node) -> float:
-        """How much a follower reads and writes besides one array as large as the product, as a multiple of that."""
+    def _moved(self, kernel: Kernel, product: Node) -> int:
+        """How many bytes a follower reads and writes besides one array as large as the product."""
         others = [node for node in self._sources_of(kernel) if node is not product]
-        moved = sum(math.prod(node.shape) * node.dtype.itemsize for node in (*others, *self._leaving(kernel)))
-        return moved / (math.prod(product.shape) * product.dtype.itemsize) - 1
+        return sum(spec_of(node).nbytes for node in (*others, *self._leaving(kernel))) - spec_of(product).nbytes
 
     def _leaving(self, kernel: Kernel) -> list[Node]:
         """The nodes of a kernel whose values others need."""
@@ -312,30 +321,43 @@ class Fusion:
     # What has to be written ---------------------------------------------------------------------------------------
 
     def _find_stored(self) -> None:
-        stored: dict[Node, None] = {}
-        for node in self.program.order:
-            if node not in self._kernel_of:
-                continue
-            for parent in node.parents:
-                assert parent is not None
-                source, kernel = self.views[parent].source, self._kernel_of[node]
-                if self._kernel_of.get(parent) is not kernel and (
-                    kernel.space is not None or self._kernel_of.get(source) is not kernel
-                ):
-                    stored[source] = None
-        for node in self.program.outputs:
-            stored[self.views[node].source] = None
-        for node in stored:
-            if node in self._kernel_of:
-                self._kernel_of[node].stored.append(node)
+        written = self._written()
+        for kernel in self._made:
+            if kernel.space is not None:
+                kernel.nodes = _live(kernel.nodes, written)
+        for node in self._written():
+            self._kernel_of[node].stored.append(node)
         for kernel in self._made:  # sums are gathered in a buffer of their own type
             if kernel.stored and is_product(kernel.node) and all(n.dtype != kernel.node.dtype for n in kernel.stored):
                 kernel.stored.insert(0, kernel.node)
+
+    def _written(self) -> dict[Node, None]:
+        """What others need than the kernel that computes it."""
+        read = {self.views[node].source for node in self.program.outputs}
+        for kernel in self._made:
+            inside = set(kernel.nodes)
+            for node in kernel.nodes:
+                for parent in node.parents:
+                    assert parent is not None
+                    source = self.views[parent].source
+                    if parent not in inside and (kernel.space is not None or source not in inside):
+                        read.add(source)
+        return {node: None for node in self.program.order if node in read and node in self._kernel_of}
 
     def _in_order(self) -> list[Kernel]:
         """Those with least behind them come first."""
         needed = [kernel for kernel in self._made if kernel.stored]
         return sorted(needed, key=lambda kernel: (kernel.level, kernel.number))
+
+
+def _live(nodes: Sequence[Node], written: Container[Node]) -> list[Node]:
+    """Those of a kernel's nodes that something written depends on."""
+    found, needed = list[Node](), set[Node | None]()
+    for node in reversed(nodes):
+        if node in written or node in needed:
+            found.append(node)
+            needed.update(node.parents)
+    return found[::-1]
 
 
 class _Followers:

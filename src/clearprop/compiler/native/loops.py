@@ -172,7 +172,7 @@ class LoopNest:
         code = Code.function(module, name, types, may_overlap=True)  # see `replaceable`
         arguments = list(code.builder.function.args)
         self._pointers = arguments[: len(self.buffers)]
-        self._gathered = {node for node, axes in self._axes.items() if any(axes[:-1])}
+        self._gathered = [node for node, axes in self._axes.items() if any(axes[:-1])]
         team = Team(code, *arguments[-3:]) if self.shared else Team.alone(code)
         if self._parts:
             self._in_parts(code, team, arguments[len(self.buffers)])

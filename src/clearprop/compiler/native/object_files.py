@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -28,6 +29,9 @@ _MARK = b"clearprop code 1\n"
 _HASH_BYTES = hashlib.sha256().digest_size
 _SECONDS_ABANDONED = 3600.0
 _ENDING = ".code"
+_LOOKS = 16
+"""So often, by chance, somebody looks how much there is, while as much is written as may be there."""
+_WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class ObjectFiles:
@@ -38,9 +42,9 @@ class ObjectFiles:
         most_bytes: so much is kept.
     """
 
-    def __init__(self, folder: Path, most_bytes: int = 256 << 20) -> None:
+    def __init__(self, folder: Path, most_bytes: int = 64 << 20) -> None:
         self._folder, self._most_bytes = folder, most_bytes
-        self._written: int | None = None  # since somebody looked how much there is
+        self._is_known = False  # that it is our own
 
     def load(self, name: str) -> bytes | None:
         """The code of that name, or None if there is none that is whole."""
@@ -59,21 +63,19 @@ class ObjectFiles:
     def store(self, name: str, code: bytes) -> None:
         """Keep the code of that name, if there is a place for it."""
         path = self._path(name)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = self._folder / f"{name}.{secrets.token_hex(4)}.tmp"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_known:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self._is_our_own():
                 return
-            try:
-                temporary.write_bytes(_MARK + hashlib.sha256(code).digest() + code)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            temporary.write_bytes(_MARK + hashlib.sha256(code).digest() + code)
+            temporary.replace(path)
         except OSError:
+            with suppress(OSError):
+                temporary.unlink()
             return
-        self._written = None if self._written is None else self._written + len(code)
-        if self._written is None or self._written > self._most_bytes // 8:
-            self._written = 0
+        if zlib.crc32(name.encode()) < _LOOKS * len(code) / self._most_bytes * 2**32:
             self._remove_oldest()
 
     def _path(self, name: str) -> Path:
@@ -81,10 +83,11 @@ class ObjectFiles:
 
     def _is_our_own(self) -> bool:
         """Whether nobody else can have put code there, which would then be run."""
-        if os.name == "nt":
-            return True
-        found = self._folder.stat()
-        return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not self._is_known:
+            found = self._folder.stat()
+            is_foreign = os.name != "nt" and (found.st_uid != os.getuid() or found.st_mode & _WRITTEN_BY_OTHERS)
+            self._is_known = not is_foreign
+        return self._is_known
 
     def _remove_oldest(self) -> None:
         """Leave three quarters of what may be there; remove what writers that were killed left behind."""

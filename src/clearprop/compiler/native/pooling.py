@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 
+from clearprop.compiler.native.along_axis import AddAlongAxis
 from clearprop.compiler.native.code import I32, Code, Value, constant, value_type
 from clearprop.compiler.native.copying import fill
-from clearprop.compiler.native.indexing import AddAlongAxis
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine

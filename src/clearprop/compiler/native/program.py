@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
@@ -107,7 +108,7 @@ class NativeProgram:
         """Memory for values that do not leave the program, and for what kernels need for themselves."""
         return self._memory.nbytes
 
-    def _function(self, step: Segment) -> Callable[[int], int]:
+    def _function(self, step: Segment) -> _List:
         """What runs a segment, given the address of the table."""
         made = [self._writers[kernel] for kernel in step.kernels]
         address = self.code.addresses[self._run.key]
@@ -163,7 +164,9 @@ class NativeProgram:
         ):
             return None
         (run,) = self._functions
-        return None if run is None else Shortcut(self._memory, self.program.inputs[:arguments], returned, run)
+        if run is None:
+            return None
+        return Shortcut(self._memory, self.program.inputs[:arguments], returned, run.bound(self._memory.address))
 
     def _computed(self, node: Node, buffers: Buffers) -> Any:
         """What NumPy makes of a node; errors name the line that made it."""
@@ -243,6 +246,13 @@ class _List:
     def _alone(self) -> int:
         failed: int = self._run(self._list, 0, 1)
         return failed
+
+    def bound(self, table: int) -> Callable[[], int]:
+        """The same with this table; it must not be called with another one meanwhile."""
+        if self._threads > 1:
+            return partial(self, table)
+        self._calls[0] = table
+        return partial(self._run, ctypes.c_void_p(self._list), ctypes.c_int64(0), ctypes.c_int64(1))  # half the time
 
 
 def _has_work(kernel: Kernel) -> bool:

@@ -58,13 +58,13 @@ class Shortcut:
     Args:
         arguments: the first inputs, which are others in every call.
         returned: views of results.
-        run: takes the address of the table, returns the number of the kernel that failed, or 0.
+        run: returns the number of the kernel that failed, or 0.
     """
 
     def __init__(
-        self, memory: Memory, arguments: Sequence[Node], returned: Sequence[View], run: Callable[[int], int]
+        self, memory: Memory, arguments: Sequence[Node], returned: Sequence[View], run: Callable[[], int]
     ) -> None:
-        self._memory, self._address, self._run = memory, memory.address, run
+        self._memory, self._run = memory, run
         self._arguments = [_Argument(memory, node) for node in arguments]
         self._count = len(arguments)
         self._returned = list(returned)
@@ -85,7 +85,7 @@ class Shortcut:
             if argument.latest() is not x and not argument.take(x):
                 return None
         buffers = self._take_results() if self._copied is None else None
-        if self._run(self._address):
+        if self._run():
             self._memory.table[FAILED] = 0
             return None
         if self._copied is not None:
