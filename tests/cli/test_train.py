@@ -92,7 +92,8 @@ def test_equal_seeds_give_equal_weights(run: Path, tmp_path: Path) -> None:
 def test_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     settings = ["--epochs", "3", "--hidden", "0", "--lr", "0.1", "--batch-size", "100", "--optimizer", "sgd",
-                "--dropout", "0", "--shift", "1", "--weight-decay", "0", "--patience", "1", "--no-compile", "--seed", "7"]  # fmt: skip
+                "--dropout", "0", "--shift", "1", "--weight-decay", "0", "--patience", "1", "--no-compile",
+                "--seed", "7"]  # fmt: skip
     assert main(["train", "digits", *settings, "--output", str(folder)]) == 0
     config = History.read(folder / "history.jsonl").config
     assert config == {

@@ -74,8 +74,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
     ),
     "residual network": (
         lambda: nn.Sequential(
-            nn.Conv2d(3, 8, 3), Residual(8), nn.Conv2d(8, 8, 3, stride=2, groups=8), Residual(8), nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(), nn.Linear(8, 4),
+            nn.Conv2d(3, 8, 3), Residual(8), nn.Conv2d(8, 8, 3, stride=2, groups=8), Residual(8),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
         ),
         images(),
     ),

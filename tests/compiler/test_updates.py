@@ -643,6 +643,18 @@ def test_settings_of_optimizers_take_effect_at_the_next_call() -> None:
     step()
     assert w.value[0].item() == -6.25
     assert step.traces == 1
+    schedule = optim.lr_scheduler.StepLR(rule, 1, gamma=0.5)
+    rule.param_groups[0]["lr"] = 2.0
+    assert step.traces == 1
+    step()
+    assert w.value[0].item() == -8.25
+    schedule.step()
+    assert rule.param_groups[0]["lr"] == 1.0
+    step()
+    assert w.value[0].item() == -9.25
+    w.assign(np.full(2, -6.25))
+    rule.param_groups[0]["lr"] = 2.0
+    assert step.traces == 1
     rule.param_groups[0]["maximize"] = True  # no number: the step is another one
     step()
     assert w.value[0].item() == -6.25 + 2.0

@@ -54,10 +54,10 @@ _EXAMPLES = (
 
 
 _ABOUT_SETTINGS = "What is computed. The defaults are well tried:\n"
-# What is not compiled NumPy computes. OpenBLAS starts a thread for each core, and they wait for one another in loops that
-# never sleep. For networks as small as these that gains little on an idle machine (MNIST: 15 %) and loses much on a busy
-# one: the digits, beside one other program on 2 cores, took 37 s on two threads and 3 s on one.
-_THREADS = "(default: one for each core; for NumPy's part, one)"
+# What is not compiled NumPy computes. OpenBLAS starts a thread for each core, and they wait for one another in loops
+# that never sleep. For networks as small as these that gains little on an idle machine (MNIST: 15 %) and loses much on
+# a busy one: the digits, beside one other program on 2 cores, took 37 s on two threads and 3 s on one.
+_THREADS = "that work on a step (default: one for each core; one for what NumPy computes)"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -223,7 +223,8 @@ def _command(settings: Settings) -> str:
     for name, value in vars(settings).items():
         if value != getattr(usual, name) or name == "seed":
             option = name.replace("_", "-")
-            words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", _text(value)]
+            is_switch = isinstance(value, bool)
+            words += [f"--{'' if value else 'no-'}{option}"] if is_switch else [f"--{option}", _text(value)]
     return shlex.join(words)
 
 

@@ -112,7 +112,10 @@ class ParamGroup(MutableMapping[str, Any]):
             self._hold(name, Cell(np.float64(numbers[0]), name=name))
 
     def _hold(self, name: str, setting: Any) -> None:
-        """Keep a cell, several, or a plain value; the dictionary is another one if anything in it is."""
+        """Keep a cell, several, or a plain value; where a step reads another one, the dictionary is another, too."""
+        if name in _ADDED_LATER:
+            self._settings[name] = setting
+            return
         before = self._settings.get(name)
         is_plain = isinstance(setting, (bool, float)) and type(before) is type(setting)
         if before is not setting and not (is_plain and before == setting):

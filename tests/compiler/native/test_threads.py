@@ -159,9 +159,7 @@ def test_the_faster_way_is_found_and_the_other_one_tried_again() -> None:
             ways.append(pace.together())
             pace.took(seconds[ways[-1]])
         faster = min(seconds, key=seconds.__getitem__)
-        assert ways.count(faster) > 980
-        assert 3 <= ways.count(not faster)
-        pace.took(seconds[ways[-1]])
+        assert 3 <= ways.count(not faster) < 20
         for _ in range(1000):  # now it is the other way round
             ways.append(pace.together())
             pace.took(seconds[not ways[-1]])

@@ -393,6 +393,5 @@ class _Writer:
         corner = Corner(self.outer, self.item, row, column, row_run.size, column_run.size, start)
         if plan.passes > 1 and plan.chunk >= 64:
             self.store.prefetch(corner)
-        self.store.prefetch_others(corner)
         sums = (dot_sums if plan.is_dot else spread_sums)(self.code, self.dtype, self.lanes, tile)
         self.store.write(sums, corner, self.now.number)

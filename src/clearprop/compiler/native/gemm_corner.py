@@ -64,12 +64,12 @@ class Tiles:
         ]
         return Row(self.code, where)
 
-    def place(self, corner: Corner, row: Row, there: Part, loaded: Sequence[Value] = ()) -> Place:
+    def place(self, corner: Corner, row: Row, there: Part) -> Place:
         """Which elements of the product these are."""
         walks = self.plan.walks
         along = walks.columns, self.integers.add(corner.column, there.column)
         axis = "rows" if walks.flipped else "columns"
-        return Place(self.code, row, along, there.lanes, axis, self.extra, loaded)
+        return Place(self.code, row, along, there.lanes, axis, self.extra)
 
     def address(self, corner: Corner, row: Integer, column: Integer) -> Value:
         """Where an element of a tile is in c."""

@@ -1,16 +1,14 @@
 """A long epilogue: a function of its own, which is called for each tile whose sums are complete.
 
 It is apart from the product because both want all registers: what the epilogue keeps in them, were it in the same
-function, would be missing where the sums are computed. The sums come in memory that is the tile's own, and what is to
-be loaded from elsewhere is put there, too, before anything is stored. For rows are often 4 KiB apart, or a multiple,
-and a processor that meets a load behind a store to an address with the same last 12 bits has to wait until it knows
-that they are not the same.
+function, would be missing where the sums are computed. The sums come in memory that is the tile's own, not in c: rows
+are often 4 KiB apart, or a multiple, and a processor that meets a load behind a store to an address with the same last
+12 bits has to wait until it knows that they are not the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from llvmlite import ir
 
@@ -61,33 +59,16 @@ class Finish:
         outer, item = (batch.pop(0) if is_there else 0 for is_there in self.batches)
         self.code, self.tiles = code, Tiles(code, self.plan, extra)
         self.corner = Corner(outer, item, row, column, rows, columns, pointer)
-        own = [(sums, self.tiles.dtype)]
-        own += [(code.stack(dtype, own_size(self.plan)), dtype) for dtype in self.epilogue.loaded]
-        if self.epilogue.load is not None:
-            self._each_part(lambda r, row, there: self._take(own[1:], r, row, there))
-        self._each_part(lambda r, row, there: self._finish(own, r, row, there))
+        self._each_part(lambda r, row, there: self._finish(sums, r, row, there))
         code.builder.ret_void()
 
-    def _take(self, own: list[tuple[Value, Any]], r: Integer, row: Row, there: Part) -> None:
-        """Load what is elsewhere."""
-        assert self.epilogue.load is not None
-        values = self.epilogue.load(self.code, self.tiles.place(self.corner, row, there))
-        for (memory, dtype), value in zip(own, values, strict=True):
-            self.code.store(value, self._at(memory, dtype, r, there), dtype)
-
-    def _finish(self, own: list[tuple[Value, Any]], r: Integer, row: Row, there: Part) -> None:
+    def _finish(self, sums: Value, r: Integer, row: Row, there: Part) -> None:
         """Compute, and store."""
-        value, *loaded = (
-            self.code.load(self._at(memory, dtype, r, there), dtype, there.lanes) for memory, dtype in own
-        )
-        place = self.tiles.place(self.corner, row, there, loaded)
-        self.tiles.put(self.epilogue.write(self.code, value, place), there)
-
-    def _at(self, memory: Value, dtype: Any, r: Integer, there: Part) -> Value:
-        """Where a part of the tile is in memory of its own."""
-        integers = self.tiles.integers
+        tiles, integers = self.tiles, self.tiles.integers
         offset = integers.add(integers.times(r, own_width(self.plan)), there.column)
-        return self.code.at(memory, dtype, integers.value(offset))
+        start = self.code.at(sums, tiles.dtype, integers.value(offset))
+        value = self.code.load(start, tiles.dtype, there.lanes)
+        tiles.put(self.epilogue.write(self.code, value, tiles.place(self.corner, row, there)), there)
 
     def _each_part(self, body: Callable[[Integer, Row, Part], None]) -> None:
         """Loops over the rows, their whole vectors, and what remains of each row."""

@@ -48,7 +48,6 @@ class Place:
         lanes: how many elements; 1 for a number that is no vector.
         axis: the name of the axis they are neighbours on: "columns", or "rows" if the roles of a and b are exchanged.
         pointers: the additional ones that the function was given.
-        loaded: what the epilogue's `load` has found here.
     """
 
     def __init__(
@@ -59,10 +58,9 @@ class Place:
         lanes: int,
         axis: str,
         pointers: Sequence[Value],
-        loaded: Sequence[Value] = (),
     ) -> None:
         self._code, self._row, self._along = code, row, along
-        self.lanes, self.axis, self.pointers, self.loaded = lanes, axis, list(pointers), list(loaded)
+        self.lanes, self.axis, self.pointers = lanes, axis, list(pointers)
 
     @property
     def row(self) -> Value:
@@ -108,12 +106,6 @@ class Place:
             self._code.store(value, address, dtype)
         else:
             store_apart(self._code, value, address, dtype, stride)
-
-    def prefetch(
-        self, pointer: Value, dtype: Any, rows: int = 0, columns: int = 0, batch: Sequence[int] = (), *, to_write: bool
-    ) -> None:
-        """Have what another array holds for the first lane at hand, a little later."""
-        self._code.prefetch(self._address(pointer, dtype, rows, columns, batch)[0], to_write=to_write)
 
     def _address(self, pointer: Value, dtype: Any, rows: int, columns: int, batch: Sequence[int]) -> tuple[Value, int]:
         """Of the first lane, and how far it is to the next one."""
@@ -163,16 +155,9 @@ class Epilogue:
         write: gets the code, the sums (with what c held, if it is added to) and their place; returns what to store.
         pointers: how many additional pointers the function takes.
         is_long: whether it takes many instructions, like exp: then it is not written for each register of a tile.
-        load: loads what is to be at hand in `Place.loaded`, for a long one, from other arrays as large as c.
-        loaded: the types of what it loads.
-        prefetch: called for the ends of each row of a tile, before the sums are computed, to have at hand what the
-            epilogue will load and store there.
     """
 
     key: Hashable
     write: Callable[[Code, Value, Place], Value] = field(compare=False)
     pointers: int = 0
     is_long: bool = False
-    load: Callable[[Code, Place], list[Value]] | None = field(default=None, compare=False)
-    loaded: tuple[Any, ...] = ()
-    prefetch: Callable[[Code, Place], None] | None = field(default=None, compare=False)

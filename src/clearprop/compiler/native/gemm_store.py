@@ -29,22 +29,9 @@ class Store(Tiles):
 
     def prefetch(self, corner: Corner) -> None:
         """Have c at hand when the sums are complete."""
-        for row, column in self._ends(corner):
-            self.code.prefetch(self.address(corner, row, column), to_write=True)
-
-    def prefetch_others(self, corner: Corner) -> None:
-        """The same for what the epilogue reads."""
-        if self.epilogue is None or self.epilogue.prefetch is None:
-            return
-        for row, column in self._ends(corner):
-            self.epilogue.prefetch(self.code, self.place(corner, self.row(corner, row), Part(column, 1, None)))
-
-    def _ends(self, corner: Corner) -> list[tuple[int, int]]:
-        """Where the neighbours of each row of c begin and end."""
-        rows, columns = range(corner.rows), range(corner.columns)
-        if self.plan.walks.flipped:
-            return [(row, column) for column in columns for row in {0, corner.rows - 1}]
-        return [(row, column) for row in rows for column in {0, corner.columns - 1}]
+        for row in range(corner.rows):
+            for column in (0, corner.columns - 1):
+                self.code.prefetch(self.address(corner, row, column), to_write=True)
 
     def write(self, sums: Sums, corner: Corner, number: Integer) -> None:
         """Add to c, or overwrite it; then the epilogue.

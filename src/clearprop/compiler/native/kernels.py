@@ -27,13 +27,11 @@ REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
 _MOST_BEHIND = 24
 """So many nodes follow a product in its kernel: their code is written for each size of a tile."""
-_MOST_MOVED = 0.3
-"""So many times the size of a product is what its followers read and write besides it, such as a mask. A pass of their
-own, in order of memory, moves more than that faster than the tiles of a product do."""
-_LITTLE = 4096
-"""Bytes that are at hand in any order."""
-_SHALLOW, _MOST_MOVED_IF_SHALLOW = 48, 0.1
-"""A product of so small a depth is done before its followers' operands have come from where they are."""
+_MOST_MOVED, _LITTLE = 0.1, 4096
+"""So many times the size of a product, or so many bytes, are what its followers read and write besides it: rows and
+columns, not whole arrays. A pass of their own, in order of memory, moves those faster than a product's tiles do."""
+_SHALLOW, _FEW_OPERATIONS = 128, 2
+"""The tiles of a product of so small a depth are done so soon that more operations behind it take longer than apart."""
 _FEW_COLUMNS = 16
 """What follows a product with fewer columns is no better computed with it: vectors are not whole."""
 _MOST_NODES = 128
@@ -304,14 +302,18 @@ class Fusion:
         plain = (kernel.space, row_strides(kernel.space), 0)
         if any(view.source is product.node and view[1:] != plain for view in read):
             return False
-        nbytes, depth = spec_of(product.node).nbytes, self.reads(product.node)[0].shape[-1]
-        most = max(_MOST_MOVED * nbytes, _LITTLE) if depth >= _SHALLOW else _MOST_MOVED_IF_SHALLOW * nbytes
+        if self.reads(product.node)[0].shape[-1] < _SHALLOW and len(kernel.nodes) > _FEW_OPERATIONS:
+            return False
+        most = max(_MOST_MOVED * spec_of(product.node).nbytes, _LITTLE)
         return self._moved(kernel, product.node) <= most and not kernel.may_need(product, by_a_third=True)
 
     def _moved(self, kernel: Kernel, product: Node) -> int:
         """How many bytes a follower reads and writes besides one array as large as the product."""
-        others = [node for node in self._sources_of(kernel) if node is not product]
-        return sum(spec_of(node).nbytes for node in (*others, *self._leaving(kernel))) - spec_of(product).nbytes
+        moved = [node for node in self._sources_of(kernel) if node is not product]
+        moved += self._leaving(kernel)
+        if any(user not in kernel.nodes for user in self._users[product]):
+            moved.append(product)  # which is then written, too
+        return sum(spec_of(node).nbytes for node in moved) - spec_of(product).nbytes
 
     def _leaving(self, kernel: Kernel) -> list[Node]:
         """The nodes of a kernel whose values others need."""

@@ -7,16 +7,11 @@ from typing import Any, Protocol
 
 from llvmlite import ir
 
+from clearprop.compiler.native.along_axis import TakeAlongAxis
 from clearprop.compiler.native.convolution import convolution_writer
 from clearprop.compiler.native.counting import ArgExtreme
 from clearprop.compiler.native.finite import Finite
-from clearprop.compiler.native.indexing import (
-    Gather,
-    InRange,
-    ScatterAdd,
-    ScatterSet,
-    TakeAlongAxis,
-)
+from clearprop.compiler.native.indexing import Gather, InRange, ScatterAdd, ScatterSet
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.logsumexp import Logsumexp
 from clearprop.compiler.native.loop import loop_writer

@@ -68,8 +68,6 @@ class Tail:
         rows = row_strides(self.shape)
         self._stores = {node: Access(node, node.dtype, 0, rows) for node in kernel.stored if node is not self.target}
         self.reads, self.writes = list(dict.fromkeys(self._loads.values())), list(self._stores.values())
-        size = math.prod(self.shape)
-        self._far = [access for access in self.reads if math.prod(access.source.shape) >= size]
 
     def replaceable(self, new: Node) -> list[Node]:
         """The buffers that are read at the places of the product's elements, and no others, in whose place is room."""
@@ -87,12 +85,8 @@ class Tail:
             return None
         pointers = len(self.reads) + len(self.writes)
         is_plain = all(node.name in _PLAIN for node in self.nodes)
-        if len(self.nodes) <= _SHORT and is_plain and pointers <= 1 and not self._far:
-            return Epilogue(self._key(), self._write, pointers)
-        dtypes = tuple(access.dtype for access in self._far)
-        return Epilogue(
-            self._key(), self._write, pointers, is_long=True, load=self._load, loaded=dtypes, prefetch=self._prefetch
-        )
+        is_short = len(self.nodes) <= _SHORT and is_plain and pointers <= 1
+        return Epilogue(self._key(), self._write, pointers, is_long=not is_short)
 
     def _key(self) -> tuple[Any, ...]:
         numbers = dict.fromkeys(self._sums, 0)
@@ -109,10 +103,7 @@ class Tail:
         """What is to be stored where the sums are."""
         pointers = dict(zip((*self.reads, *self.writes), place.pointers, strict=True))
         values = dict.fromkeys(self._sums, sums)
-        loaded = dict(zip(self._far, place.loaded, strict=True)) if place.loaded else {}
-        for access in self.reads:
-            if access not in loaded:
-                loaded[access] = place.load(pointers[access], access.dtype, *_steps(access.strides))
+        loaded = {access: place.load(pointers[access], access.dtype, *_steps(access.strides)) for access in self.reads}
         values.update((node, loaded[access]) for node, access in self._loads.items())
         for node in self.nodes:
             parents = [parent for parent in node.parents if parent is not None]
@@ -122,17 +113,6 @@ class Tail:
         for node, access in self._stores.items():
             place.store(values[node], pointers[access], access.dtype, *_steps(access.strides))
         return values[self.target]
-
-    def _load(self, code: Code, place: Place) -> list[Value]:
-        """What is far away: whatever is another number for each element."""
-        pointers = dict(zip(self.reads, place.pointers, strict=False))
-        return [place.load(pointers[access], access.dtype, *_steps(access.strides)) for access in self._far]
-
-    def _prefetch(self, code: Code, place: Place) -> None:
-        """The same a while before."""
-        pointers = dict(zip(self.reads, place.pointers, strict=False))
-        for access in self._far:
-            place.prefetch(pointers[access], access.dtype, *_steps(access.strides), to_write=False)
 
 
 def _steps(strides: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:
