@@ -35,6 +35,8 @@ class Call:
         made: a kernel like those that it calls.
     """
 
+    level = 1  # there are few such functions, and small steps spend a tenth of their time in them
+
     def __init__(self, made: Writer) -> None:
         self._buffers = len(made.buffers)
         self._has_scratch = bool(getattr(made, "scratch_bytes", 0))
@@ -58,6 +60,8 @@ class Call:
 
 class Run:
     """Writes the function that walks along a list, for one thread or for several."""
+
+    level = Call.level
 
     def __init__(self, *, alone: bool) -> None:
         self._alone = alone

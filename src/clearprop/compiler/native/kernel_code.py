@@ -27,6 +27,7 @@ class Writer(Protocol):
 
     Attributes:
         key: all that its code depends on besides the machine.
+        level: how hard LLVM's code generator tries; who does not care need not say so.
     """
 
     key: tuple[Any, ...]
@@ -140,7 +141,7 @@ class KernelCode:
         written |= self._written(unwritten, {name: name for name in unwritten})
         self.effort.compiled += len(missing)
         for name in missing:
-            self._compile(name, written)
+            self._compile(name, written, getattr(missing[name], "level", None))
 
     def _find(self, name: str) -> bool:
         """Whether a unit, and all that it needs, is here or on the disk."""
@@ -152,13 +153,13 @@ class KernelCode:
             self._objects[name] = _Object(code, tuple(needs.decode().split()))
         return all(self._find(need) for need in self._objects[name].needs)
 
-    def _compile(self, name: str, written: Mapping[str, Unit]) -> None:
+    def _compile(self, name: str, written: Mapping[str, Unit], level: int | None = None) -> None:
         """Compile a unit and those that it needs, but for those that are there."""
         for need in written[name].needs:
             if not self._find(need):
                 self._compile(need, written)
         started = perf_counter()
-        code = object_code(written[name].text, self._machine)
+        code = object_code(written[name].text, self._machine, level)
         self.effort.compile += perf_counter() - started
         self._objects[name] = _Object(code, written[name].needs)
         if self._files is not None:

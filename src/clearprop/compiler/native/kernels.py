@@ -8,13 +8,12 @@ kernel: they are ways of reading. A sum, or another reduction, ends the kernel o
 from __future__ import annotations
 
 import math
-from bisect import bisect
 from collections import deque
 from collections.abc import Container, Iterable, Sequence
-from heapq import heappop, heappush
 
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
+from clearprop.compiler.native.followers import Followers
 from clearprop.compiler.native.recomputing import Recomputing
 from clearprop.compiler.native.views import View, row_strides, viewed, whole
 from clearprop.graph import Node
@@ -214,7 +213,7 @@ class Fusion:
 
     def _merge_followers(self, kernel: Kernel, touching: dict[Node, list[Kernel]]) -> None:
         """Join a kernel with later ones of the same space that touch the same buffers, one after the other."""
-        followers, tries = _Followers(touching, kernel.number), 0
+        followers, tries = Followers(touching, kernel.number), 0
         followers.touch((*self._sources_of(kernel), *kernel.nodes))
         while kernel.nodes and tries < _MOST_TRIES:
             other = followers.following()
@@ -360,43 +359,6 @@ def _live(nodes: Sequence[Node], written: Container[Node]) -> list[Node]:
             found.append(node)
             needed.update(node.parents)
     return found[::-1]
-
-
-class _Followers:
-    """Kernels that touch certain buffers and come behind another, in their order.
-
-    Args:
-        touching: for each buffer, the kernels that read or write it, in their order.
-        number: of the kernel that they come behind.
-    """
-
-    def __init__(self, touching: dict[Node, list[Kernel]], number: int) -> None:
-        self._touching, self._number = touching, number
-        self._seen: set[Node] = set()
-        self._next: list[tuple[int, int, Node, int]] = []  # of each buffer, and where it stands in its list
-
-    def touch(self, nodes: Iterable[Node]) -> None:
-        """Those that touch these buffers, too."""
-        for node in nodes:
-            if node not in self._seen:
-                self._seen.add(node)
-                touching = self._touching[node]
-                self._push(node, bisect(touching, self._number, key=lambda kernel: kernel.number))
-
-    def following(self) -> Kernel | None:
-        """The next one."""
-        while self._next:
-            number, _, node, place = heappop(self._next)
-            self._push(node, place + 1)
-            if number > self._number:
-                self._number = number
-                return self._touching[node][place]
-        return None
-
-    def _push(self, node: Node, place: int) -> None:
-        touching = self._touching[node]
-        if place < len(touching):
-            heappush(self._next, (touching[place].number, node.number, node, place))
 
 
 def is_product(node: Node) -> bool:

@@ -45,10 +45,10 @@ def _new_target(machine: Machine, level: int | None) -> Any:
 _target = cache(_new_target)
 
 
-def object_code(text: str, machine: Machine) -> bytes:
+def object_code(text: str, machine: Machine, level: int | None = None) -> bytes:
     """Machine code, relocatable, of intermediate code."""
     with _LOCK:
-        target = _target(machine, None)
+        target = _target(machine, level)
         parsed = _parsed(text)
         parsed.triple, parsed.data_layout = target.triple, str(target.target_data)
         code: bytes = target.emit_object(parsed)

@@ -267,7 +267,8 @@ class LoopNest:
     def _last_axis(self, code: Code, position: list[Value], bounds: tuple[Integer, Integer]) -> None:
         integers, length = Integers(code), self.space[-1] if self.space else 1
         accesses = dict.fromkeys([*self._loads.values(), *self._stores.values()])
-        rows = {access: self._row(code, access, position) for access in accesses}
+        offsets: dict[Any, Integer] = {}
+        rows = {access: self._row(code, access, position, offsets) for access in accesses}
         fixed = {a: code.load(rows[a], a.dtype) for a in dict.fromkeys(self._loads.values()) if not a.moves}
         carried = [node for node, axes in self._axes.items() if axes and axes[-1]]
         whole = length - length % self.lanes if self.lanes > 1 else 0
@@ -296,11 +297,14 @@ class LoopNest:
         for node, total in zip(carried, totals, strict=True):
             self._end(code, node, rows[self._stores[node]], total)
 
-    def _row(self, code: Code, access: Access, position: list[Value]) -> Value:
-        """Where the last axis of an access begins."""
+    def _row(self, code: Code, access: Access, position: list[Value], offsets: dict[Any, Integer]) -> Value:
+        """Where the last axis of an access begins; ``offsets`` are those that are known."""
         integers = Integers(code)
-        steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
-        offset, pointer = integers.add(access.offset, *steps), self._pointers[access.slot]
+        key, pointer = (access.strides[: len(position)], access.offset), self._pointers[access.slot]
+        if key not in offsets:
+            steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
+            offsets[key] = integers.add(access.offset, *steps)
+        offset = offsets[key]
         return (
             pointer
             if isinstance(offset, int) and not offset
