@@ -114,6 +114,11 @@ def test_no_place_to_write_is_no_error(folder: Path, monkeypatch: pytest.MonkeyP
     assert compiled(monkeypatch) > 0
 
 
+def test_no_home_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARPROP_CACHE", "~nobody-of-that-name/cache")
+    assert compiled(monkeypatch) > 0
+
+
 def test_a_full_disk_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> int:
         path.touch()

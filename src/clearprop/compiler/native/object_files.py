@@ -118,7 +118,10 @@ def object_files() -> ObjectFiles | None:
     """Those of this version of clearprop and of LLVM; None if there shall be none."""
     if os.environ.get("CLEARPROP_CODE_CACHE", "1") == "0":
         return None
-    return _files_in(cache_folder() / "code")
+    try:
+        return _files_in(cache_folder() / "code")
+    except RuntimeError:  # nobody is at home
+        return None
 
 
 @cache
