@@ -30,7 +30,7 @@ class Limit:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
-        self._library = Library(_module())
+        self._library = Library(_module(), level=2)  # the registers of the loops are all that counts here
         arguments = [ctypes.c_void_p, ctypes.c_int64]
         self._multiply: Any = self._library.function("multiply", arguments)
         self._stream: Any = self._library.function("stream", arguments)

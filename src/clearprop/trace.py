@@ -85,8 +85,12 @@ class Program:
                 done.setdefault(node, []).append(value)
         return done
 
-    def run(self, values: Sequence[Value]) -> list[Value]:
-        """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again)."""
+    def run(self, values: Sequence[Value], visit: Callable[[Node], None] | None = None) -> list[Value]:
+        """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again).
+
+        Args:
+            visit: called with each node before it is computed.
+        """
         known: dict[Any, Value] = dict(self.constants)
         known.update(zip(self.inputs, values, strict=True))
         outer = state.position, state.module
@@ -94,6 +98,8 @@ class Program:
             for node in self.order:
                 assert node.primitive is not None
                 state.position, state.module = node.position, node.module  # what is recorded is of the same line
+                if visit is not None:
+                    visit(node)
                 known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
                 for done in self._last_use.get(node, ()):
                     del known[done]

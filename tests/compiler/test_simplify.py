@@ -109,3 +109,21 @@ def test_nodes_keep_their_lines_and_modules() -> None:
     program = simplify(traced(lambda x: model(x * 1.0) + 2.0, np.ones((1, 2), np.float32)).program)
     assert {node.module for node in program.order if node.name == "matmul"} == {"0"}
     assert all("in test_nodes_keep_their_lines_and_modules" in node.where for node in program.order)
+
+
+def test_pieces_are_put_together_in_the_order_that_is_wanted() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return (cp.permute_dims(cp.stack([x, y]), (1, 0, 2)),)
+
+    def twice(x: Any, y: Any) -> Any:
+        both = cp.stack([x, y])
+        return cp.permute_dims(both, (1, 0, 2)), both
+
+    x, y = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
+    names = [node.name for node in simplify(traced(f, x, y).program).order]
+    assert names.index("permute") < names.index("concat") == len(names) - 1
+    assert [node.name for node in simplify(traced(twice, x, y).program).order].count("concat") == 1
+    for function in (f, twice):
+        program = traced(function, x, y).program
+        for one, other in zip(program.run([x, y]), simplify(program).run([x, y]), strict=True):
+            np.testing.assert_array_equal(one, other)

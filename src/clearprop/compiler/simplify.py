@@ -8,6 +8,7 @@ is x for NaN and infinities too, x * 0 is not 0 for them, and x + 0 is not x for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,18 +26,30 @@ Rule = Callable[["_Simplifier", tuple[Node, ...], dict[str, Any]], "Node | None"
 
 def simplify(program: Program) -> Program:
     """The same inputs and outputs, and as few nodes as the rules here find."""
-    tracer = _Simplifier()
+    tracer = _Simplifier(program)
     with tracing(tracer):
         symbols = [tracer.input(Spec(node.shape, node.dtype)) for node in program.inputs]
-        ends = [tracer.node_of(y) for y in program.run(symbols)]
+        ends = [tracer.node_of(y) for y in program.run(symbols, tracer.visit)]
     return Program(tracer.inputs, ends, tracer.constants)
 
 
 class _Simplifier(Tracer):
     """A tracer that makes a node only where no rule has a simpler one."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Program) -> None:
         super().__init__(merge=True)
+        self._uses = Counter(parent for node in program.order for parent in node.parents)
+        self._uses.update(program.outputs)
+        self._visited: Node | None = None
+
+    def visit(self, node: Node) -> None:
+        """Called with each node of the program that is simplified, before it is made anew."""
+        self._visited = node
+
+    @property
+    def is_only_use(self) -> bool:
+        """Whether nobody else uses the first operand of the node that is being made anew."""
+        return self._visited is not None and self._uses[self._visited.parents[0]] == 1
 
     def note(self, primitive: Primitive, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """As ever, after a look at the rules."""
@@ -119,7 +132,7 @@ def _reshaped(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[s
 
 
 def _permuted(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node | None:
-    """Two permutations are one; one that changes nothing is none."""
+    """Two permutations are one; one that changes nothing is none; of pieces put together, the pieces are permuted."""
     (x,), axes = parents, attributes["axes"]
     if axes == tuple(range(len(axes))):
         return x
@@ -128,6 +141,9 @@ def _permuted(tracer: _Simplifier, parents: tuple[Node, ...], attributes: dict[s
         if axes == inverse_permutation(inner):
             return x.parents[0]
         return tracer.apply(primitives.permute, x.parents[0], axes=tuple(inner[axis] for axis in axes))
+    if x.primitive is primitives.concat and tracer.is_only_use:  # put together in the order that is wanted
+        pieces = [tracer.apply(primitives.permute, piece, axes=axes) for piece in x.parents if piece is not None]
+        return tracer.joined(axes.index(x.attributes["axis"]), pieces)
     return None
 
 

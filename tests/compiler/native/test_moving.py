@@ -60,3 +60,13 @@ def test_reshape_of_any_view(shape: tuple[int, ...], dtype: str, data: Any) -> N
 def test_transposed_copies(shape: tuple[int, ...], dtype: str) -> None:
     check(lambda x: cp.reshape(x.mT, (-1,)), numbers(shape, dtype))
     check(lambda x: cp.reshape(cp.permute_dims(x, tuple(range(len(shape)))[::-1]), (-1,)), numbers(shape, dtype))
+
+
+def test_a_copy_in_order_of_rows_serves_every_shape() -> None:
+    def f(x: Any) -> Any:
+        turned = cp.permute_dims(x, (1, 0, 2))
+        flat, rows = turned.reshape(-1), turned.reshape(5, -1)
+        return flat @ flat, rows @ rows.mT, turned.reshape(2, 5, 4) @ cp.ones((4, 1), dtype=x.dtype)
+
+    program = check(f, np.random.default_rng(0).standard_normal((4, 5, 2)), rtol=1e-12)
+    assert sum(kernel.nodes[0].name == "reshape" for kernel, _ in program.kernels()) == 1

@@ -112,10 +112,12 @@ def test_every_element_is_somebodys() -> None:
         np.testing.assert_array_equal(found, x + 1)
 
 
-def test_division_prefers_what_nothing_sums_along() -> None:
-    assert divide((100, 200), [(True, False)]).parts is None
-    assert divide((100,), [(True,)]).parts == 7  # of 16 neighbours each
-    assert divide((16, 4, 4096), [(False, False, True)]).axis < 2
+def test_the_outermost_axis_is_divided_if_it_is_long_enough() -> None:
+    assert divide((100, 200), [(False, True)]) == (0, 1, None)
+    assert divide((100, 200), [(True, False)]) == (0, 1, 16)
+    assert divide((2, 200), [(True, False)]) == (1, 16, None)
+    assert divide((100,), [(True,)]) == (0, 16, 3)  # 7 times 16 neighbours, in parts of two at least
+    assert divide((16, 4, 4096), [(False, False, True)]).axis == 0
 
 
 def test_an_index_out_of_range_is_an_error_in_all_threads() -> None:

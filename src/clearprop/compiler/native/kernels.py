@@ -19,6 +19,7 @@ from clearprop.compiler.native.views import View, row_strides, viewed, whole
 from clearprop.graph import Node
 from clearprop.primitive import spec_of
 from clearprop.primitives.control import item
+from clearprop.primitives.shaping import reshape
 from clearprop.primitives.families import Elementwise
 from clearprop.trace import Program
 
@@ -125,6 +126,7 @@ class Fusion:
         self.views: dict[Node, View] = {node: whole(node) for node in (*program.inputs, *program.constants)}
         self._kernel_of: dict[Node, Kernel] = {}
         self._made: list[Kernel] = []
+        self._in_rows: dict[Node, Node] = {}  # of views that had to be copied for a reshape: that copy
         for node in program.order:
             self._place(node)
         self._merge_neighbours()
@@ -145,9 +147,13 @@ class Fusion:
         first = node.parents[0] if node.parents else None
         if first is not None and first in self.views:
             view = viewed(self.views[first], node)
+            if view is None and first in self._in_rows:
+                view = viewed(whole(self._in_rows[first]), node)
             if view is not None:
                 self.views[node] = view
                 return
+            if node.primitive is reshape:
+                self._in_rows[first] = node
         of_several = node.primitive is item and first is not None
         kernel = self._kernel_of[first] if of_several and first else self._home(node)
         kernel.nodes.append(node)
