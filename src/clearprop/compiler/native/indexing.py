@@ -2,15 +2,15 @@
 
 All positions are looked at before anything is written: if one of them is out of range the kernel says so, and the
 program stops. What cannot be out of range (`bound`) is not looked at again. A negative position counts from the end.
-What is added to one place is added in the order of the positions, always: of threads each has places of its own. All of
-them look at all positions, so that they agree on whether to go on.
+What is added to one place is added in the order of the positions, always: of threads each has columns, or places, of its
+own. All of them look at all positions, so that they agree on whether to go on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from llvmlite import ir
@@ -36,6 +36,8 @@ from clearprop.compiler.native.team import Team
 from clearprop.graph import Node
 
 _BOUNDED_BY_AXES = frozenset({"argmax", "argmin", "argsort", "argtopk"})
+_NEIGHBOURS = 16
+"""So many elements of a row at least are one thread's: a cache line."""
 
 
 def bound(node: Node) -> int | None:
@@ -193,7 +195,7 @@ class _Rows(AtPositions):
         count: int,
         body: Callable[[Array, Array], None],
         *,
-        by_place: bool,
+        divided: Literal["positions", "places", "not"],
     ) -> None:
         """Call the body with a row of the table and the row that belongs to it, one position after the other.
 
@@ -201,11 +203,11 @@ class _Rows(AtPositions):
             table: the array that the positions point into.
             rows: those that stand one after the other.
             count: how many of its axes are those of the positions.
-            by_place: whether threads divide the places in the table, else the positions.
+            divided: what threads divide: the positions, the places in the table, or nothing here.
         """
         shape, steps = joined(indices[0].shape, rows.strides[:count], *(one.strides for one in indices))
         integers = Integers(code)
-        mine = self.team.share(table.shape[0]) if by_place and self.shared else None
+        mine = self.team.share(table.shape[0]) if divided == "places" and self.shared else None
 
         def row(place: list[Integer]) -> None:
             pairs = zip(indices, steps[1:], strict=True)
@@ -229,7 +231,7 @@ class _Rows(AtPositions):
         def several(place: list[Integer], start: Integer, count: int) -> None:
             spans(code, count, 1, lambda i, _: row([*place, integers.add(start, i)]))
 
-        team = Team.alone(code) if by_place else self.team
+        team = self.team if divided == "positions" else Team.alone(code)
         if not shape or math.prod(rows.shape[count:]) != 1:
             nest(code, shape, row, team)
         elif len(shape) == 1 and team.threads != 1:
@@ -254,7 +256,7 @@ class Gather(_Rows):
         x, *indices = operands
         axes = len(indices[0].shape)
         self.each_row(
-            code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write), by_place=False
+            code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write), divided="positions"
         )
 
 
@@ -273,11 +275,45 @@ class ScatterAdd(_Rows):
         x, *indices = operands
         fill(code, self.machine, output, team=self.team)
         self.team.wait()
-        if x.size:
-            axes = len(indices[0].shape)
-            self.each_row(
-                code, indices, output, x, axes, lambda total, row: add(code, self.machine, row, total), by_place=True
-            )
+        if not x.size:
+            return
+        parts = self._parts(output.shape[len(indices) :])
+        if parts == 1:
+            self._add(code, operands, output, lambda row: row, "places")
+            return
+
+        def part(number: Integer) -> None:
+            self._add(code, operands, output, lambda row: _piece(code, row, number, parts), "not")
+
+        Integers(code).each(*self.team.share(parts), 1, part)
+
+    def _parts(self, row: tuple[int, ...]) -> int:
+        """In how many parts threads divide each row: then all have as much to do, however often a row is meant."""
+        if not self.shared or len(row) != 1:
+            return 1
+        return max(n for n in range(1, self.machine.threads + 1) if row[0] % (n * _NEIGHBOURS) == 0 or n == 1)
+
+    def _add(
+        self,
+        code: Code,
+        operands: Sequence[Array],
+        output: Array,
+        piece: Callable[[Array], Array],
+        divided: Literal["places", "not"],
+    ) -> None:
+        x, *indices = operands
+
+        def body(total: Array, row: Array) -> None:
+            add(code, self.machine, piece(row), piece(total))
+
+        self.each_row(code, indices, output, x, len(indices[0].shape), body, divided=divided)
+
+
+def _piece(code: Code, row: Array, number: Integer, parts: int) -> Array:
+    """One of so many equal parts of a row."""
+    (length,), (stride,) = row.shape, row.strides
+    start = Integers(code).times(number, length // parts * stride)
+    return row._replace(shape=(length // parts,)).moved(code, start)
 
 
 def add(code: Code, machine: Machine, x: Array, total: Array) -> None:
