@@ -242,3 +242,16 @@ def test_a_training_loop_asks_for_no_new_memory() -> None:
         step()
         places.append(w.peek().array.ctypes.data)
     assert len(set(places[1:])) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_short_rows_are_walked_through_across(dtype: Any) -> None:
+    """With costly functions, views, and sums along either axis, whose elements then stand apart."""
+    x = np.random.default_rng(0).standard_normal((67, 6)).astype(dtype)
+
+    def f(x: Any) -> Any:
+        part = x[:, 1:]
+        y = cp.tanh(part) * cp.exp(-part)
+        return y, cp.sum(y), cp.sum(y, axis=0), cp.max(y, axis=1), y > 0.0, cp.sin(x.mT)
+
+    same(f, x, rtol=1e-12 if dtype == np.float64 else 2e-5)

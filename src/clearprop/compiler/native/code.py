@@ -254,6 +254,12 @@ class Code:
             vector = self.builder.insert_element(vector, number, ir.Constant(I32, lane))
         return vector
 
+    def store_apart(self, value: Value, pointer: Value, dtype: Any, stride: int, lanes: int) -> None:
+        """The opposite of `load_apart`."""
+        for lane in range(lanes):
+            number = self.builder.extract_element(value, ir.Constant(I32, lane))
+            self.store(number, self.at(pointer, dtype, index(lane * stride)), dtype)
+
     def splat(self, value: Value, lanes: int) -> Value:
         """The same number in all lanes."""
         if lanes == 1:

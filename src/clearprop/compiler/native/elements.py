@@ -292,6 +292,11 @@ ELEMENTS: dict[str, Emit] = {
 """By the name of the primitive."""
 
 
+def is_costly(node: Node) -> bool:
+    """Whether a node takes dozens of operations for each element."""
+    return node.name in _FUNCTIONS or node.name == "power"
+
+
 def is_native(node: Node) -> bool:
     """Whether this application of an elementwise primitive can be native code."""
     if node.primitive is None or node.primitive.name not in ELEMENTS:

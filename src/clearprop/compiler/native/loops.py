@@ -18,7 +18,7 @@ from llvmlite import ir
 from clearprop.compiler.native.arena import aligned
 from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
 from clearprop.compiler.native.division import Division, divide
-from clearprop.compiler.native.elements import ELEMENTS, Element, extreme
+from clearprop.compiler.native.elements import ELEMENTS, Element, extreme, is_costly
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel, is_reduction
 from clearprop.compiler.native.machine import Machine
@@ -45,6 +45,9 @@ class Access(NamedTuple):
         """Whether it walks along the last axis."""
         return bool(self.strides) and self.strides[-1] != 0
 
+
+_SHORT, _LONG = 8, 32
+"""An axis so short has no whole vectors; one so long has several."""
 
 _IDENTITIES: dict[str, Callable[[np.dtype[Any]], Any]] = {
     "sum": lambda dtype: 0,
@@ -123,6 +126,21 @@ class LoopNest:
         self._loads = {n: a._replace(strides=tuple(a.strides[i] for i in last)) for n, a in self._loads.items()}
         self._stores = {n: a._replace(strides=tuple(a.strides[i] for i in last)) for n, a in self._stores.items()}
         self._axes = {node: tuple(last[i] in axes for i in range(len(last))) for node, axes in self._reduced.items()}
+        self._turn()
+
+    def _turn(self) -> None:
+        """Walk along the longest axis last, where the last one is too short for vectors and there is much to compute."""
+        last, longest = len(self.space) - 1, max(range(len(self.space)), key=self.space.__getitem__, default=0)
+        is_short = last > 0 and self.space[last] < _SHORT and self.space[longest] >= _LONG
+        if not is_short or not any(is_costly(node) for node in self.kernel.nodes):
+            return
+        order = list(range(len(self.space)))
+        order[last], order[longest] = longest, last
+        self.space = tuple(self.space[i] for i in order)
+        for accesses in (self._loads, self._stores):
+            for node, access in accesses.items():
+                accesses[node] = access._replace(strides=tuple(access.strides[i] for i in order))
+        self._axes = {node: tuple(axes[i] for i in order) for node, axes in self._axes.items()}
 
     def _place_parts(self) -> None:
         """Where, in scratch memory, the sums of each part begin: those of reductions along the divided axis."""
@@ -337,16 +355,29 @@ class LoopNest:
             values[node] = ELEMENTS[node.name](element)
             if node in self._stores:
                 access = self._stores[node]
-                place = code.at(rows[access], node.dtype, i) if access.moves else rows[access]
-                code.store(values[node], place, node.dtype)
+                self._put(code, values[node], self._place(code, rows[access], access, i), access, lanes)
         return list(sums.values())
 
     def _load(self, code: Code, row: Value, access: Access, i: Value, lanes: int) -> Value:
-        stride = access.strides[-1]
-        place = code.at(row, access.dtype, i if stride == 1 else code.builder.mul(i, index(stride)))
-        if stride == 1 or lanes == 1:
+        return self._get(code, self._place(code, row, access, i), access, lanes)
+
+    def _place(self, code: Code, row: Value, access: Access, i: Value) -> Value:
+        """Where element i of the last axis stands."""
+        stride = access.strides[-1] if access.strides else 0
+        if not stride:
+            return row
+        return code.at(row, access.dtype, i if stride == 1 else code.builder.mul(i, index(stride)))
+
+    def _get(self, code: Code, place: Value, access: Access, lanes: int) -> Value:
+        if lanes == 1 or access.strides[-1] == 1:
             return code.load(place, access.dtype, lanes)
-        return code.load_apart(place, access.dtype, stride, lanes)
+        return code.load_apart(place, access.dtype, access.strides[-1], lanes)
+
+    def _put(self, code: Code, value: Value, place: Value, access: Access, lanes: int) -> None:
+        if lanes == 1 or access.strides[-1] == 1:
+            code.store(value, place, access.dtype)
+        else:
+            code.store_apart(value, place, access.dtype, access.strides[-1], lanes)
 
     # Reductions ---------------------------------------------------------------------------------------------------
 
@@ -365,10 +396,10 @@ class LoopNest:
             sums[node] = combine(sums[node], value)
             return
         access = self._stores[node]  # the last axis stays: gather in the buffer
-        place = code.at(rows[access], node.dtype, i) if access.moves else rows[access]
+        place = self._place(code, rows[access], access, i)
         if node in self._gathered:
-            value = combine(code.load(place, node.dtype, lanes), value)
-        code.store(value, place, node.dtype)
+            value = combine(self._get(code, place, access, lanes), value)
+        self._put(code, value, place, access, lanes)
 
     def _end(self, code: Code, node: Node, place: Value, total: Value) -> None:
         """After the last axis: the total of this row."""
