@@ -253,3 +253,50 @@ def test_labels_of_other_losses(name: str) -> None:
             run(x, np.array([0, wrong, 2, wrong]))
         assert compiled.value.message == eager.value.message
         assert "(and 1 more such)" in eager.value.message
+
+
+def looked_up(table: Any, i: Any, weights: Any) -> Any:
+    rows = cp.take(table, functional.one_hot(i, table.shape[0]).argmax(axis=-1), axis=0)  # positions known to be in range
+    return cp.sum(rows * weights[:, None, :], axis=-1), cp.tanh(rows[..., 3:]) - 1.0, cp.sum(rows, axis=(0, 1))
+
+
+def test_rows_that_are_only_read_are_not_copied() -> None:
+    """A table of any layout, rows read as they are, in part, and summed; beside them one that is written over."""
+    random = np.random.default_rng(0)
+    table, i = random.standard_normal((50, 40)), random.integers(0, 50, (30, 7))
+    weights = random.standard_normal((30, 40))
+    for given in (table, np.asfortranarray(table), np.concatenate([table, table])[::2]):
+        program = check(looked_up, given, i, weights, rtol=1e-12)
+        assert not any(kernel.nodes[0].name == "gather" for kernel, _ in program.kernels())
+
+
+def test_rows_that_leave_the_program_are_copied() -> None:
+    random = np.random.default_rng(0)
+    table, i = random.standard_normal((50, 40)), random.integers(0, 50, (30, 7))
+
+    def f(table: Any, i: Any) -> Any:
+        rows = cp.take(table, functional.one_hot(i, 50).argmax(axis=-1), axis=0)
+        return rows, cp.sin(rows)
+
+    program = check(f, table, i, rtol=1e-12)
+    assert any(kernel.nodes[0].name == "gather" for kernel, _ in program.kernels())
+
+
+def test_a_table_that_is_read_through_positions_and_updated() -> None:
+    """The update is written over the table only when nobody looks anything up any more."""
+    w = cp.Parameter(np.random.default_rng(0).standard_normal((60, 40)).astype(np.float32))
+    optimizer = cp.optim.SGD([w], lr=0.1)
+
+    def step(i: Any) -> Any:
+        optimizer.zero_grad()
+        rows = functional.embedding(i, w)
+        loss = cp.sum(cp.tanh(rows) * rows)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled, i = cp.compile(step), cp.asarray(np.random.default_rng(1).integers(0, 60, (40, 9)))
+    before = w.value
+    found = [compiled(i).item() for _ in range(4)]
+    w.assign(before)
+    np.testing.assert_allclose(found, [step(i).item() for _ in range(4)], rtol=1e-5)

@@ -58,7 +58,7 @@ def _bytes(fusion: Fusion, kernel: Kernel) -> int:
     for node in kernel.nodes:
         for view in fusion.reads(node):
             if view.source not in inside:
-                whole = spec_of(view.source).nbytes
                 shown = Spec(view.shape, view.source.dtype).nbytes
-                read[view.source] = min(whole, max(read.get(view.source, 0), shown))
+                for source in view.sources:
+                    read[source] = min(spec_of(source).nbytes, max(read.get(source, 0), shown))
     return sum(read.values()) + sum(spec_of(node).nbytes for node in kernel.stored)

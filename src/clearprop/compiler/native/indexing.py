@@ -2,8 +2,8 @@
 
 All positions are looked at before anything is written: if one of them is out of range the kernel says so, and the
 program stops. What cannot be out of range (`bound`) is not looked at again. A negative position counts from the end.
-What is added to one place is added in the order of the positions, always: of threads each has columns, or places, of its
-own. All of them look at all positions, so that they agree on whether to go on.
+What is added to one place is added in the order of the positions, always: of threads each has columns, or places, of
+its own. All of them look at all positions, so that they agree on whether to go on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clearprop.compiler.native.code import I1, I64, Code, Value, constant, index
 from clearprop.compiler.native.copying import copy, fill, load, part_size
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.lookup import bound
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import (
     Array,
@@ -35,22 +36,8 @@ from clearprop.compiler.native.single import (
 from clearprop.compiler.native.team import Team
 from clearprop.graph import Node
 
-_BOUNDED_BY_AXES = frozenset({"argmax", "argmin", "argsort", "argtopk"})
 _NEIGHBOURS = 16
 """So many elements of a row at least are one thread's: a cache line."""
-
-
-def bound(node: Node) -> int | None:
-    """What the positions that a node computes are smaller than, without being negative; None if that is not known."""
-    operand = node.parents[0] if node.parents else None
-    if node.name == "in_range":
-        return int(node.attributes["count"])
-    if operand is None:
-        return None
-    if node.name in _BOUNDED_BY_AXES:
-        axis = node.attributes["axes"][0] if "axes" in node.attributes else node.attributes["axis"]
-        return operand.shape[axis]
-    return math.prod(operand.shape[2:]) if node.name == "max_pool_positions" else None
 
 
 class AtPositions(NodeWriter):
@@ -256,7 +243,13 @@ class Gather(_Rows):
         x, *indices = operands
         axes = len(indices[0].shape)
         self.each_row(
-            code, indices, x, output, axes, lambda read, write: copy(code, self.machine, read, write), divided="positions"
+            code,
+            indices,
+            x,
+            output,
+            axes,
+            lambda read, write: copy(code, self.machine, read, write),
+            divided="positions",
         )
 
 

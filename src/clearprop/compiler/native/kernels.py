@@ -14,13 +14,14 @@ from collections.abc import Container, Iterable, Sequence
 from clearprop.compiler.native.code import has_type
 from clearprop.compiler.native.elements import is_native
 from clearprop.compiler.native.followers import Followers
+from clearprop.compiler.native.lookup import read_rows_where_they_stand
 from clearprop.compiler.native.recomputing import Recomputing
 from clearprop.compiler.native.views import View, row_strides, viewed, whole
 from clearprop.graph import Node
 from clearprop.primitive import spec_of
 from clearprop.primitives.control import item
-from clearprop.primitives.shaping import reshape
 from clearprop.primitives.families import Elementwise
+from clearprop.primitives.shaping import reshape
 from clearprop.trace import Program
 
 REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
@@ -133,6 +134,7 @@ class Fusion:
         self._find_users()
         self._append_to_products()
         Recomputing(self.views, self._users, self._kernel_of, self._written()).run()
+        read_rows_where_they_stand(self.views, program.outputs, self._made)
         self._find_stored()
         self.kernels = self._in_order()
 
@@ -304,8 +306,8 @@ class Fusion:
         if any(is_reduction(node) for node in kernel.nodes) or shape[-1] < _FEW_COLUMNS:
             return False
         read = (self.views[parent] for node in kernel.nodes for parent in node.parents if parent is not None)
-        plain = (kernel.space, row_strides(kernel.space), 0)
-        if any(view.source is product.node and view[1:] != plain for view in read):
+        plain = View(product.node, kernel.space, row_strides(kernel.space))
+        if any(view.source is product.node and view != plain for view in read):
             return False
         if self.reads(product.node)[0].shape[-1] < _SHALLOW and len(kernel.nodes) > _FEW_OPERATIONS:
             return False
@@ -346,9 +348,9 @@ class Fusion:
             for node in kernel.nodes:
                 for parent in node.parents:
                     assert parent is not None
-                    source = self.views[parent].source
-                    if parent not in inside and (kernel.space is not None or source not in inside):
-                        read.add(source)
+                    for source in self.views[parent].sources:
+                        if parent not in inside and (kernel.space is not None or source not in inside):
+                            read.add(source)
         return {node: None for node in self.program.order if node in read and node in self._kernel_of}
 
     def _in_order(self) -> list[Kernel]:

@@ -136,7 +136,7 @@ class LoopWriter:
         for number, part in enumerate(self.inner.kernels):
             first.update((node, number) for node in part.stored)
             for node in part.nodes:
-                last.update((view.source, number) for view in self.inner.reads(node))
+                last.update((source, number) for view in self.inner.reads(node) for source in view.sources)
         steps = len(self.inner.kernels)
         last.update((self.inner.views[node].source, steps) for node in self.inner.program.outputs)
         inside = [n for n in written if n not in self.into_ys and n not in self.into_carry]

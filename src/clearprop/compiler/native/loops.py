@@ -9,14 +9,14 @@ gathered in its buffer, row by row. Threads divide one of the axes, see `clearpr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
 from clearprop.compiler.native.arena import aligned
-from clearprop.compiler.native.code import POINTER, Code, Value, constant, index
+from clearprop.compiler.native.code import I64, POINTER, Code, Value, constant, index
 from clearprop.compiler.native.division import Division, divide
 from clearprop.compiler.native.elements import ELEMENTS, Element, extreme, is_costly
 from clearprop.compiler.native.integers import Integer, Integers
@@ -27,18 +27,48 @@ from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
 
-class Access(NamedTuple):
-    """How a kernel walks through a buffer.
+class Lookup(NamedTuple):
+    """How a kernel finds the row of a buffer.
 
     Attributes:
-        slot: which of the kernel's pointers.
-        strides: one for each axis of the kernel's space.
+        slot: the pointer to the positions.
+        strides, offset: how it walks through them; not along the last axis.
+        step: from one row to the next, in elements.
     """
 
     slot: int
     dtype: np.dtype[Any]
     strides: tuple[int, ...]
     offset: int
+    step: int
+
+
+class Access(NamedTuple):
+    """How a kernel walks through a buffer.
+
+    Attributes:
+        slot: which of the kernel's pointers.
+        strides: one for each axis of the kernel's space.
+        lookup: in which row, if positions say it.
+    """
+
+    slot: int
+    dtype: np.dtype[Any]
+    strides: tuple[int, ...]
+    offset: int
+    lookup: Lookup | None = None
+
+    def of_axes(self, axes: Sequence[int]) -> Access:
+        """The same, of some axes in another order."""
+        lookup = self.lookup
+        if lookup is not None:
+            lookup = lookup._replace(strides=tuple(lookup.strides[i] for i in axes))
+        return self._replace(strides=tuple(self.strides[i] for i in axes), lookup=lookup)
+
+    def goes_on(self, before: int, axis: int, length: int) -> bool:
+        """Whether a step along one axis is as far as the whole of another one."""
+        walks = [self.strides] if self.lookup is None else [self.strides, self.lookup.strides]
+        return all(strides[before] == strides[axis] * length for strides in walks)
 
     @property
     def moves(self) -> bool:
@@ -86,6 +116,11 @@ class LoopNest:
                     view = fusion.views[parent]
                     slot = buffers.setdefault(view.source, len(buffers))
                     self._loads[parent] = Access(slot, parent.dtype, view.strides, view.offset)
+                    if view.positions is not None:
+                        source, strides, offset, step = view.positions
+                        positions = buffers.setdefault(source, len(buffers))
+                        lookup = Lookup(positions, source.dtype, strides, offset, step)
+                        self._loads[parent] = self._loads[parent]._replace(lookup=lookup)
         self._stores = {node: self._store(node, buffers.setdefault(node, len(buffers))) for node in kernel.stored}
         self._reduced = {node: node.attributes["axes"] for node in kernel.nodes if is_reduction(node)}
         self.buffers = list(buffers)
@@ -116,30 +151,31 @@ class LoopNest:
                 continue
             if kept:
                 before = kept[-1][-1]
-                alike = all(a.strides[before] == a.strides[axis] * length for a in every)
+                alike = all(access.goes_on(before, axis, length) for access in every)
                 if alike and all((before in axes) == (axis in axes) for axes in self._reduced.values()):
                     kept[-1].append(axis)
                     continue
             kept.append([axis])
         self.space = tuple(math.prod(space[axis] for axis in group) for group in kept)
         last = [group[-1] for group in kept]
-        self._loads = {n: a._replace(strides=tuple(a.strides[i] for i in last)) for n, a in self._loads.items()}
-        self._stores = {n: a._replace(strides=tuple(a.strides[i] for i in last)) for n, a in self._stores.items()}
+        self._loads = {node: access.of_axes(last) for node, access in self._loads.items()}
+        self._stores = {node: access.of_axes(last) for node, access in self._stores.items()}
         self._axes = {node: tuple(last[i] in axes for i in range(len(last))) for node, axes in self._reduced.items()}
         self._turn()
 
     def _turn(self) -> None:
-        """Walk along the longest axis last, where the last one is too short for vectors and there is much to compute."""
+        """Walk along the longest axis last, where the last one is too short for vectors and much is to be computed."""
         last, longest = len(self.space) - 1, max(range(len(self.space)), key=self.space.__getitem__, default=0)
         is_short = last > 0 and self.space[last] < _SHORT and self.space[longest] >= _LONG
-        if not is_short or not any(is_costly(node) for node in self.kernel.nodes):
+        is_looked_up = any(access.lookup is not None for access in self._loads.values())
+        if not is_short or is_looked_up or not any(is_costly(node) for node in self.kernel.nodes):
             return
         order = list(range(len(self.space)))
         order[last], order[longest] = longest, last
         self.space = tuple(self.space[i] for i in order)
         for accesses in (self._loads, self._stores):
             for node, access in accesses.items():
-                accesses[node] = access._replace(strides=tuple(access.strides[i] for i in order))
+                accesses[node] = access.of_axes(order)
         self._axes = {node: tuple(axes[i] for i in order) for node, axes in self._axes.items()}
 
     def _place_parts(self) -> None:
@@ -160,7 +196,7 @@ class LoopNest:
             (node.name, tuple(numbers[p] for p in node.parents if p), node.dtype, _plain(node.attributes))
             for node in self.kernel.nodes
         )
-        accesses = tuple((numbers[n], a.slot, a.dtype, a.strides, a.offset) for n, a in self._loads.items())
+        accesses = tuple((numbers[n], *a) for n, a in self._loads.items())
         stores = tuple((numbers[n], a.slot, a.dtype, a.strides) for n, a in self._stores.items())
         return ("loops", self.space, lines, accesses, stores, tuple(self._axes.values()))
 
@@ -174,11 +210,18 @@ class LoopNest:
             return []
         found = []
         for old in self.buffers:
+            if any(a.lookup is not None and old in self._read_through(a) for a in self._loads.values()):
+                continue
             accesses = [access for node, access in self._loads.items() if self.buffers[access.slot] is old]
             fits = old.dtype.itemsize == new.dtype.itemsize and math.prod(old.shape) == math.prod(new.shape)
             if accesses and fits and all((a.strides, a.offset) == (written.strides, 0) for a in accesses):
                 found.append(old)
         return found
+
+    def _read_through(self, access: Access) -> list[Node]:
+        """The buffers of rows that are looked up, and of their positions."""
+        assert access.lookup is not None
+        return [self.buffers[access.slot], self.buffers[access.lookup.slot]]
 
     # Writing it ---------------------------------------------------------------------------------------------------
 
@@ -315,9 +358,24 @@ class LoopNest:
         for node, total in zip(carried, totals, strict=True):
             self._end(code, node, rows[self._stores[node]], total)
 
+    def _looked_up(self, code: Code, lookup: Lookup, position: list[Value]) -> Value:
+        """How far from the beginning the row is that the positions say here."""
+        integers = Integers(code)
+        steps = (integers.times(i, stride) for i, stride in zip(position, lookup.strides, strict=False))
+        place = integers.value(integers.add(lookup.offset, *steps))
+        number = code.load(code.at(self._pointers[lookup.slot], lookup.dtype, place), lookup.dtype)
+        if lookup.dtype.itemsize < 8:
+            number = code.builder.sext(number, I64) if lookup.dtype.kind == "i" else code.builder.zext(number, I64)
+        return code.builder.mul(number, index(lookup.step))
+
     def _row(self, code: Code, access: Access, position: list[Value], offsets: dict[Any, Integer]) -> Value:
         """Where the last axis of an access begins; ``offsets`` are those that are known."""
         integers = Integers(code)
+        if access.lookup is not None:
+            steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
+            row = self._looked_up(code, access.lookup, position)
+            offset = integers.add(access.offset, row, *steps)
+            return code.at(self._pointers[access.slot], access.dtype, integers.value(offset))
         key, pointer = (access.strides[: len(position)], access.offset), self._pointers[access.slot]
         if key not in offsets:
             steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))

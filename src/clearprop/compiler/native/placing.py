@@ -57,7 +57,7 @@ class Placement:
     def _sources(self, kernel: Kernel) -> list[Node]:
         """The buffers that a kernel reads."""
         own = set(kernel.nodes)
-        sources = (view.source for node in kernel.nodes for view in self._fusion.reads(node))
+        sources = (source for node in kernel.nodes for view in self._fusion.reads(node) for source in view.sources)
         return list(dict.fromkeys(source for source in sources if source not in own))
 
     # Values of cells ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter, at, joined, moved, nest, spans
 from clearprop.compiler.native.sliding import Sliding, Window
-from clearprop.compiler.native.views import row_strides
+from clearprop.compiler.native.views import View, row_strides
 from clearprop.graph import Node
 
 _HOW = {"max_pool": "max", "max_pool_positions": "positions", "sum_pool": "sum"}
@@ -171,7 +171,7 @@ class SpreadMaxima(NodeWriter):
         plain = moves._replace(stride=window, padding=((0, 0),) * len(window), dilation=(1,) * len(window))
         lengths = tuple(count * size for count, size in zip(counts, window, strict=True))
         places = (n, c, math.prod(counts))
-        lies_right = positions == (pool, places, row_strides(places), 0) and x.shape == places
+        lies_right = positions == View(pool, places, row_strides(places)) and x.shape == places
         is_image = pool.parents[0] is not None and pool.parents[0].shape[2:] == lengths
         is_along = node.attributes["axis"] == 2 and node.attributes["length"] == math.prod(lengths)
         return moves == plain and lies_right and is_image and is_along and (x.strides[2] == 1 or places[2] == 1)

@@ -13,6 +13,22 @@ from typing import Any, NamedTuple
 from clearprop.graph import Node
 
 
+class Positions(NamedTuple):
+    """Which rows of a buffer a view shows: numbers that stand in another one.
+
+    Attributes:
+        source: the node in whose buffer they stand.
+        strides: by axis of the view.
+        offset: where the first of them stands.
+        step: from one row to the next, in elements.
+    """
+
+    source: Node
+    strides: tuple[int, ...]
+    offset: int
+    step: int
+
+
 class View(NamedTuple):
     """A buffer read with strides.
 
@@ -20,17 +36,27 @@ class View(NamedTuple):
         source: the node in whose buffer the numbers stand, in order of rows.
         shape, strides: by axis; strides count elements.
         offset: where the first element stands.
+        positions: so many rows further on an element stands besides, if positions say so; loop nests alone read such
+            views, see `clearprop.compiler.native.lookup`.
     """
 
     source: Node
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int = 0
+    positions: Positions | None = None
+
+    @property
+    def sources(self) -> tuple[Node, ...]:
+        """The nodes in whose buffers is read."""
+        return (self.source,) if self.positions is None else (self.source, self.positions.source)
 
     @property
     def is_whole(self) -> bool:
         """Whether this is the buffer as it lies."""
-        return not self.offset and self.shape == self.source.shape and self.strides == row_strides(self.shape)
+        if self.offset or self.positions is not None:
+            return False
+        return self.shape == self.source.shape and self.strides == row_strides(self.shape)
 
 
 def row_strides(shape: Sequence[int]) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """Threads that run a compiled step together.
 
 They are ordinary threads of Python that stay in native code, where Python's lock does not bind them. A worker waits for
-the next job by looking at a number again and again; if none comes for some 50 µs, it goes back to Python and sleeps
-until it is woken, so that an idle process takes no time.
+the next job by looking at a number again and again; if none comes for some 400 µs, longer than it takes to prepare a
+small batch, it goes back to Python and sleeps until it is woken, so that an idle process takes no time.
 
 A job is a function ``i64 f(table, i64 thread, i64 threads)``, which all threads call. Its threads meet at a barrier,
 for which every job has a place of its own, `Meeting`; a function that runs alone needs none.
@@ -27,7 +27,7 @@ from clearprop.compiler.native.team import BARRIER
 
 _LINE = 8
 """Words that one thread writes and others read lie so far apart: a cache line."""
-_SECONDS_AWAKE = 50e-6
+_SECONDS_AWAKE = 400e-6
 _SECONDS_TO_END = 1.0
 
 # A barrier and a worker's loop. Meeting place: word 0 counts the meetings, word 8 those who have come, word 16 is the
