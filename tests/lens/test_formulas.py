@@ -24,7 +24,7 @@ SMOOTH = [
     for primitive in PRIMITIVES.values()
     if isinstance(primitive, (Unary, Binary))
     and primitive.differentiable
-    and primitive.name not in ("cast", "clip", "identity", "maximum", "minimum", "relu", "remainder")
+    and primitive.name not in ("cast", "clip", "finite", "identity", "maximum", "minimum", "relu", "remainder")
 ]
 READABLE = {
     "·": "*", "^": "**", "√": "np.sqrt", "σ": "sigmoid", "π": "np.pi", "|x|": "np.abs(x)", "sign x": "np.sign(x)",

@@ -35,7 +35,7 @@ _OPERATORS: dict[type[ast.operator], Primitive] = {
 _SYMBOLS = {"BitXor": "^", "Mod": "%", "FloorDiv": "//", "MatMult": "@", "BitAnd": "&", "BitOr": "|"}
 _CONSTANTS = {"pi": math.pi, "π": math.pi, "e": math.e}
 _ALIASES = {"max": "maximum", "min": "minimum", "ln": "log", "pow": "power", "σ": "sigmoid"}
-_LEFT_OUT = ("identity", "cast", "clip", "add", "subtract", "multiply", "divide", "negative")
+_LEFT_OUT = ("identity", "finite", "cast", "clip", "add", "subtract", "multiply", "divide", "negative")
 _ALLOWED = "numbers, names, + - * / **, parentheses and functions such as exp, log, sigmoid, max"
 
 

@@ -256,7 +256,8 @@ def test_labels_of_other_losses(name: str) -> None:
 
 
 def looked_up(table: Any, i: Any, weights: Any) -> Any:
-    rows = cp.take(table, functional.one_hot(i, table.shape[0]).argmax(axis=-1), axis=0)  # positions known to be in range
+    known_to_be_in_range = functional.one_hot(i, table.shape[0]).argmax(axis=-1)
+    rows = cp.take(table, known_to_be_in_range, axis=0)
     return cp.sum(rows * weights[:, None, :], axis=-1), cp.tanh(rows[..., 3:]) - 1.0, cp.sum(rows, axis=(0, 1))
 
 
@@ -265,8 +266,8 @@ def test_rows_that_are_only_read_are_not_copied() -> None:
     random = np.random.default_rng(0)
     table, i = random.standard_normal((50, 40)), random.integers(0, 50, (30, 7))
     weights = random.standard_normal((30, 40))
-    for given in (table, np.asfortranarray(table), np.concatenate([table, table])[::2]):
-        program = check(looked_up, given, i, weights, rtol=1e-12)
+    for layout in (table, np.asfortranarray(table), np.concatenate([table, table])[::2]):
+        program = check(looked_up, layout, i, weights, rtol=1e-12)
         assert not any(kernel.nodes[0].name == "gather" for kernel, _ in program.kernels())
 
 

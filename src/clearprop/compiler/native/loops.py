@@ -9,84 +9,27 @@ gathered in its buffer, row by row. Threads divide one of the axes, see `clearpr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
+from clearprop.compiler.native.access import Access, Lookup
 from clearprop.compiler.native.arena import aligned
-from clearprop.compiler.native.code import I64, POINTER, Code, Value, constant, index
+from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
 from clearprop.compiler.native.division import Division, divide
-from clearprop.compiler.native.elements import ELEMENTS, Element, extreme, is_costly
+from clearprop.compiler.native.elements import ELEMENTS, Element, is_costly
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel, is_reduction
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.reducing import combiner, identity
 from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
 from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
-
-class Lookup(NamedTuple):
-    """How a kernel finds the row of a buffer.
-
-    Attributes:
-        slot: the pointer to the positions.
-        strides, offset: how it walks through them; not along the last axis.
-        step: from one row to the next, in elements.
-    """
-
-    slot: int
-    dtype: np.dtype[Any]
-    strides: tuple[int, ...]
-    offset: int
-    step: int
-
-
-class Access(NamedTuple):
-    """How a kernel walks through a buffer.
-
-    Attributes:
-        slot: which of the kernel's pointers.
-        strides: one for each axis of the kernel's space.
-        lookup: in which row, if positions say it.
-    """
-
-    slot: int
-    dtype: np.dtype[Any]
-    strides: tuple[int, ...]
-    offset: int
-    lookup: Lookup | None = None
-
-    def of_axes(self, axes: Sequence[int]) -> Access:
-        """The same, of some axes in another order."""
-        lookup = self.lookup
-        if lookup is not None:
-            lookup = lookup._replace(strides=tuple(lookup.strides[i] for i in axes))
-        return self._replace(strides=tuple(self.strides[i] for i in axes), lookup=lookup)
-
-    def goes_on(self, before: int, axis: int, length: int) -> bool:
-        """Whether a step along one axis is as far as the whole of another one."""
-        walks = [self.strides] if self.lookup is None else [self.strides, self.lookup.strides]
-        return all(strides[before] == strides[axis] * length for strides in walks)
-
-    @property
-    def moves(self) -> bool:
-        """Whether it walks along the last axis."""
-        return bool(self.strides) and self.strides[-1] != 0
-
-
 _SHORT, _LONG = 8, 32
 """An axis so short has no whole vectors; one so long has several."""
-
-_IDENTITIES: dict[str, Callable[[np.dtype[Any]], Any]] = {
-    "sum": lambda dtype: 0,
-    "prod": lambda dtype: 1,
-    "max": lambda dtype: -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min,
-    "min": lambda dtype: np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max,
-    "all": lambda dtype: True,
-    "any": lambda dtype: False,
-}
 
 
 class LoopNest:
@@ -272,7 +215,7 @@ class LoopNest:
 
     def _add_parts(self, code: Code, team: Team, node: Node, start: Value, parts: int) -> None:
         size, target = math.prod(node.shape), self._pointers[self._stores[node].slot]
-        combine = self._combiner(code, node)
+        combine = combiner(code, node)
 
         def element(i: Value, _: list[Value]) -> None:
             def add(part: Value, total: list[Value]) -> list[Value]:
@@ -299,7 +242,7 @@ class LoopNest:
     def _fill(self, code: Code, node: Node, part: tuple[Integer, Integer] | None) -> None:
         """The buffer of a reduction before the first row: what this thread will add to."""
         access, axes = self._stores[node], self._axes[node]
-        first = constant(node.dtype, _IDENTITIES[node.name](node.dtype))
+        first = identity(node)
         kept = [axis for axis in range(len(self.space)) if not axes[axis]]
 
         def walk(place: Integer, following: list[int]) -> None:
@@ -334,7 +277,7 @@ class LoopNest:
         carried = [node for node, axes in self._axes.items() if axes and axes[-1]]
         whole = length - length % self.lanes if self.lanes > 1 else 0
         start, stop = bounds
-        first = [self._identity(node, self.lanes) for node in carried]
+        first = [identity(node, self.lanes) for node in carried]
 
         def body(lanes: int) -> Callable[[Value, list[Value]], list[Value]]:
             repeated = {access: code.splat(number, lanes) for access, number in fixed.items()}
@@ -344,12 +287,12 @@ class LoopNest:
 
             return write
 
-        totals = [self._identity(node, 1) for node in carried]
+        totals = [identity(node, 1) for node in carried]
         if whole:
             end = integers.value(integers.smaller(stop, whole))
             vectors = code.loop(integers.value(start), end, self.lanes, body(self.lanes), first)
             totals = [
-                code.across(vector, self._combiner(code, node)) if self.lanes > 1 else vector
+                code.across(vector, combiner(code, node)) if self.lanes > 1 else vector
                 for node, vector in zip(carried, vectors, strict=True)
             ]
         if whole < length:
@@ -449,7 +392,7 @@ class LoopNest:
         lanes: int,
         sums: dict[Node, Value],
     ) -> None:
-        combine = self._combiner(code, node)
+        combine = combiner(code, node)
         if node in sums:
             sums[node] = combine(sums[node], value)
             return
@@ -462,26 +405,8 @@ class LoopNest:
     def _end(self, code: Code, node: Node, place: Value, total: Value) -> None:
         """After the last axis: the total of this row."""
         if node in self._gathered:
-            total = self._combiner(code, node)(code.load(place, node.dtype), total)
+            total = combiner(code, node)(code.load(place, node.dtype), total)
         code.store(total, place, node.dtype)
-
-    def _identity(self, node: Node, lanes: int) -> Value:
-        return constant(node.dtype, _IDENTITIES[node.name](node.dtype), lanes)
-
-    def _combiner(self, code: Code, node: Node) -> Callable[[Value, Value], Value]:
-        b, is_float = code.builder, node.dtype.kind == "f"
-        if node.name in ("sum", "prod"):
-            names = {"sum": ("fadd", "add"), "prod": ("fmul", "mul")}[node.name]
-            return getattr(b, names[0] if is_float else names[1])
-        if node.name in ("all", "any") or node.dtype.kind == "b":
-            return b.and_ if node.name in ("all", "min") else b.or_
-
-        def larger_or_smaller(x: Value, y: Value) -> Value:
-            lanes = x.type.count if isinstance(x.type, ir.VectorType) else 1
-            element = Element(code, [x, y], [node.dtype] * 2, node.dtype, lanes, {})
-            return extreme(element, ">" if node.name == "max" else "<", x, y)
-
-        return larger_or_smaller
 
 
 def _plain(attributes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
