@@ -13,6 +13,22 @@ from workloads.mlp import MLP_, TINY_MLP, WIDE_MLP, deep_chain, eagerly
 from workloads.resnet import RESNET
 from workloads.word2vec import WORD2VEC
 
+_ODD: dict[str, dict[str, Any]] = {
+    "mlp": {"sizes": (783, 251, 127, 10), "batch": 61},
+    "wide-mlp": {"sizes": (783, 1021, 509, 10), "batch": 251},
+    "cnn": {"side": 28, "batch": 61},
+    "resnet": {"side": 28, "batch": 61, "blocks": 2},
+    "lstm": {"steps": 61, "width": 251, "batch": 31},
+    "gpt": {"steps": 127, "width": 248, "layers": 3, "vocabulary": 1021, "batch": 7},
+}
+
+
+def odd(workload: Workload) -> Workload:
+    """The same in sizes that nobody has tuned for: odd widths, prime batches, other depths."""
+    settings = _ODD[workload.name]
+    return replace(workload, name=f"{workload.name}-odd", title=f"{workload.title}, odd sizes", **settings)
+
+
 _FROM_1000 = dict.fromkeys(("torch-compile", "tinygrad"), "compiling so many layers takes minutes")
 
 WORKLOADS: dict[str, Workload] = {
@@ -31,6 +47,7 @@ WORKLOADS: dict[str, Workload] = {
         deep_chain(1_000, _FROM_1000),
         deep_chain(10_000, _FROM_1000),
         *map(eagerly, (TINY_MLP, MLP_, WIDE_MLP)),
+        *map(odd, (MLP_, WIDE_MLP, CNN_, RESNET, LSTM_, GPT_)),
     )
 }
 
@@ -50,4 +67,4 @@ _SMALL: dict[str, dict[str, Any]] = {
 
 def small(workload: Workload) -> Workload:
     """The same with so little to do that it only shows whether everything works."""
-    return replace(workload, **_SMALL.get(workload.name.removesuffix("-eager"), {}))
+    return replace(workload, **_SMALL.get(workload.name.removesuffix("-eager").removesuffix("-odd"), {}))
