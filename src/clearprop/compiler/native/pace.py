@@ -7,56 +7,61 @@ tried from time to time, and the faster one taken.
 
 from __future__ import annotations
 
-_AT_FIRST = 8
-_AT_MOST = 256
-"""After so many runs the slower way is tried again; twice as many each time that it is slower still."""
-_NEW = 0.3
-"""The weight of the latest time among all."""
+from collections import deque
+from statistics import median
+
+_TRIED = 3
+"""So many runs in a row say how fast a way is."""
+_AT_FIRST, _AT_MOST, _AT_MOST_ALONE = 16, 256, 32
+"""After so many runs the slower way is tried again; twice as many each time that it is slower still. Of one thread there
+are fewer: it is the faster way only as long as others need the processors."""
 
 
 class Pace:
     """How long a job takes in both ways.
 
     >>> pace = Pace()
-    >>> for seconds in (9.0, 1.0, 2.0, 1.0):  # the first time is not typical
-    ...     together = pace.together()
-    ...     pace.took(seconds)
-    ...     print(together, seconds)
-    True 9.0
-    True 1.0
-    False 2.0
-    True 1.0
+    >>> ways = []
+    >>> for _ in range(12):
+    ...     ways.append(pace.together())
+    ...     pace.took(1.0 if ways[-1] else 2.0)
+    >>> ways
+    [True, True, True, True, False, False, False, True, True, True, True, True]
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[bool, float] = {}
-        self._together = True  # the way of this run
-        self._runs = 0
-        self._until, self._interval = 2, _AT_FIRST  # when the other way is tried, and how long it takes from there
+        self._seconds: dict[bool, deque[float]] = {way: deque(maxlen=5) for way in (True, False)}
+        self._faster = self._way = True
+        self._left, self._interval = _TRIED, _AT_FIRST
+        self._is_new = True
 
     def together(self) -> bool:
         """The way to do it this time."""
-        self._runs += 1
-        faster = self._faster()
-        self._together = faster
-        if self._runs > self._until:
-            self._until = self._runs + self._interval
-            self._together = not faster
-        return self._together
+        return self._way
 
     def took(self, seconds: float) -> None:
         """Note how long it took."""
-        if self._runs == 1:
+        if self._is_new:  # the first time is not typical
+            self._is_new = False
             return
-        before, way = self._faster(), self._together
-        known = self._seconds.get(way, seconds)
-        self._seconds[way] = min(seconds, known + _NEW * (seconds - known))  # an interruption says little
-        if way != before:  # the other way has been tried
-            same = self._faster() == before
-            self._interval = min(2 * self._interval, _AT_MOST) if same else _AT_FIRST
-            self._until = self._runs + self._interval
+        self._seconds[self._way].append(seconds)
+        self._left -= 1
+        other = self._seconds[not self._way]
+        is_trial = self._way is not self._faster
+        if self._left > 0 and (is_trial or not other or self._typical(self._way) <= self._typical(not self._way)):
+            return
+        if not is_trial:
+            self._try(not self._way)
+            return
+        is_faster = self._typical(True) <= self._typical(False)
+        longest = _AT_MOST if is_faster else _AT_MOST_ALONE
+        self._interval = min(2 * self._interval, longest) if is_faster is self._faster else _AT_FIRST
+        self._faster = self._way = is_faster
+        self._left = self._interval
 
-    def _faster(self) -> bool:
-        if len(self._seconds) < 2:
-            return True
-        return self._seconds[True] <= self._seconds[False]
+    def _try(self, way: bool) -> None:
+        self._way, self._left = way, _TRIED
+        self._seconds[way].clear()
+
+    def _typical(self, way: bool) -> float:
+        return median(self._seconds[way])
