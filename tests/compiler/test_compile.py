@@ -329,3 +329,15 @@ def test_a_random_generator_moves_on() -> None:
     found = [run().tolist() for _ in range(3)]
     cp.random.seed(2)
     assert found == [cp.random.uniform((3,)).tolist() for _ in range(3)]
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_places_that_are_arguments(executor: str) -> None:
+    def f(x: Any, i: Any) -> Any:
+        return x.at[i].add(2.0), x.at[i].set(7.0), x.at[:, 1].set(cp.sum(x))
+
+    x, i = cp.asarray(np.arange(6.0).reshape(3, 2)), cp.asarray([2, 0])
+    for one, other in zip(cp.compile(f, executor=executor)(x, i), f(x, i), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    with pytest.raises(cp.RangeError):
+        cp.compile(f, executor=executor)(x, cp.asarray([2, 3]))

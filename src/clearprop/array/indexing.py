@@ -247,7 +247,7 @@ class At:
         """
         places, flat = self._places()
         values = primitives.reshape(self._values(value, places.shape), shape=(places.size,))
-        changed = primitives.scatter_set(flat, values, Tensor(places.reshape(-1)))
+        changed = primitives.scatter_set(flat, values, primitives.reshape(places, shape=(places.size,)))
         return primitives.reshape(changed, shape=self.x.shape)
 
     def add(self, value: ArrayLike) -> Tensor:
@@ -259,13 +259,13 @@ class At:
         """
         places, flat = self._places()
         values = primitives.reshape(self._values(value, places.shape), shape=(places.size,))
-        added = primitives.scatter_add(values, Tensor(places.reshape(-1)), shape=flat.shape)
+        added = primitives.scatter_add(values, primitives.reshape(places, shape=(places.size,)), shape=flat.shape)
         return primitives.reshape(primitives.add(flat, added), shape=self.x.shape)
 
-    def _places(self) -> tuple[np.ndarray[Any, Any], Tensor]:
+    def _places(self) -> tuple[Tensor, Tensor]:
         """Positions in the flattened tensor, in the shape of x[index]; and the flattened tensor."""
         numbers = Tensor(np.arange(self.x.size).reshape(self.x.shape))
-        return np.asarray(getitem(numbers, self.index).array), primitives.reshape(self.x, shape=(self.x.size,))
+        return getitem(numbers, self.index), primitives.reshape(self.x, shape=(self.x.size,))
 
     def _values(self, value: ArrayLike, shape: tuple[int, ...]) -> Tensor:
         tensor, wanted = as_tensor(value), numpy_dtype(self.x)
