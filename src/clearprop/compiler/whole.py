@@ -16,7 +16,7 @@ from clearprop.errors import TraceError
 from clearprop.graph import RELEASED, Node, leaf, state
 from clearprop.primitive import Spec, Value, spec_of, tracing
 from clearprop.tensor import Tensor
-from clearprop.trace import Program, Symbol, Tracer
+from clearprop.trace import Program, Tracer
 
 
 class Whole:
@@ -217,8 +217,3 @@ class _Cells(CellWatcher):
             cell.restore(value)
         for parameter, g in self.grads_before.items():
             parameter.restore_grad(g)
-
-
-def is_symbolic(x: Any) -> bool:
-    """Whether this is a tensor that has no value yet."""
-    return type(x) is Tensor and type(x.array) is Symbol

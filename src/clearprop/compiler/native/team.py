@@ -91,10 +91,9 @@ class Team:
         """Nobody goes on before all have come here, and then everybody sees what all have written."""
         if self.threads == 1:
             return
-        known = self.code.module.globals
-        barrier = known.get(BARRIER) or ir.Function(
-            self.code.module, ir.FunctionType(VOID, [POINTER, I64]), BARRIER
-        )  # fmt: skip
+        barrier = self.code.module.globals.get(BARRIER)
+        if barrier is None:
+            barrier = ir.Function(self.code.module, ir.FunctionType(VOID, [POINTER, I64]), BARRIER)
         self.code.builder.call(barrier, [self.meeting, self.threads])
 
     def first(self, body: Callable[[], None]) -> None:
