@@ -6,7 +6,7 @@ table is computed by NumPy. The results are those of the primitives' `compute`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -290,6 +290,27 @@ ELEMENTS: dict[str, Emit] = {
     **{name: _function(function) for name, function in _FUNCTIONS.items()},
 }
 """By the name of the primitive."""
+
+
+def computed(code: Code, nodes: Iterable[Node], values: dict[Node, Value], lanes: int) -> None:
+    """Add the values of these nodes, one after the other."""
+    for node in nodes:
+        parents = [parent for parent in node.parents if parent is not None]
+        operands, dtypes = [values[parent] for parent in parents], [parent.dtype for parent in parents]
+        values[node] = ELEMENTS[node.name](Element(code, operands, dtypes, node.dtype, lanes, node.attributes))
+
+
+def structure(nodes: Iterable[Node], numbers: Mapping[Node, int]) -> tuple[Any, ...]:
+    """What code for these nodes depends on: equal where they compute the same. They and their parents are numbered."""
+    return tuple(
+        (
+            node.name,
+            tuple(numbers[parent] for parent in node.parents if parent is not None),
+            node.dtype,
+            tuple((name, str(value)) for name, value in node.attributes.items()),
+        )
+        for node in nodes
+    )
 
 
 def is_costly(node: Node) -> bool:

@@ -19,7 +19,7 @@ from clearprop.compiler.native.code import I1, I64, Code, Value, constant, index
 from clearprop.compiler.native.copying import copy, fill, load, part_size
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
-from clearprop.compiler.native.lookup import bound
+from clearprop.compiler.native.lookup import is_in_range
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import (
     Array,
@@ -34,7 +34,6 @@ from clearprop.compiler.native.single import (
     spans,
 )
 from clearprop.compiler.native.team import Team
-from clearprop.graph import Node
 
 _NEIGHBOURS = 16
 """So many elements of a row at least are one thread's: a cache line."""
@@ -54,7 +53,7 @@ class AtPositions(NodeWriter):
     def __init__(self, fusion: Fusion, kernel: Kernel, machine: Machine) -> None:
         super().__init__(fusion, kernel, machine)
         self.known = [
-            self._is_known(fusion, view.source, length)
+            is_in_range(view.source, length, fusion.program.constants)
             for view, length in zip(self.views[self.first_index :], self.lengths(), strict=True)
         ]
         self.may_fail = not all(self.known)
@@ -68,13 +67,6 @@ class AtPositions(NodeWriter):
     def operations(self) -> int:
         """How many numbers are written."""
         return math.prod(self.node.shape)
-
-    def _is_known(self, fusion: Fusion, source: Node, length: int) -> bool:
-        array = fusion.program.constants.get(source)
-        if array is not None:
-            return not array.size or bool(array.min() >= 0 and array.max() < length)
-        most = bound(source)
-        return most is not None and most <= length
 
     def is_native(self) -> bool:
         """Sums of booleans are left to NumPy."""

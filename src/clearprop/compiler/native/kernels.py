@@ -7,34 +7,21 @@ kernel: they are ways of reading. A sum, or another reduction, ends the kernel o
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Container, Iterable, Sequence
 
-from clearprop.compiler.native.code import has_type
-from clearprop.compiler.native.elements import is_native
+from clearprop.compiler.native.appending import Appending, sources
 from clearprop.compiler.native.followers import Followers
+from clearprop.compiler.native.kinds import is_elementwise, is_product, is_reduction
 from clearprop.compiler.native.lookup import read_rows_where_they_stand
 from clearprop.compiler.native.recomputing import Recomputing
-from clearprop.compiler.native.views import View, row_strides, viewed, whole
+from clearprop.compiler.native.row_updates import gathers_rows
+from clearprop.compiler.native.views import View, viewed, whole
 from clearprop.graph import Node
-from clearprop.primitive import spec_of
 from clearprop.primitives.control import item
-from clearprop.primitives.families import Elementwise
 from clearprop.primitives.shaping import reshape
 from clearprop.trace import Program
 
-REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
-
-_MOST_BEHIND = 24
-"""So many nodes follow a product in its kernel: their code is written for each size of a tile."""
-_MOST_MOVED, _LITTLE = 0.1, 4096
-"""So many times the size of a product, or so many bytes, are what its followers read and write besides it: rows and
-columns, not whole arrays. A pass of their own, in order of memory, moves those faster than a product's tiles do."""
-_SHALLOW, _FEW_OPERATIONS = 128, 2
-"""The tiles of a product of so small a depth are done so soon that more operations behind it take longer than apart."""
-_FEW_COLUMNS = 16
-"""What follows a product with fewer columns is no better computed with it: vectors are not whole."""
 _MOST_NODES = 128
 """So many nodes are in one kernel: the time to compile it grows faster than its length."""
 _FAR = 1000
@@ -53,11 +40,13 @@ class Kernel:
         stored: those whose values others need.
         needs, needed_by: kernels whose results it reads, and those that read its own.
         level: larger than those of all that it needs.
+        walked: the shape of what it reads element by element: its space, or that of rows that it sums.
     """
 
-    def __init__(self, number: int, space: tuple[int, ...] | None) -> None:
+    def __init__(self, number: int, space: tuple[int, ...] | None, walked: tuple[int, ...] | None = None) -> None:
         self.number = number
         self.space = space
+        self.walked = walked if space is None else space
         self.nodes: list[Node] = []
         self.stored: list[Node] = []
         self.needs: dict[Kernel, None] = {}  # dictionaries: always in the same order
@@ -99,9 +88,14 @@ class Kernel:
             waiting += near
         return False
 
+    def include(self, nodes: Iterable[Node]) -> None:
+        """Compute these, too; a node of another kind stays the first."""
+        first = self.nodes[:1] if self.space is None else []
+        self.nodes = first + sorted({*self.nodes, *nodes}.difference(first), key=lambda node: node.number)
+
     def absorb(self, other: Kernel) -> None:
         """Take over all of another kernel, to which no way leads through a third one, nor from there."""
-        self.nodes = sorted([*self.nodes, *other.nodes], key=lambda node: node.number)
+        self.include(other.nodes)
         other.nodes = []
         for need in other.needs:
             del need.needed_by[other]
@@ -132,7 +126,7 @@ class Fusion:
             self._place(node)
         self._merge_neighbours()
         self._find_users()
-        self._append_to_products()
+        Appending(program.inputs, self.views, self._users, self._kernel_of).run(self._made)
         Recomputing(self.views, self._users, self._kernel_of, self._written()).run()
         read_rows_where_they_stand(self.views, program.outputs, self._made)
         self._find_stored()
@@ -174,7 +168,8 @@ class Fusion:
                     return kernel
         else:
             space = None
-        kernel = Kernel(len(self._made), space)
+        walked = parents[0].shape if gathers_rows(node, self.views, self.program.constants) else None
+        kernel = Kernel(len(self._made), space, walked)
         self._made.append(kernel)
         self._join(kernel, parents)
         return kernel
@@ -214,7 +209,7 @@ class Fusion:
         for kernels in spaces.values():
             touching: dict[Node, list[Kernel]] = {}  # who reads a buffer, or writes it
             for kernel in kernels:
-                for node in (*self._sources_of(kernel), *kernel.nodes):
+                for node in (*self._sources(kernel), *kernel.nodes):
                     touching.setdefault(node, []).append(kernel)
             for kernel in kernels:
                 self._merge_followers(kernel, touching)
@@ -222,7 +217,7 @@ class Fusion:
     def _merge_followers(self, kernel: Kernel, touching: dict[Node, list[Kernel]]) -> None:
         """Join a kernel with later ones of the same space that touch the same buffers, one after the other."""
         followers, tries = Followers(touching, kernel.number), 0
-        followers.touch((*self._sources_of(kernel), *kernel.nodes))
+        followers.touch((*self._sources(kernel), *kernel.nodes))
         while kernel.nodes and tries < _MOST_TRIES:
             other = followers.following()
             if other is None:
@@ -231,29 +226,21 @@ class Fusion:
             if other.nodes and self._are_neighbours(kernel, other):
                 for node in other.nodes:
                     self._kernel_of[node] = kernel
-                followers.touch((*self._sources_of(other), *other.nodes))
+                followers.touch((*self._sources(other), *other.nodes))
                 kernel.absorb(other)
                 tries = 0
 
     def _are_neighbours(self, one: Kernel, other: Kernel) -> bool:
         """Whether two kernels have something in common, and may be joined."""
-        read, also = self._sources_of(one), self._sources_of(other)
+        read, also = self._sources(one), self._sources(other)
         if not (read & also or any(node in also for node in one.nodes) or any(node in read for node in other.nodes)):
             return False
         if len(one.nodes) + len(other.nodes) > _MOST_NODES:
             return False
         return self._reads_plainly(one, other) and self._reads_plainly(other, one) and not self._is_between(one, other)
 
-    def _sources_of(self, kernel: Kernel) -> set[Node]:
-        """The buffers it would read; single numbers count only among single numbers."""
-        found, views, kernel_of = set[Node](), self.views, self._kernel_of
-        for node in kernel.nodes:
-            for parent in node.parents:
-                assert parent is not None
-                source = views[parent].source
-                if (source.shape or not kernel.space) and kernel_of.get(source) is not kernel:
-                    found.add(source)
-        return found
+    def _sources(self, kernel: Kernel) -> set[Node]:
+        return sources(kernel, self.views, self._kernel_of)
 
     def _reads_plainly(self, reader: Kernel, writer: Kernel) -> bool:
         """Whether it uses the other's values as they are computed, element by element."""
@@ -270,8 +257,6 @@ class Fusion:
         """Whether a third kernel needs one of them, and is needed by the other."""
         return one.may_need(other, by_a_third=True) or other.may_need(one, by_a_third=True)
 
-    # What follows a product ---------------------------------------------------------------------------------------
-
     def _find_users(self) -> None:
         """Who reads each buffer; None stands for who runs the program."""
         self._users: dict[Node, list[Node | None]] = {}
@@ -282,50 +267,6 @@ class Fusion:
                     self._users.setdefault(self.views[parent].source, []).append(node)
         for node in self.program.outputs:
             self._users.setdefault(self.views[node].source, []).append(None)
-
-    def _append_to_products(self) -> None:
-        """Elementwise kernels become part of that of a matrix product which they read element by element."""
-        for kernel in self._made:
-            if not kernel.nodes or not is_product(kernel.node):
-                continue
-            for follower in sorted(kernel.needed_by, key=lambda user: user.number):
-                if self._may_follow(follower, kernel):
-                    first = kernel.node
-                    for node in follower.nodes:
-                        self._kernel_of[node] = kernel
-                    kernel.absorb(follower)
-                    kernel.nodes.remove(first)
-                    kernel.nodes.insert(0, first)
-                    break
-
-    def _may_follow(self, kernel: Kernel, product: Kernel) -> bool:
-        """Whether a kernel can be computed from each element of a product, while it is at hand."""
-        shape = product.node.shape
-        if kernel.space is None or len(kernel.nodes) > _MOST_BEHIND or not fits_product(kernel.space, shape):
-            return False
-        if any(is_reduction(node) for node in kernel.nodes) or shape[-1] < _FEW_COLUMNS:
-            return False
-        read = (self.views[parent] for node in kernel.nodes for parent in node.parents if parent is not None)
-        plain = View(product.node, kernel.space, row_strides(kernel.space))
-        if any(view.source is product.node and view != plain for view in read):
-            return False
-        if self.reads(product.node)[0].shape[-1] < _SHALLOW and len(kernel.nodes) > _FEW_OPERATIONS:
-            return False
-        most = max(_MOST_MOVED * spec_of(product.node).nbytes, _LITTLE)
-        return self._moved(kernel, product.node) <= most and not kernel.may_need(product, by_a_third=True)
-
-    def _moved(self, kernel: Kernel, product: Node) -> int:
-        """How many bytes a follower reads and writes besides one array as large as the product."""
-        moved = [node for node in self._sources_of(kernel) if node is not product]
-        moved += self._leaving(kernel)
-        if any(user not in kernel.nodes for user in self._users[product]):
-            moved.append(product)  # which is then written, too
-        return sum(spec_of(node).nbytes for node in moved) - spec_of(product).nbytes
-
-    def _leaving(self, kernel: Kernel) -> list[Node]:
-        """The nodes of a kernel whose values others need."""
-        inside = set(kernel.nodes)
-        return [node for node in kernel.nodes if any(user not in inside for user in self._users.get(node, ()))]
 
     # What has to be written ---------------------------------------------------------------------------------------
 
@@ -367,30 +308,3 @@ def _live(nodes: Sequence[Node], written: Container[Node]) -> list[Node]:
             found.append(node)
             needed.update(node.parents)
     return found[::-1]
-
-
-def is_product(node: Node) -> bool:
-    """Whether a node is a matrix product behind which others may be computed."""
-    return node.name == "matmul" and node.dtype.name in ("float32", "float64")
-
-
-def fits_product(shape: Sequence[int], product: Sequence[int]) -> bool:
-    """Whether elements of one shape, in order of rows, are those of a product with the same columns."""
-    if tuple(shape) == tuple(product):
-        return True
-    is_one_product = len(product) == 2 and len(shape) >= 2
-    return is_one_product and shape[-1] == product[-1] and math.prod(shape) == math.prod(product) > 0
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether a node can be part of a loop nest."""
-    return isinstance(node.primitive, Elementwise) and is_native(node)
-
-
-def is_reduction(node: Node) -> bool:
-    """Whether a node can end a loop nest."""
-    if node.name not in REDUCTIONS:
-        return False
-    (operand,) = node.parents
-    assert operand is not None
-    return has_type(operand.dtype) and has_type(node.dtype) and 0 not in operand.shape

@@ -8,8 +8,8 @@ positions must be known to be in range, since nobody looks at them then.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from clearprop.compiler.native.views import Positions, View, row_strides
 from clearprop.graph import Node
@@ -40,6 +40,15 @@ def bound(node: Node) -> int | None:
     return math.prod(operand.shape[2:]) if node.name == "max_pool_positions" else None
 
 
+def is_in_range(source: Node, length: int, constants: Mapping[Node, Any]) -> bool:
+    """Whether all numbers of a buffer are known to be from 0 to length - 1."""
+    array = constants.get(source)
+    if array is not None:
+        return not array.size or bool(array.min() >= 0 and array.max() < length)
+    most = bound(source)
+    return most is not None and most <= length
+
+
 def read_rows_where_they_stand(views: dict[Node, View], outputs: Iterable[Node], kernels: Iterable[Kernel]) -> None:
     """Change the views of such gathers into views of their tables."""
     kernels = [kernel for kernel in kernels if kernel.nodes]
@@ -68,7 +77,7 @@ def _look_up(gather: Node, views: dict[Node, View], readers: dict[Kernel, list[N
     for kernel, nodes in readers.items():
         for node in nodes:
             looked_up = _through(views[node], table, positions)
-            if looked_up is None or kernel.space != views[node].shape:
+            if looked_up is None or kernel.walked != views[node].shape:
                 return
             found[node] = looked_up
     views.update(found)

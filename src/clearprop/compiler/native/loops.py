@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.access import Access, Lookup
+from clearprop.compiler.native.access import Access
 from clearprop.compiler.native.arena import aligned
-from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
+from clearprop.compiler.native.code import POINTER, Code, Value, index
 from clearprop.compiler.native.division import Division, divide
-from clearprop.compiler.native.elements import ELEMENTS, Element, is_costly
+from clearprop.compiler.native.elements import ELEMENTS, Element, is_costly, structure
 from clearprop.compiler.native.integers import Integer, Integers
-from clearprop.compiler.native.kernels import Fusion, Kernel, is_reduction
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.kinds import is_reduction
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.reducing import combiner, identity
 from clearprop.compiler.native.team import SHARED_ARGUMENTS, Team
@@ -56,14 +57,7 @@ class LoopNest:
             for parent in node.parents:
                 assert parent is not None
                 if parent not in inside and parent not in self._loads:
-                    view = fusion.views[parent]
-                    slot = buffers.setdefault(view.source, len(buffers))
-                    self._loads[parent] = Access(slot, parent.dtype, view.strides, view.offset)
-                    if view.positions is not None:
-                        source, strides, offset, step = view.positions
-                        positions = buffers.setdefault(source, len(buffers))
-                        lookup = Lookup(positions, source.dtype, strides, offset, step)
-                        self._loads[parent] = self._loads[parent]._replace(lookup=lookup)
+                    self._loads[parent] = Access.of(fusion.views[parent], buffers)
         self._stores = {node: self._store(node, buffers.setdefault(node, len(buffers))) for node in kernel.stored}
         self._reduced = {node: node.attributes["axes"] for node in kernel.nodes if is_reduction(node)}
         self.buffers = list(buffers)
@@ -135,13 +129,16 @@ class LoopNest:
         numbers: dict[Node, int] = {}
         for node in (*self._loads, *self.kernel.nodes):
             numbers.setdefault(node, len(numbers))
-        lines = tuple(
-            (node.name, tuple(numbers[p] for p in node.parents if p), node.dtype, _plain(node.attributes))
-            for node in self.kernel.nodes
-        )
         accesses = tuple((numbers[n], *a) for n, a in self._loads.items())
         stores = tuple((numbers[n], a.slot, a.dtype, a.strides) for n, a in self._stores.items())
-        return ("loops", self.space, lines, accesses, stores, tuple(self._axes.values()))
+        return (
+            "loops",
+            self.space,
+            structure(self.kernel.nodes, numbers),
+            accesses,
+            stores,
+            tuple(self._axes.values()),
+        )
 
     def replaceable(self, new: Node) -> list[Node]:
         """The buffers in whose place a value may be written: what is read there is read at the same place, just before.
@@ -272,7 +269,7 @@ class LoopNest:
         integers, length = Integers(code), self.space[-1] if self.space else 1
         accesses = dict.fromkeys([*self._loads.values(), *self._stores.values()])
         offsets: dict[Any, Integer] = {}
-        rows = {access: self._row(code, access, position, offsets) for access in accesses}
+        rows = {access: access.row(code, self._pointers, position, offsets) for access in accesses}
         fixed = {a: code.load(rows[a], a.dtype) for a in dict.fromkeys(self._loads.values()) if not a.moves}
         carried = [node for node, axes in self._axes.items() if axes and axes[-1]]
         whole = length - length % self.lanes if self.lanes > 1 else 0
@@ -301,35 +298,6 @@ class LoopNest:
         for node, total in zip(carried, totals, strict=True):
             self._end(code, node, rows[self._stores[node]], total)
 
-    def _looked_up(self, code: Code, lookup: Lookup, position: list[Value]) -> Value:
-        """How far from the beginning the row is that the positions say here."""
-        integers = Integers(code)
-        steps = (integers.times(i, stride) for i, stride in zip(position, lookup.strides, strict=False))
-        place = integers.value(integers.add(lookup.offset, *steps))
-        number = code.load(code.at(self._pointers[lookup.slot], lookup.dtype, place), lookup.dtype)
-        if lookup.dtype.itemsize < 8:
-            number = code.builder.sext(number, I64) if lookup.dtype.kind == "i" else code.builder.zext(number, I64)
-        return code.builder.mul(number, index(lookup.step))
-
-    def _row(self, code: Code, access: Access, position: list[Value], offsets: dict[Any, Integer]) -> Value:
-        """Where the last axis of an access begins; ``offsets`` are those that are known."""
-        integers = Integers(code)
-        if access.lookup is not None:
-            steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
-            row = self._looked_up(code, access.lookup, position)
-            offset = integers.add(access.offset, row, *steps)
-            return code.at(self._pointers[access.slot], access.dtype, integers.value(offset))
-        key, pointer = (access.strides[: len(position)], access.offset), self._pointers[access.slot]
-        if key not in offsets:
-            steps = (integers.times(i, stride) for i, stride in zip(position, access.strides, strict=False))
-            offsets[key] = integers.add(access.offset, *steps)
-        offset = offsets[key]
-        return (
-            pointer
-            if isinstance(offset, int) and not offset
-            else code.at(pointer, access.dtype, integers.value(offset))
-        )
-
     def _body(
         self,
         code: Code,
@@ -344,7 +312,7 @@ class LoopNest:
         loaded = dict(repeated)
         for node, access in self._loads.items():
             if access not in loaded:
-                loaded[access] = self._load(code, rows[access], access, i, lanes)
+                loaded[access] = access.get(code, access.place(code, rows[access], i), lanes)
             values[node] = loaded[access]
         for node in self.kernel.nodes:
             operands = [values[parent] for parent in node.parents if parent is not None]
@@ -356,29 +324,8 @@ class LoopNest:
             values[node] = ELEMENTS[node.name](element)
             if node in self._stores:
                 access = self._stores[node]
-                self._put(code, values[node], self._place(code, rows[access], access, i), access, lanes)
+                access.put(code, values[node], access.place(code, rows[access], i), lanes)
         return list(sums.values())
-
-    def _load(self, code: Code, row: Value, access: Access, i: Value, lanes: int) -> Value:
-        return self._get(code, self._place(code, row, access, i), access, lanes)
-
-    def _place(self, code: Code, row: Value, access: Access, i: Value) -> Value:
-        """Where element i of the last axis stands."""
-        stride = access.strides[-1] if access.strides else 0
-        if not stride:
-            return row
-        return code.at(row, access.dtype, i if stride == 1 else code.builder.mul(i, index(stride)))
-
-    def _get(self, code: Code, place: Value, access: Access, lanes: int) -> Value:
-        if lanes == 1 or access.strides[-1] == 1:
-            return code.load(place, access.dtype, lanes)
-        return code.load_apart(place, access.dtype, access.strides[-1], lanes)
-
-    def _put(self, code: Code, value: Value, place: Value, access: Access, lanes: int) -> None:
-        if lanes == 1 or access.strides[-1] == 1:
-            code.store(value, place, access.dtype)
-        else:
-            code.store_apart(value, place, access.dtype, access.strides[-1], lanes)
 
     # Reductions ---------------------------------------------------------------------------------------------------
 
@@ -397,17 +344,13 @@ class LoopNest:
             sums[node] = combine(sums[node], value)
             return
         access = self._stores[node]  # the last axis stays: gather in the buffer
-        place = self._place(code, rows[access], access, i)
+        place = access.place(code, rows[access], i)
         if node in self._gathered:
-            value = combine(self._get(code, place, access, lanes), value)
-        self._put(code, value, place, access, lanes)
+            value = combine(access.get(code, place, lanes), value)
+        access.put(code, value, place, lanes)
 
     def _end(self, code: Code, node: Node, place: Value, total: Value) -> None:
         """After the last axis: the total of this row."""
         if node in self._gathered:
             total = combiner(code, node)(code.load(place, node.dtype), total)
         code.store(total, place, node.dtype)
-
-
-def _plain(attributes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in attributes.items())

@@ -21,6 +21,7 @@ from clearprop.compiler.native.matmul import MatmulWriter, matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
 from clearprop.compiler.native.pooling import Pool, SpreadPool, add_along_axis_writer
 from clearprop.compiler.native.random_bits import RandomBits
+from clearprop.compiler.native.row_sums import RowSums
 from clearprop.compiler.native.running import Running
 from clearprop.compiler.native.weight_gradient import weight_gradient_writer
 from clearprop.graph import Node
@@ -55,7 +56,7 @@ def may_fail(writer: Writer) -> bool:
 
 def replaceable(writer: Writer, node: Node) -> list[Node]:
     """The buffers in whose place the function may write a node."""
-    return writer.replaceable(node) if isinstance(writer, (LoopNest, MatmulWriter)) else []
+    return writer.replaceable(node) if isinstance(writer, (LoopNest, MatmulWriter, RowSums)) else []
 
 
 def is_shared(writer: Writer) -> bool:
@@ -104,6 +105,8 @@ def writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> Writer | None:
     """Who writes a kernel; None if nobody can."""
     if kernel.space is not None:
         return LoopNest(fusion, kernel, machine)
+    if kernel.walked is not None:
+        return RowSums(fusion, kernel, machine)
     if kernel.node.name == "scan":
         return loop_writer(fusion, kernel, machine, writer)
     make = NODES.get(kernel.node.name)

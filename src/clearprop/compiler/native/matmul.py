@@ -9,7 +9,8 @@ from llvmlite import ir
 
 from clearprop.compiler.native.code import POINTER, Code, Value, index
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.kernels import Fusion, Kernel, is_product
+from clearprop.compiler.native.kernels import Fusion, Kernel
+from clearprop.compiler.native.kinds import is_product
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
 from clearprop.compiler.native.tail import Access, Tail

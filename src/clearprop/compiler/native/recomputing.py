@@ -101,14 +101,14 @@ class Recomputing:
             if kernel is self._home[node]:
                 continue
             plain = all(parent is node or self._views[parent].source is not node for parent in user.parents if parent)
-            if kernel.space != node.shape or not plain:
+            if kernel.walked != node.shape or not plain:
                 return []
             found[kernel] = None
         return list(found)
 
     def _add(self, kernel: Kernel, steps: Sequence[Node]) -> None:
         inside = set(kernel.nodes)
-        kernel.nodes = sorted(inside.union(steps), key=lambda node: node.number)
+        kernel.include(steps)
         for step in steps:
             for parent in step.parents:
                 assert parent is not None

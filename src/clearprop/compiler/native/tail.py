@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop.compiler.native.code import Code, Value
-from clearprop.compiler.native.elements import ELEMENTS, Element
+from clearprop.compiler.native.elements import computed, structure
 from clearprop.compiler.native.gemm_place import Epilogue, Place
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.views import row_strides
@@ -92,12 +92,13 @@ class Tail:
         numbers = dict.fromkeys(self._sums, 0)
         for node in (*self._loads, *self.nodes):
             numbers.setdefault(node, len(numbers))
-        lines = tuple(
-            (node.name, tuple(numbers[p] for p in node.parents if p), node.dtype, _plain(node.attributes))
-            for node in self.nodes
-        )
         loads = tuple((numbers[n], self.reads.index(a), a.dtype, a.strides) for n, a in self._loads.items())
-        return (lines, loads, tuple(numbers[node] for node in self._stores), numbers[self.target])
+        return (
+            structure(self.nodes, numbers),
+            loads,
+            tuple(numbers[node] for node in self._stores),
+            numbers[self.target],
+        )
 
     def _write(self, code: Code, sums: Value, place: Place) -> Value:
         """What is to be stored where the sums are."""
@@ -105,11 +106,7 @@ class Tail:
         values = dict.fromkeys(self._sums, sums)
         loaded = {access: place.load(pointers[access], access.dtype, *_steps(access.strides)) for access in self.reads}
         values.update((node, loaded[access]) for node, access in self._loads.items())
-        for node in self.nodes:
-            parents = [parent for parent in node.parents if parent is not None]
-            operands, dtypes = [values[parent] for parent in parents], [parent.dtype for parent in parents]
-            element = Element(code, operands, dtypes, node.dtype, place.lanes, node.attributes)
-            values[node] = ELEMENTS[node.name](element)
+        computed(code, self.nodes, values, place.lanes)
         for node, access in self._stores.items():
             place.store(values[node], pointers[access], access.dtype, *_steps(access.strides))
         return values[self.target]
@@ -119,7 +116,3 @@ def _steps(strides: Sequence[int]) -> tuple[int, int, tuple[int, ...]]:
     """Along rows, columns and the axes of the batch."""
     *batch, rows, columns = strides
     return rows, columns, tuple(batch)
-
-
-def _plain(attributes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in attributes.items())
