@@ -33,7 +33,7 @@ class State(threading.local):
         self.grad_enabled = True
         self.module = ""
         self.position: Position | None = None  # the user's line that called one of our modules, while that runs
-        self.observer: Any = None  # sees each recorded node and each step of a backward pass (the lens)
+        self.observer: Any = None  # sees each recorded node, each step of a backward pass, each cut (the lens)
         self.cell_watcher: Any = None  # sees each cell that is read or assigned (checkpoint, tracing)
         self.tracer: Any = None  # notes down what is applied instead of computing it, see `clearprop.trace`
         self.batches: list[tuple[int, int]] = []  # level and batch size of each vmap that is running
@@ -139,7 +139,7 @@ class Node:
 
 def leaf(shape: tuple[int, ...], dtype: np.dtype[Any], cell: Any, position: Position | None = None) -> Node:
     """A node without inputs; gradients that arrive at it are added to ``cell.grad``."""
-    node = Node(None, (), {}, shape, dtype, {}, position, state.module)
+    node = Node(None, (), {}, shape, dtype, {}, position, "")  # it was there before any module ran
     node.cell = cell
     return node
 

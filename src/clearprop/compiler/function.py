@@ -24,8 +24,10 @@ from clearprop.compiler.differentiable import Differentiable
 from clearprop.compiler.entry import MISSED, Entry
 from clearprop.compiler.executors import executor, timed
 from clearprop.compiler.guards import Guards
+from clearprop.compiler.heap import give_back
 from clearprop.compiler.report import report, runners
-from clearprop.compiler.simplify import simplify
+from clearprop.compiler.simplify import is_simple, simplify
+from clearprop.compiler.watching import Watched, watcher
 from clearprop.compiler.whole import Whole
 from clearprop.errors import UsageError
 from clearprop.graph import state
@@ -45,9 +47,16 @@ class Compiled:
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, static_argnames: Sequence[str], keep_grads: bool = False
+        self,
+        function: Callable[..., Any],
+        name: str,
+        static_argnames: Sequence[str],
+        keep_grads: bool = False,
+        watch: Watched | None = None,
     ) -> None:
         self.function = function
+        self._watcher = None if watch is None else watcher(watch)
+        self._body = function if self._watcher is None else self._watcher.watched(function)
         self.executor = name
         self.traces = 0
         self._make = executor(name)
@@ -68,15 +77,27 @@ class Compiled:
         if self._latest is not None and not kwargs:  # most calls are like the one before
             result = self._latest.again(args)
             if result is not MISSED:
-                return result
-        return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+                return result if self._watcher is None else self._watcher.result(result)
         if state.tracer is not None or state.batches:  # part of another traced function, or of a whole batch
             return self.function(*args, **kwargs)
+        result = self._call(args, kwargs)
+        return result if self._watcher is None else self._watcher.result(result)
+
+    @property
+    def tape(self) -> Any:
+        """What is watched of the latest call, as a `clearprop.lens.Tape`.
+
+        Raises:
+            UsageError: if there was no call yet, or nothing is watched.
+        """
+        if self._watcher is None:
+            raise UsageError("nothing is watched of this compiled function", hint='cp.compile(step, watch=["h"])')
+        return self._watcher.tape
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = _Call(args, kwargs, self._static)
         if not call.plain and any(type(x) is not Tensor for x in call.tensors):  # a backward pass of such a batch
-            return call.run(self.function, call.tensors)
+            return call.run(self._body, call.tensors)
         entries = self._entries.setdefault(call.key, [])
         self._entries.move_to_end(call.key)
         entry = next((entry for entry in entries if entry.fits()), None)
@@ -88,7 +109,7 @@ class Compiled:
                 self._entries.popitem(last=False)
         if entry.runner is None:  # a gradient may be asked of the result
             one_node = entry.differentiable if state.cell_watcher is None else None
-            return call.run(self.function, call.tensors) if one_node is None else one_node(call.tensors)
+            return call.run(self._body, call.tensors) if one_node is None else one_node(call.tensors)
         self._latest = entry if call.is_plain else None
         result = entry.again(call.tensors)
         return entry.call(call.tensors) if result is MISSED else result
@@ -96,16 +117,17 @@ class Compiled:
     @uncollected
     def _trace(self, call: _Call) -> Entry:
         started = perf_counter()
+        give_back()
         grads = state.grad_enabled
         specs = [(spec_of(x), grads and x.requires_grad) for x in call.tensors]
-        whole = Whole(lambda *xs: call.run(self.function, xs), specs, keep_grads=self._keep_grads)
+        whole = Whole(lambda *xs: call.run(self._body, xs), specs, keep_grads=self._keep_grads)
         traced = perf_counter()
-        if not whole.differentiable:
+        if not whole.differentiable and not is_simple(whole.program):
             whole.program = simplify(whole.program)
         simplified = perf_counter()
         entry = Entry(whole, Guards(whole.visited), self._make, is_plain=call.is_plain)
         if whole.differentiable and not whole.has_own_rules and not whole.touches_gradients:
-            cut = Whole(lambda *xs: call.run(self.function, xs), specs, cut=True)
+            cut = Whole(lambda *xs: call.run(self._body, xs), specs, cut=True)
             entry.differentiable = Differentiable(cut, self._name, self._make, self._like_this)
         self.traces += 1
         entry.seconds = {
@@ -259,11 +281,21 @@ class _Same:
 
 @overload
 def compile(
-    fn: Callable[..., Any], *, executor: str = ..., static_argnames: Sequence[str] = ..., keep_grads: bool = ...
+    fn: Callable[..., Any],
+    *,
+    executor: str = ...,
+    static_argnames: Sequence[str] = ...,
+    keep_grads: bool = ...,
+    watch: Watched | None = ...,
 ) -> Compiled: ...
 @overload
 def compile(
-    fn: None = ..., *, executor: str = ..., static_argnames: Sequence[str] = ..., keep_grads: bool = ...
+    fn: None = ...,
+    *,
+    executor: str = ...,
+    static_argnames: Sequence[str] = ...,
+    keep_grads: bool = ...,
+    watch: Watched | None = ...,
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 
 
@@ -273,6 +305,7 @@ def compile(
     executor: str = "native",
     static_argnames: Sequence[str] = (),
     keep_grads: bool = False,
+    watch: Watched | None = None,
 ) -> Compiled | Callable[[Callable[..., Any]], Compiled]:
     """A function that is run as a whole instead of operation by operation; also a decorator.
 
@@ -290,6 +323,9 @@ def compile(
         static_argnames: keyword arguments that are fixed although they are arrays.
         keep_grads: leave the gradients of parameters behind in ``.grad`` although the function itself clears them at
             its beginning, as ``zero_grad()`` does. Otherwise they are not written, and reading them is an error.
+        watch: values, and their gradients, that are to be seen: names of variables, paths of modules, parameters (of
+            which the gradient is shown); or a mapping from these to statistics, functions of one tensor. They are on
+            the ``tape`` of the compiled function after each call, see `clearprop.record`.
 
     Raises:
         TraceError: if the function asks for a value, as ``if x.sum() > 0`` does; it names the line.
@@ -306,9 +342,18 @@ def compile(
     ...     return loss
     >>> [round(step(cp.ones(2)).item(), 3) for _ in range(3)]
     [5.0, 3.2, 2.048]
+
+    >>> v = cp.Parameter([1.0, 2.0])
+    >>> def f(x):
+    ...     h = v * x
+    ...     cp.sum(h * h).backward()
+    >>> watched = cp.compile(f, watch=["h"])
+    >>> watched(cp.ones(2))
+    >>> watched.tape["h"].value.tolist(), watched.tape["h"].gradient.tolist()
+    ([1.0, 2.0], [2.0, 4.0])
     """
     if fn is None:
-        return lambda function: Compiled(function, executor, static_argnames, keep_grads)
+        return lambda function: Compiled(function, executor, static_argnames, keep_grads, watch)
     if not callable(fn):
         raise UsageError(f"compile: {fn!r} is not a function"[:200], hint="cp.compile(function), or @cp.compile")
-    return Compiled(fn, executor, static_argnames, keep_grads)
+    return Compiled(fn, executor, static_argnames, keep_grads, watch)

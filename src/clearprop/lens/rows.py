@@ -22,6 +22,7 @@ from clearprop.lens.patterns import FAN_OUT, pattern
 from clearprop.primitive import Primitive, Spec
 from clearprop.primitives.contraction import Matmul
 from clearprop.primitives.families import Elementwise
+from clearprop.source import Position, describe
 from clearprop.tensor import Tensor
 
 _CONTRACTIONS = (Matmul,)
@@ -50,6 +51,26 @@ class Operand(NamedTuple):
         if id(self.value) in self.names:
             return self.names[id(self.value)]
         return figure(self.value) if np.ndim(self.value) == 0 and self.value is not None else "constant"
+
+
+class Cut(NamedTuple):
+    """A use of a node's value through which no gradient comes back.
+
+    Attributes:
+        node: whose value was used.
+        how: ``"detach"``; ``"no_grad"``; ``"numpy"``, for a value that became a NumPy array; or the name of a primitive
+            that is not differentiable, such as ``"stop_gradient"`` or ``"floor"``.
+        position: where in the user's program.
+    """
+
+    node: Node
+    how: str
+    position: Position | None
+
+    @property
+    def where(self) -> str:
+        """The user's source line, in words."""
+        return describe(self.position)
 
 
 class Row:
@@ -147,7 +168,7 @@ class Row:
     @property
     def formula(self) -> str:
         """The right side of the forward formula in plain text, with the names of the inputs: ``"q · z"``."""
-        if self.is_leaf:
+        if self.is_leaf or not self.operands:
             return ""
         labels = {operand.name: operand.label for operand in self.operands}
         if not labels.keys() & {"x", "y", "c"}:
@@ -157,7 +178,7 @@ class Row:
     @property
     def numbers(self) -> str:
         """The same with the numbers filled in: ``"3 · (-4)"``; empty unless all inputs are numbers."""
-        if self.is_leaf or any(operand.value is None or np.ndim(operand.value) for operand in self.operands):
+        if not self.operands or any(operand.value is None or np.ndim(operand.value) for operand in self.operands):
             return ""
         return formulas.fill(
             formulas.right_side(self.latex), {operand.name: figure(operand.value) for operand in self.operands}
@@ -198,7 +219,8 @@ class Visit:
         row: the node.
         upstream: the complete upstream gradient: the sum of the contributions of all users. For a node with several
             outputs a dict, by output.
-        contributions_in: the edges over which it arrived, in the order in which they did; empty where a pass begins.
+        contributions_in: the edges over which it arrived, in the order in which they did, as far as they are recorded.
+        begins: whether a backward pass begins here.
         edges: what it handed on, one edge for each input that receives a gradient.
     """
 
@@ -207,6 +229,7 @@ class Visit:
         self.upstream = upstream
         self.residuals = residuals
         self.contributions_in: list[Edge] = []
+        self.begins = False
         self.edges: list[Edge] = []
 
     @property

@@ -81,7 +81,7 @@ def _forward(rows: Sequence[Row], width: int, limit: int | None) -> list[Line]:
             *[
                 [
                     Span(row.label, NAME),
-                    Span(row.formula) if row.formula else Span("given", DIM),
+                    Span(row.formula) if row.formula else Span("given" if row.is_leaf else "not recorded", DIM),
                     Span(row.numbers, DIM),
                     Span(figure(row.value), VALUE),
                 ]
@@ -113,7 +113,7 @@ def _backward(steps: Sequence[Visit], width: int, limit: int | None) -> list[Lin
     table = _edge_table([edge for visit in shown for edge in visit.edges], width)
     lines, edges = [title, *(table[:1] or _NARROW_HEAD)], iter(table[1:])
     for i, visit in enumerate(shown, 1):
-        root = root if visit.contributions_in else visit.row.label
+        root = visit.row.label if visit.begins else root
         lines += _step_heading(i, visit, root)
         for edge in visit.edges:
             lines += [next(edges)] if table else _edge_narrow(edge)
@@ -201,7 +201,7 @@ def _gradients(tape: Tape, limit: int | None) -> list[Line]:
     rows = [row for row in tape.rows if row.users and (row.is_leaf or not row.visits)]
     if not rows:
         return []
-    roots = [visit.row.label for visit in tape.visits if not visit.contributions_in]
+    roots = [visit.row.label for visit in tape.visits if visit.begins]
     title = [Span("Gradients", HEADING), Span("  the sum of the contributions to each input", DIM)]
     root = roots[-1] if roots else ""
     sums = [[Span("  "), *_sum(root, row, row.users, row.gradient)] for row in rows[:limit]]

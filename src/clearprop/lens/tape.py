@@ -19,7 +19,8 @@ from clearprop.errors import UsageError
 from clearprop.graph import Node, state
 from clearprop.lens import table
 from clearprop.lens.names import constants, variables
-from clearprop.lens.rows import Edge, Operand, Row, Visit, as_data
+from clearprop.lens.rows import Cut, Edge, Operand, Row, Visit, as_data
+from clearprop.source import Position
 from clearprop.tensor import Tensor
 
 ROWS_SHOWN = 50
@@ -31,6 +32,9 @@ class Tape:
     Attributes:
         result: what the function returned, for a tape of ``record(fn)(*args)``.
         error: the error that ended the recorded block, in words; empty if none did.
+        cuts: where values were used in a way through which no gradient comes back.
+        modules: those that were called, in that order.
+        is_partial: whether it has chosen rows only, of a compiled run; of others the names alone are known.
 
     >>> import clearprop as cp
     >>> x, y, z = (cp.tensor(v, requires_grad=True) for v in (-2.0, 5.0, -4.0))
@@ -48,6 +52,8 @@ class Tape:
     def __init__(self) -> None:
         self.result: Any = None
         self.error = ""
+        self.cuts: list[Cut] = []
+        self.modules: dict[Any, None] = {}
         self._events: list[tuple[Any, ...]] = []
         self._used = 0  # so many events are in the rows already
         self._rows: dict[Node, Row] = {}
@@ -55,6 +61,7 @@ class Tape:
         self._waiting: dict[Node, list[Edge]] = {}  # contributions that no visit has summed up yet
         self._latest: Row | None = None
         self._names: dict[Node, str] = {}
+        self.is_partial = False
         self._constant_names: dict[int, str] = {}
         self._named_constants: list[Any] = []  # kept, so that no other array takes their identity
 
@@ -79,8 +86,10 @@ class Tape:
     def __len__(self) -> int:
         return len(self._read())
 
-    def __getitem__(self, key: str | Tensor | Cell | Node) -> Row:
+    def __getitem__(self, key: str | Tensor | Cell | Node | Row) -> Row:
         """The row of a tensor, a parameter or a node, or of a name: the newest, if several had it one after the other.
+
+        Of a parameter that has been assigned another value since, as by an optimizer, that of the last recorded one.
 
         Raises:
             UsageError: if there is none.
@@ -89,10 +98,14 @@ class Tape:
         if isinstance(key, str):
             named = self.find(name=key)
             if not named:
-                raise UsageError(f"the tape has no row named {key!r}", hint=_suggestion(key, rows.values()))
+                raise UsageError(f"the tape has no row named {key!r}", hint=suggestion(key, rows.values()))
             return named[-1]
+        if isinstance(key, Row):
+            return key
         tensor = key.peek() if isinstance(key, Cell) else key
         node = tensor.node if isinstance(tensor, Tensor) else tensor
+        if isinstance(key, Cell) and (node is None or node not in rows):
+            node = next((row.node for row in reversed(self.rows) if row.node.cell is key), None)
         if node is None or node not in rows:
             raise UsageError(
                 "the tape has no row of this tensor",
@@ -138,6 +151,16 @@ class Tape:
         """Keep one event: the name of the observer's method and what it was told."""
         self._events.append(event)
 
+    @property
+    def events(self) -> list[tuple[Any, ...]]:
+        """What was kept, in the order in which it happened."""
+        return list(self._events)
+
+    def learn_names_of_nodes(self, names: Mapping[Node, str]) -> None:
+        """Take over the names of all nodes that will have rows; nothing else is then looked up."""
+        self._names |= names
+        self.is_partial = True
+
     def learn_names(self, values: Mapping[str, Any]) -> None:
         """Take over the names of variables for nodes that have none yet."""
         self._names = variables(values) | self._names
@@ -153,6 +176,8 @@ class Tape:
         for kind, node, *told in self._events[self._used :]:
             if kind == "forward":
                 self._add_forward(node, *told)
+            elif kind == "value":
+                self._row(node).value = as_data(told[0])
             else:
                 self._add_visit(node, *told)
         self._used = len(self._events)
@@ -163,6 +188,7 @@ class Tape:
         if row is None:
             row = self._rows[node] = Row(node, len(self._rows) + 1)
             row.given_name = getattr(node.cell, "name", "") or self._names.get(node, "")
+            row.ends_expression = not self.is_partial
         return row
 
     def _add_forward(self, node: Node, values: list[Any], output: Any, residuals: Any) -> None:
@@ -185,19 +211,30 @@ class Tape:
             operands.append(Operand(name, row, as_data(value), self._constant_names))
         return tuple(operands)
 
-    def _add_visit(self, node: Node, g: Any, contributions: Iterable[Any] = (), residuals: Any = None) -> None:
+    def _add_visit(
+        self,
+        node: Node,
+        g: Any,
+        contributions: Iterable[Any] = (),
+        residuals: Any = None,
+        begins: bool | None = None,
+    ) -> None:
         row = self._row(node)
         if not row.operands and node.primitive is not None:
             row.operands = self._operands(node, [None] * len(node.parents))
         visit = Visit(row, as_data(g), residuals)
         visit.contributions_in = self._waiting.pop(node, [])
+        visit.begins = not visit.contributions_in if begins is None else begins
         for i, (parent, contribution) in enumerate(zip(node.parents, contributions, strict=False)):
             if parent is None or contribution is None:
                 continue
             edge = Edge(visit, i, self._row(parent), as_data(contribution))
             visit.edges.append(edge)
-            edge.input.users.append(edge)
+            if not self.is_partial:
+                edge.input.users.append(edge)
             self._waiting.setdefault(parent, []).append(edge)
+        if self.is_partial:  # others may have contributed to what is not watched
+            row.users += visit.contributions_in
         row.visits.append(visit)
         self._visits.append(visit)
 
@@ -208,11 +245,12 @@ def _same_place(a: Node, b: Node) -> bool:
     return a.position[0] is b.position[0] and a.position[1] == b.position[1]
 
 
-def _suggestion(name: str, rows: Iterable[Row]) -> str:
+def suggestion(name: str, rows: Iterable[Row], form: str = "tape[{!r}]") -> str:
+    """What may have been meant by a name that no row has; the form says how to write it."""
     names = sorted({row.name for row in rows if row.name})
     close = difflib.get_close_matches(name, names, n=1)
     if close:
-        return f"tape[{close[0]!r}]"
+        return form.format(close[0])
     return f"one of {', '.join(names[:20])}" if names else "name it: tape.name({'h': tensor})"
 
 
@@ -254,6 +292,18 @@ class Recorder:
         self.tape.add(("arrived", node, g))
         if self._outer[-1] is not None:
             self._outer[-1].arrived(node, g)
+
+    def cut(self, node: Node, how: str, position: Position | None) -> None:
+        """The value of a node has been used in a way through which no gradient comes back."""
+        self.tape.cuts.append(Cut(node, how, position))
+        if self._outer[-1] is not None:
+            self._outer[-1].cut(node, how, position)
+
+    def entered(self, module: Any) -> None:
+        """A module has been called."""
+        self.tape.modules[module] = None
+        if self._outer[-1] is not None:
+            self._outer[-1].entered(module)
 
 
 @overload
