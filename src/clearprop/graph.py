@@ -26,6 +26,49 @@ _numbers = itertools.count()
 _number_of = attrgetter("number")
 
 
+class Observer:
+    """Is told, while it is ``state.observer``, what is recorded and what backward passes do; tells the one outside of it.
+
+    A subclass overrides what it wants to know.
+
+    Args:
+        outer: the observer before it, if there is one.
+    """
+
+    def __init__(self, outer: Observer | None = None) -> None:
+        self.outer = outer
+
+    def forward(self, node: Node, arrays: list[Any], output: Any) -> None:
+        """A node was recorded."""
+        if self.outer is not None:
+            self.outer.forward(node, arrays, output)
+
+    def backward(self, node: Node, g: Any, contributions: Any) -> None:
+        """A backward pass has been at a node."""
+        if self.outer is not None:
+            self.outer.backward(node, g, contributions)
+
+    def arrived(self, node: Node, g: Any) -> None:
+        """A gradient has arrived at a leaf."""
+        if self.outer is not None:
+            self.outer.arrived(node, g)
+
+    def cut(self, node: Node, how: str, position: Position | None) -> None:
+        """A value to which gradients flow was used in a way that lets none come back."""
+        if self.outer is not None:
+            self.outer.cut(node, how, position)
+
+    def entered(self, module: Any) -> None:
+        """A module has been called."""
+        if self.outer is not None:
+            self.outer.entered(module)
+
+    def left(self, module: Any) -> None:
+        """A call of a module has ended, with an error perhaps."""
+        if self.outer is not None:
+            self.outer.left(module)
+
+
 class State(threading.local):
     """What this thread is doing just now: whether it records, inside which module, and who watches."""
 

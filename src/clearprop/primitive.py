@@ -29,6 +29,7 @@ and when a backward pass comes to this node with the upstream gradient g,
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
@@ -44,7 +45,7 @@ Value: TypeAlias = Any
 """A plain array or a Tensor. A rule does not know which, and need not."""
 
 NOTHING: dict[str, Any] = {}
-"""The residuals of every node that need keep none: one dict for all of them, never written to."""
+"""The residuals of every node that need keep none, the attributes of one that has none: one dict, never written to."""
 
 _FRAMES_OF_A_CALL = 4
 """`caller`, `record`, `_apply` and `__call__` stand between the lookup and whoever applied the primitive."""
@@ -62,7 +63,7 @@ class Spec(NamedTuple):
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -269,11 +270,21 @@ class Primitive:
                 parents.append(None)
                 has_numbers = has_numbers or isinstance(x, (int, float))
             bit += bit
-        if tracked and self.differentiable and state.grad_enabled:
-            if has_numbers:
-                _spread_numbers(arrays)
-            return self.record(arrays, parents, attributes, tracked)
+        if tracked:
+            if self.differentiable and state.grad_enabled:
+                if has_numbers:
+                    _spread_numbers(arrays)
+                return self.record(arrays, parents, attributes, tracked)
+            if state.observer is not None:
+                self._tell_of_cut(parents)
         return Tensor(self.compute(*arrays, **attributes) if not _tracing else self._noted(arrays, attributes))
+
+    def _tell_of_cut(self, parents: Sequence[Node | None]) -> None:
+        """Tell the observer of inputs to which gradients flow, and from which none will come back."""
+        how = "no_grad" if self.differentiable else self.name
+        for parent in parents:
+            if parent is not None:
+                state.observer.cut(parent, how, state.position or caller())
 
     def record(self, arrays: list[Any], parents: list[Node | None], attributes: dict[str, Any], tracked: int) -> Tensor:
         """Compute, and leave a node behind.

@@ -78,6 +78,8 @@ class Tensor(Operators):
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The value as a NumPy array that cannot be written to; shares memory with the tensor."""
+        if self.node is not None and state.observer is not None:
+            state.observer.cut(self.node, "numpy", state.position or caller())
         view = np.asarray(self.array).view()
         view.flags.writeable = False
         return view
@@ -196,6 +198,8 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same value without history."""
+        if self.node is not None and state.observer is not None:
+            state.observer.cut(self.node, "detach", state.position or caller())
         return Tensor(self.array)
 
     if TYPE_CHECKING:  # given by clearprop.autodiff

@@ -13,18 +13,22 @@ constants too, and nothing is kept for a backward pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
 
 from clearprop.errors import ComputationError, TraceError
 from clearprop.graph import Node, leaf, state, take_number
-from clearprop.primitive import Primitive, Spec, Value, spec_of, tracing
+from clearprop.primitive import NOTHING, Primitive, Spec, Value, spec_of, tracing
 from clearprop.primitives.control import item, stop_gradient
 from clearprop.primitives.families import Elementwise
 from clearprop.primitives.reduction import broadcast
 from clearprop.source import caller
 from clearprop.tensor import GradientHolder, Tensor
+
+_number_of = attrgetter("number")
 
 _MOST_BYTES_COMPARED = 1 << 16
 """Of constants that are larger it is not looked whether they are equal."""
@@ -73,9 +77,9 @@ class Program:
         nodes, given = needed_for(self.outputs, self.inputs), set(self.inputs)
         self.constants = {node: constants[node] for node in nodes if node in constants}
         self.order = [node for node in nodes if node.primitive is not None and node not in given]
-        self._last_use = self._find_last_uses()
 
-    def _find_last_uses(self) -> dict[Node, list[Node]]:
+    @cached_property
+    def _last_use(self) -> dict[Node, list[Node]]:
         """For each node, which values nobody needs once it has been computed."""
         last = {parent: node for node in self.order for parent in node.parents if parent is not None}
         kept = {*self.outputs, *self.constants}
@@ -85,12 +89,8 @@ class Program:
                 done.setdefault(node, []).append(value)
         return done
 
-    def run(self, values: Sequence[Value], visit: Callable[[Node], None] | None = None) -> list[Value]:
-        """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again).
-
-        Args:
-            visit: called with each node before it is computed.
-        """
+    def run(self, values: Sequence[Value]) -> list[Value]:
+        """The outputs for these inputs: arrays, tensors (then it is recorded) or symbols (then it is traced again)."""
         known: dict[Any, Value] = dict(self.constants)
         known.update(zip(self.inputs, values, strict=True))
         outer = state.position, state.module
@@ -98,8 +98,6 @@ class Program:
             for node in self.order:
                 assert node.primitive is not None
                 state.position, state.module = node.position, node.module  # what is recorded is of the same line
-                if visit is not None:
-                    visit(node)
                 known[node] = node.primitive(*[known[parent] for parent in node.parents], **node.attributes)
                 for done in self._last_use.get(node, ()):
                     del known[done]
@@ -138,6 +136,13 @@ def node_flops(node: Node) -> int:
     return node.primitive.flops(spec_of(node), *specs, **node.attributes)
 
 
+def _in_words(attributes: dict[str, Any]) -> Any:
+    """Equal for the same attributes; 0.0 and -0.0, which are equal, are not the same."""
+    if any(isinstance(value, float) and not value for value in attributes.values()):
+        return str(attributes)
+    return tuple(attributes.items())
+
+
 def needed_for(outputs: Iterable[Node], inputs: Iterable[Node] = ()) -> list[Node]:
     """All nodes that the outputs depend on, down to the inputs, each after those that it needs."""
     ends, reached = set(inputs), set(outputs)
@@ -148,7 +153,7 @@ def needed_for(outputs: Iterable[Node], inputs: Iterable[Node] = ()) -> list[Nod
                 reached.add(parent)
                 if parent not in ends:
                     waiting.append(parent)
-    return sorted(reached, key=lambda node: node.number)
+    return sorted(reached, key=_number_of)
 
 
 class OutsideOfTrace:
@@ -192,6 +197,7 @@ class Tracer:
         self.constants: dict[Node, Any] = {}
         self._captured_as: dict[tuple[int, int], Tensor] = {}
         self._constant_nodes: dict[int, Node] = {}
+        self._outputs: dict[Any, Spec] = {}
 
     def input(self, spec: Spec, name: str = "") -> Symbol:
         """A new input."""
@@ -249,13 +255,24 @@ class Tracer:
         )  # fmt: skip
         if isinstance(primitive, Elementwise):
             parents = self._of_one_shape(parents)
-        output = primitive.shape(*map(spec_of, parents), **attributes)
-        return Symbol(self._made(primitive, parents, attributes, output), self)
+        return Symbol(self._applied(primitive, parents, attributes), self)
+
+    def _applied(self, primitive: Primitive, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node:
+        """The node of one application."""
+        return self._made(primitive, parents, attributes, self._output(primitive, parents, attributes))
+
+    def _output(self, primitive: Primitive, parents: Sequence[Node], attributes: dict[str, Any]) -> Spec:
+        """Shape and dtype of an output; of equal layers they are found once."""
+        key = (primitive, *attributes.items(), *[(parent.shape, parent.dtype) for parent in parents])
+        output = self._outputs.get(key)
+        if output is None:
+            output = self._outputs[key] = primitive.shape(*map(spec_of, parents), **attributes)
+        return output
 
     def _of_one_shape(self, parents: tuple[Node, ...]) -> tuple[Node, ...]:
         """Single numbers beside arrays, which NumPy would repeat by itself, repeated by a broadcast."""
         shape = parents[0].shape
-        if all(parent.shape == shape for parent in parents):
+        if [parent.shape for parent in parents].count(shape) == len(parents):
             return parents
         shape = max((parent.shape for parent in parents), key=len)
         attributes = {"shape": shape, "axes": tuple(range(len(shape)))}
@@ -276,13 +293,13 @@ class Tracer:
         return [Symbol(node, self) for node in parts]
 
     def _made(self, primitive: Primitive, parents: tuple[Node, ...], attributes: dict[str, Any], output: Spec) -> Node:
-        key = (primitive, parents, tuple(attributes.items()))
-        if self._merged is not None and key in self._merged:
-            return self._merged[key]
-        position = state.position or caller()
-        node = Node(primitive, parents, attributes, *output, residuals={}, position=position, module=state.module)
-        if self._merged is not None:
-            self._merged[key] = node
+        key = None if self._merged is None else (primitive, parents, _in_words(attributes))
+        node = None if self._merged is None else self._merged.get(key)
+        if node is None:
+            position = state.position or caller()
+            node = Node(primitive, parents, attributes or NOTHING, *output, NOTHING, position, state.module)
+            if self._merged is not None:
+                self._merged[key] = node
         return node
 
     def node_of(self, x: Any) -> Node:
@@ -301,8 +318,8 @@ class Tracer:
             return self._repeated(np.asarray(x, like.dtype), like.shape, range(len(like.shape)))
         if x.size == 0:
             return self._repeated(np.zeros((), x.dtype), x.shape, range(x.ndim))
-        axes = [i for i, step in enumerate(x.strides) if x.size == 1 or (not step and x.shape[i] != 1)]
-        if axes or not x.ndim:  # the same along some axes, as a mask, or along all, as the gradient of a mean
+        axes = [i for i, step in enumerate(x.strides) if not step or x.shape[i] == 1]
+        if x.size == 1 or any(x.shape[i] != 1 for i in axes):  # the same along some axes, as a mask, or along all
             part = x[tuple(0 if i in axes else slice(None) for i in range(x.ndim))]
             return self._repeated(np.asarray(part), x.shape, axes)
         return self._constant(np.asarray(x))

@@ -37,7 +37,9 @@ def test_a_wrong_gradient_is_found_and_named() -> None:
     assert "input 1 (shape (2, 3)) is wrong in 1 of 6 elements" in message
     assert "[1, 2]: backward gives" in message
     assert "2 times as much" in message
-    assert "transposed operand" in caught.value.hint
+    assert "step   1e-01" in message
+    assert "the operation is Wrong: its rule for argument 1 disagrees with its own values, at test_check" in message
+    assert caught.value.hint == "look for a factor: in these elements the right gradient is 0.5 times as large"
 
 
 def test_a_wrong_second_derivative_is_found_where_the_first_is_right() -> None:
@@ -101,3 +103,95 @@ def test_nothing_is_left_behind() -> None:
     w = cp.Parameter(np.array([1.0, 2.0]))
     cp.check_gradients(lambda x: x * w, [3.0, 4.0], order=2)
     assert w.grad is None
+
+
+# What kind of mistake it is -------------------------------------------------------------------------------------------
+
+
+def function_with(forward: Any, backward: Any) -> Any:
+    """A function whose rule is wrong in a way of its own."""
+
+    @cp.custom_vjp
+    def planted(*args: Any) -> Any:
+        return forward(*args)
+
+    planted.defvjp(lambda *args: (forward(*args), args), backward)
+    return planted
+
+
+SQUARE, OTHER = np.array([[1.0, 2.0, -1.0], [0.5, 3.0, 1.0], [2.0, 1.0, 4.0]]), np.array([[1.0, 0.3, 2.0]] * 3)
+MISTAKES: dict[str, tuple[Any, Any, list[Any], str]] = {
+    "transposed": (lambda x: cp.sum(x * SQUARE), lambda x, g: (g * SQUARE.T,), [OTHER], "a transposed operand"),
+    "sign": (lambda x: cp.sin(x), lambda x, g: (-g * cp.cos(x[0]),), [SQUARE], "the sign"),
+    "a use that is not counted": (
+        lambda x: x * x, lambda x, g: (g * x[0],), [SQUARE], "a contribution that is not added: backward gives 1/2",
+    ),
+    "a mean instead of a sum": (
+        lambda x, b: x + b, lambda x, g: (g, cp.mean(g, axis=0)), [np.ones((5, 2)), np.ones(2)],
+        "a missing sum over a broadcast axis of length 5: backward gives 1/5",
+    ),
+    "a sum instead of a mean": (
+        lambda x: cp.mean(x, axis=0), lambda x, g: (cp.broadcast_to(g, x[0].shape),), [np.ones((5, 2))],
+        "a sum in the place of a mean over 5: backward gives 5 times",
+    ),
+    "nothing": (
+        lambda x, y: x * y, lambda x, g: (g * x[1], 0.0 * g), [SQUARE, OTHER], "not added, or a detach(): backward",
+    ),
+    "part of it": (
+        lambda x: x * 3.0, lambda x, g: (cp.where(x[0] > 1.0, 3.0 * g, 0.0),), [SQUARE], "backward gives 0 for these",
+    ),
+    "a factor": (lambda x: x * 3.0, lambda x, g: (g * 7.0,), [SQUARE], "a factor: the right gradient is 0.4286 times"),
+    "no number": (lambda x: x * 3.0, lambda x, g: (g * np.nan,), [SQUARE], "NaN or infinity in the backward pass"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_named(name: str) -> None:
+    forward, backward, inputs, says = MISTAKES[name]
+    with pytest.raises(cp.GradientError) as caught:
+        cp.check_gradients(function_with(forward, backward), *inputs)
+    assert says in caught.value.hint
+    if name != "no number":
+        assert "the operation is planted" in caught.value.message
+
+
+def test_the_first_of_many_operations_is_named_with_its_line() -> None:
+    planted = function_with(lambda x: x * 2.0, lambda x, g: (g,))
+
+    def f(x: Any) -> Any:
+        h = cp.tanh(x)
+        y = planted(h)  # here
+        return cp.sum(cp.sin(y) * x)
+
+    with pytest.raises(cp.GradientError, match=r"planted: its rule for argument 0 (.|\n)*f: y = planted\(h\)"):
+        cp.check_gradients(f, [0.3, 0.7])
+
+
+# Kinks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [
+        (cp.nn.functional.relu, [[0.0, 1.0, -1.0]]),
+        (cp.abs, [[0.0, 2.0]]),
+        (cp.maximum, [[1.0, 2.0], [1.0, 3.0]]),
+        (lambda x: cp.max(x), [[3.0, 3.0, 1.0]]),
+        (lambda x: cp.clip(x, -1.0, 1.0), [[1.0, 0.0, -1.0]]),
+        (cp.nn.functional.relu, [[1e-8, -1e-8]]),
+    ],
+)
+def test_at_a_kink_any_subgradient_is_right(f: Any, inputs: list[Any]) -> None:
+    cp.check_gradients(f, *inputs)
+
+
+def test_at_a_kink_other_slopes_are_wrong() -> None:
+    steep = function_with(cp.nn.functional.relu, lambda x, g: (cp.where(x[0] >= 0.0, 2.0 * g, 0.0 * g),))
+    with pytest.raises(cp.GradientError, match="wrong in 1 of 1"):
+        cp.check_gradients(steep, [0.0])
+
+
+def test_curvature_is_no_kink() -> None:
+    flat = function_with(lambda x: cp.sqrt(x), lambda x, g: (g * 0.45 / cp.sqrt(x[0]),))
+    with pytest.raises(cp.GradientError, match="wrong in 1 of 1"):
+        cp.check_gradients(flat, [0.01])

@@ -11,7 +11,9 @@ from tests.core.test_random_graphs import draw_inputs, input_shapes, programs, r
 from tests.core.test_trace import traced
 
 import clearprop as cp
-from clearprop.compiler.simplify import simplify
+from clearprop.compiler.simplify import Simplifier, is_simple, simplify
+from clearprop.primitive import Spec, spec_of
+from clearprop.trace import trace
 
 SPECIAL = np.array([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 5e-324])
 
@@ -84,6 +86,10 @@ def test_what_is_computed_twice_is_computed_once() -> None:
     assert names(lambda x: cp.sin(x) * cp.sin(x) + cp.sin(x), SPECIAL).count("sin") == 1
 
 
+def test_the_sign_of_zero_is_not_lost_where_two_are_alike() -> None:
+    assert names(lambda x: (cp.clip(x, 0.0, None), cp.clip(x, -0.0, None)), SPECIAL).count("clip") == 2
+
+
 def test_what_nobody_needs_is_not_computed() -> None:
     def f(x: Any) -> Any:
         cp.exp(x)
@@ -101,6 +107,31 @@ def test_random_graphs_and_their_gradients_keep_their_values(program: Any, shape
     assert len(after.order) <= len(before.order)
     for one, other in zip(after.run(xs), before.run(xs), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@given(program=programs, shapes=input_shapes)
+def test_a_function_is_simplified_while_it_is_traced(program: Any, shapes: Any) -> None:
+    f = cp.value_and_grad(lambda *xs: run(program, xs), tuple(range(len(shapes))))
+    xs = draw_inputs(shapes)
+
+    def step(*xs: Any) -> list[Any]:
+        value, gradients = f(*xs)
+        return [value, *gradients]
+
+    at_once = trace(step, list(map(spec_of, xs)), Simplifier())
+    afterwards = simplify(traced(step, *xs).program)
+    assert is_simple(at_once)
+    assert [node.name for node in at_once.order] == [node.name for node in afterwards.order]
+    for one, other in zip(at_once.run(xs), afterwards.run(xs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_pieces_that_are_used_once_are_left_to_a_second_look() -> None:
+    program = trace(
+        lambda x: [cp.permute_dims(cp.stack([x, x + 1.0]), (1, 0))], [Spec((3,), np.dtype(float))], Simplifier()
+    )
+    assert not is_simple(program)
+    assert is_simple(simplify(program))
 
 
 def test_nodes_keep_their_lines_and_modules() -> None:

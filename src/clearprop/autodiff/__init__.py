@@ -7,7 +7,7 @@ function is traced, and how a loop is differentiated as a whole, comes last, aft
 """
 
 from clearprop.autodiff.backward import enable_grad, no_grad
-from clearprop.autodiff.check import check_gradients
+from clearprop.autodiff.check import check_gradients, difference_errors
 from clearprop.autodiff.checkpoint import checkpoint
 from clearprop.autodiff.custom import Function, custom_vjp
 from clearprop.autodiff.scan import scan
@@ -17,6 +17,7 @@ from clearprop.autodiff.vmapping import vmap
 __all__ = [
     "Function",
     "check_gradients",
+    "difference_errors",
     "checkpoint",
     "custom_vjp",
     "enable_grad",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0)
     Args:
         margin: bytes before and behind it, a multiple of `ALIGNMENT`.
     """
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    nbytes = math.prod(shape) * dtype.itemsize
     if nbytes <= SMALL and not margin:
         return np.empty(shape, dtype)
     memory = np.empty(nbytes + ALIGNMENT + 2 * margin, np.uint8)

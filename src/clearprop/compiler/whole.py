@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
+import numpy as np
+
 from clearprop.autodiff.tree import flatten, rebuild
 from clearprop.cell import NOT_KEPT, Cell, CellWatcher, Parameter
+from clearprop.compiler.simplify import Simplifier
 from clearprop.errors import TraceError
 from clearprop.graph import RELEASED, Node, leaf, state
 from clearprop.primitive import Spec, Value, spec_of, tracing
 from clearprop.tensor import Tensor
 from clearprop.trace import Program, Tracer
+
+_SOME_TENSOR = Tensor(np.zeros(()))
 
 
 class Whole:
@@ -30,11 +35,12 @@ class Whole:
         f: takes the tensors, returns a nesting of tensors and other things.
         arguments: shapes and dtypes, and whether gradients flow to them.
         keep_grads: whether gradients that the function replaces without having looked at them are kept when it is done.
-        cut: whether the program shall say where no gradient flows, because it will be differentiated.
+        cut: whether the program shall say where no gradient flows, because it will be differentiated; it is then all
+            that was applied, while otherwise what has a simpler form has it from the beginning.
 
     Attributes:
         arguments: shapes and dtypes of the tensors among its arguments.
-        result: what the function returned, with symbols.
+        result: what the function returned, with one and the same tensor in place of all tensors.
         read, assigned: cells.
         found, absent: parameters whose gradients are read first of all, and were there, or were None.
         left, cleared, dropped: parameters whose gradients are set in the end, or become None, or are not kept.
@@ -56,7 +62,7 @@ class Whole:
         cut: bool = False,
     ) -> None:
         self.arguments = [spec for spec, _ in arguments]
-        tracer = Tracer(state.tracer, cut=cut)
+        tracer = Tracer(state.tracer, cut=True) if cut else Simplifier(state.tracer)
         cells = _Cells(state.cell_watcher, tracer)
         state.cell_watcher = cells
         try:
@@ -84,6 +90,9 @@ class Whole:
         self.differentiable, self.has_own_rules = any(self.flows), tracer.has_own_rules
         self.results = len(results)
         self._is_one_tensor = isinstance(self.result, Tensor)
+        self.result = rebuild(
+            self.result, [_SOME_TENSOR if isinstance(y, Tensor) else y for y in flatten(self.result)]
+        )  # whose own tensors would keep all that was traced
         self.read, self.found, self.absent = list(cells.symbols), list(cells.grad_symbols), list(cells.absent)
         self.trained = {p: p.requires_grad for p in cells.before if isinstance(p, Parameter)}
         self.captured, self.visited = list(tracer.captured), list(tracer.visited)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from clearprop.errors import UsageError
 from clearprop.lens import expression, table
 from clearprop.lens.expression import Parsed
-from clearprop.lens.figures import number
+from clearprop.lens.figures import json_number, number
 from clearprop.lens.layout import HEADING, NO_BREAK, REMARK, Line, Span, plain_text, wrapped
 from clearprop.lens.remarks import remarks
 from clearprop.lens.rows import Edge, Row
@@ -60,20 +59,20 @@ class Explanation:
         """The same for machines: strings, numbers, lists and dicts. What JSON lacks is ``"NaN"``, ``"Infinity"``."""
         return {
             "expression": self.expression,
-            "values": {name: _json(value) for name, value in self.values.items()},
-            "result": {"name": self.name, "value": _json(self.value)},
+            "values": {name: json_number(value) for name, value in self.values.items()},
+            "result": {"name": self.name, "value": json_number(self.value)},
             "forward": [_forward(row) for row in self.tape.rows],
             "backward": [
                 {
                     "node": visit.row.label,
-                    "upstream": _json(visit.upstream),
-                    "summands": [_json(edge.contribution) for edge in visit.contributions_in],
+                    "upstream": json_number(visit.upstream),
+                    "summands": [json_number(edge.contribution) for edge in visit.contributions_in],
                     "pattern": visit.row.pattern,
                     "edges": [_edge(edge) for edge in visit.edges],
                 }
                 for visit in self.tape.visits
             ],
-            "gradients": {name: _json(value) for name, value in self.gradients.items()},
+            "gradients": {name: json_number(value) for name, value in self.gradients.items()},
             "remarks": self.remarks,
         }
 
@@ -88,7 +87,7 @@ def _forward(row: Row) -> dict[str, Any]:
         "inputs": [operand.label for operand in row.inputs],
         "formula": row.formula,
         "latex": row.latex,
-        "value": _json(row.value),
+        "value": json_number(row.value),
     }
 
 
@@ -98,16 +97,9 @@ def _edge(edge: Edge) -> dict[str, Any]:
         "input": edge.index,
         "formula": edge.formula,
         "latex": edge.latex,
-        "local_derivative": _json(edge.local_derivative),
-        "contribution": _json(edge.contribution),
+        "local_derivative": json_number(edge.local_derivative),
+        "contribution": json_number(edge.contribution),
     }
-
-
-def _json(value: Any) -> float | str:
-    x = float(value)
-    if math.isnan(x):
-        return "NaN"
-    return x if math.isfinite(x) else "Infinity" if x > 0 else "-Infinity"
 
 
 def explain_expression(text: str, values: Mapping[str, float]) -> Explanation:

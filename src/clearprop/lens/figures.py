@@ -22,6 +22,30 @@ def number(value: float) -> str:
     return f"{value + 0.0:.6g}"  # adding 0 turns -0 into 0
 
 
+def percent(part: float) -> str:
+    """A share in percent; small ones with more digits.
+
+    >>> percent(0.8712), percent(0.0123), percent(-0.5), percent(float("nan"))
+    ('87 %', '1.2 %', '-50 %', '–')
+    """
+    if not math.isfinite(part):
+        return "–"
+    digits = 0 if abs(part) >= 0.0995 or part == 0.0 else 1
+    return f"{100 * part:.{digits}f} %" if abs(part) >= 0.0005 or part == 0.0 else f"{100 * part:.0e} %"
+
+
+def json_number(value: Any) -> float | str:
+    """A number for JSON, which lacks NaN and infinity: these become strings.
+
+    >>> json_number(1), json_number(float("-inf"))
+    (1.0, '-Infinity')
+    """
+    x = float(value)
+    if math.isnan(x):
+        return "NaN"
+    return x if math.isfinite(x) else "Infinity" if x > 0 else "-Infinity"
+
+
 def figure(value: Any) -> str:
     """Any recorded value, in a few characters.
 
@@ -47,3 +71,15 @@ def figure(value: Any) -> str:
         return shape
     low, high = number(float(array.min())), number(float(array.max()))  # NaN if one is among them
     return f"{shape}: all {low}" if array.min() == array.max() else f"{shape}: {low} … {high}"
+
+
+def nbytes(count: int) -> str:
+    """A number of bytes, in a few characters.
+
+    >>> nbytes(12), nbytes(1500), nbytes(2_340_000_000)
+    ('12 B', '1.5 kB', '2.34 GB')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:,.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+    return f"{count} B"

@@ -41,6 +41,19 @@ def _width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def cut(text: str, width: int) -> str:
+    """A text that takes at most so many columns; a longer one ends in an ellipsis.
+
+    >>> cut("gradient", 5), cut("gradient", 8)
+    ('grad…', 'gradient')
+    """
+    if cells(text) <= width:
+        return text
+    while cells(text) >= width:
+        text = text[:-1]
+    return f"{text}…"
+
+
 def length(line: Line) -> int:
     """How many columns a line takes."""
     return sum(cells(span.text) for span in line)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from clearprop.lens.figures import figure
 from clearprop.lens.rows import Edge, Row
-from clearprop.lens.tape import Tape
+
+if TYPE_CHECKING:
+    from clearprop.lens.tape import Tape
 
 
 def remarks(tape: Tape) -> list[str]:
@@ -25,15 +30,22 @@ def _values(rows: list[Row]) -> Iterator[str]:
         value = float(row.value)
         if math.isfinite(value) or not all(map(math.isfinite, values)):
             continue
-        yield f"{row.label} = {row.formula} = {row.numbers} is {figure(value)}: {_cause(row.primitive, values, value)}"
+        yield f"{row.label} = {row.formula} = {row.numbers} is {figure(value)}: {reason(row.primitive, values, value)}"
 
 
-def _cause(primitive: str, values: list[float], value: float) -> str:
+def reason(primitive: str, values: list[float], value: float, dtype: Any = np.float64) -> str:
+    """Why a primitive makes infinity or NaN of finite numbers, in words.
+
+    >>> reason("log", [0.0], float("-inf")), reason("divide", [0.0, 0.0], float("nan"))
+    ('the logarithm of zero is minus infinity', '0 / 0 has no value')
+    """
     match primitive, values:
         case "divide", [0.0, 0.0]:
             return "0 / 0 has no value"
         case "divide", [_, 0.0]:
             return "division by zero gives infinity"
+        case "multiply", [x, y] if math.isinf(x) or math.isinf(y):
+            return "0 · ∞ has no value"
         case "power", [0.0, float()]:
             return "a negative power of zero is a division by zero"
         case "power", [x, _] if x < 0 and math.isnan(value):
@@ -45,8 +57,30 @@ def _cause(primitive: str, values: list[float], value: float) -> str:
         case "sqrt", _:
             return "the square root of a negative number is not a number"
     if math.isinf(value):
-        return "larger than any 64-bit floating-point number, or a pole"
+        return f"larger than any {np.dtype(dtype).itemsize * 8}-bit floating-point number, or a pole"
     return f"{primitive} has no value there"
+
+
+def remedy(primitive: str, values: list[float], value: float) -> str:
+    """What to try where a primitive, or its derivative, is infinite or NaN; empty if there is no special advice.
+
+    >>> remedy("log", [0.0], float("-inf"))
+    'cp.log(cp.maximum(x, 1e-12)); for probabilities cross_entropy, or log_softmax, of the logits'
+    """
+    match primitive:
+        case "log" | "log2" | "log10":
+            return (
+                f"cp.{primitive}(cp.maximum(x, 1e-12)); for probabilities cross_entropy, or log_softmax, of the logits"
+            )
+        case "sqrt":
+            return "cp.sqrt(x + 1e-12); behind where, choose before the root too: cp.sqrt(cp.where(x > 0, x, 1.0))"
+        case "divide":
+            return "x / (y + 1e-8): a small number added to what may be zero"
+        case "power" if values and values[0] <= 0.0:
+            return "keep the base away from zero: cp.maximum(x, 1e-12) ** p"
+        case "exp":
+            return "subtract the largest before exp, as softmax and logsumexp do"
+    return ""
 
 
 def _kinks(rows: list[Row]) -> Iterator[str]:

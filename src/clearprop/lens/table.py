@@ -140,21 +140,21 @@ def _step_heading(i: int, visit: Visit, root: str) -> Iterator[Line]:
 
 def _edge_cells(edge: Edge, in_full: bool) -> list[Span]:
     return [
-        Span(_edge_name(edge), NAME),
+        Span(edge_name(edge), NAME),
         Span(figure(edge.upstream)),
-        Span(_local(edge, in_full)),
+        Span(local_text(edge, in_full)),
         Span(figure(edge.contribution), VALUE),
     ]
 
 
 def _edge_narrow(edge: Edge) -> Iterator[Line]:
     """One edge in several lines: the local derivative, and below it the product with the upstream gradient."""
-    name = Span(_edge_name(edge), NAME)
-    yield [Span("     "), name, Span("   "), Span(_local(edge).replace(" ", NO_BREAK))]
+    name = Span(edge_name(edge), NAME)
+    yield [Span("     "), name, Span("   "), Span(local_text(edge).replace(" ", NO_BREAK))]
     space, upstream, contribution = Span(" " * (cells(name.text) + 8)), figure(edge.upstream), figure(edge.contribution)
     if _is_number(edge.contribution) and edge.local_derivative is not None:
-        local = figure(edge.local_derivative)
-        product = f"{upstream} · ({local})" if local.startswith("-") else f"{upstream} · {local}"
+        factor = figure(edge.local_derivative)
+        product = f"{upstream} · ({factor})" if factor.startswith("-") else f"{upstream} · {factor}"
         yield [space, Span(f"{product} = "), Span(contribution, VALUE)]
     else:
         yield [space, Span("upstream      ", DIM), Span(upstream)]
@@ -165,21 +165,27 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, dict) and np.ndim(value) == 0
 
 
-def _edge_name(edge: Edge) -> str:
+def edge_name(edge: Edge) -> str:
+    """``"h → w"``; where a node uses an input more than once, which use it is."""
     name = f"{edge.row.label} → {edge.input.label}"
     return f"{name} ({_ordinal(edge)})" if edge.is_repeated else name
 
 
 def _ordinal(edge: Edge) -> str:
     earlier = sum(operand.row is edge.input for operand in edge.row.operands[: edge.index])
-    return _ordinals(earlier)
+    return ordinals(earlier)
 
 
-def _ordinals(i: int) -> str:
+def ordinals(i: int) -> str:
+    """The place of an input in words.
+
+    >>> ordinals(0), ordinals(3)
+    ('1st', '4th')
+    """
     return _ORDINALS[i] if i < len(_ORDINALS) else f"{i + 1}th"
 
 
-def _local(edge: Edge, in_full: bool = True) -> str:
+def local_text(edge: Edge, in_full: bool = True) -> str:
     """The local derivative: what it is (if in full), its formula with names, its value."""
     if edge.local_derivative is None:
         return _rule(edge)

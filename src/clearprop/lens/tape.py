@@ -16,9 +16,17 @@ from typing import Any, overload
 
 from clearprop.cell import Cell
 from clearprop.errors import UsageError
-from clearprop.graph import Node, state
+from clearprop.graph import Node, state, take_number
 from clearprop.lens import table
+from clearprop.lens.births import Birth, birth_of_nan
+from clearprop.lens.causes import Cause, why
+from clearprop.lens.cost import Cost, cost
+from clearprop.lens.derivation import Derivation, explain
+from clearprop.lens.difference import Difference, diff
+from clearprop.lens.memory import Memory, memory
+from clearprop.lens.modules import Call
 from clearprop.lens.names import constants, variables
+from clearprop.lens.paths import MOST_GROUPS, Paths, paths
 from clearprop.lens.rows import Cut, Edge, Operand, Row, Visit, as_data
 from clearprop.source import Position
 from clearprop.tensor import Tensor
@@ -34,6 +42,7 @@ class Tape:
         error: the error that ended the recorded block, in words; empty if none did.
         cuts: where values were used in a way through which no gradient comes back.
         modules: those that were called, in that order.
+        calls: every call of a module, in run order.
         is_partial: whether it has chosen rows only, of a compiled run; of others the names alone are known.
 
     >>> import clearprop as cp
@@ -54,6 +63,7 @@ class Tape:
         self.error = ""
         self.cuts: list[Cut] = []
         self.modules: dict[Any, None] = {}
+        self.calls: list[Call] = []
         self._events: list[tuple[Any, ...]] = []
         self._used = 0  # so many events are in the rows already
         self._rows: dict[Node, Row] = {}
@@ -139,6 +149,127 @@ class Tape:
         """
         return table.text(table.of_tape(self, width, rows))
 
+    # Questions ----------------------------------------------------------------------------------------------------
+
+    def paths(self, output: Any, w: Any, by: Any = None, *, limit: int = MOST_GROUPS) -> Paths:
+        """The contributions to the gradient of w by path; they add up to it.
+
+        Args:
+            output: where the paths begin, as ``tape[...]`` takes it: the loss; or a node on the way from it to w, and
+                then it is what comes through that node.
+            w: where they end.
+            by: "path": each by itself. "use": by the use of w (time steps, shared weights). "module": by the modules
+                they pass. "branch": by the branch taken where several come together (skip connections). "head": by
+                attention head. ``[h, …]``: by which of these nodes they pass. ``(h, axis)``: by slices of the gradient
+                of h along an axis. By default "path" if there are at most ``limit``; else "use" if w is used several
+                times; else "module".
+            limit: of more groups than that the smallest are put together, and counted.
+
+        Raises:
+            UsageError: if there is no such row, or ``by`` is none of these.
+
+        >>> import clearprop as cp
+        >>> x, w = cp.tensor(2.0), cp.Parameter(3.0, name="w")
+        >>> with cp.record() as tape:
+        ...     h = w * x
+        ...     loss = h * h + w
+        ...     loss.backward()
+        >>> print(tape.paths(loss, w))
+        Paths from loss to w  3 paths, one by one
+          share                contribution   paths   which
+           48 %   ▇▇▇▇▇▇▇▇▇▇             12       1   through #3 → h, #3 → h (1st)
+           48 %   ▇▇▇▇▇▇▇▇▇▇             12       1   through #3 → h, #3 → h (2nd)
+          4.0 %   ▇                       1       1   loss → w
+          ∂loss/∂w = 25
+        """
+        return paths(self, output, w, by, limit=limit)
+
+    def cost(self, output: str | Tensor | Cell | Node | None = None) -> Cost:
+        """What the gradients cost on this graph, beside other ways to compute them, see `clearprop.lens.cost`."""
+        return cost(self, None if output is None else self[output])
+
+    def diff(self, other: Tape, rtol: float | None = None) -> Difference:
+        """The first node at which this run and another part, see `clearprop.lens.difference`."""
+        return diff(self, other, rtol)
+
+    def memory(self) -> Memory:
+        """What is kept for the backward pass, where, and what checkpoints would free, see `clearprop.lens.memory`."""
+        return memory(self)
+
+    def explain(self, w: Any) -> Derivation:
+        """How the gradient of w came about: factor by factor along the path that dominates, and all others' shares.
+
+        The share of a path is <its contribution, the gradient> / <the gradient, the gradient>; the path that dominates
+        is the one with the largest.
+
+        Args:
+            w: a name, parameter, tensor, node or row.
+
+        Raises:
+            UsageError: if there is no such row, or no gradient has arrived there.
+
+        >>> import clearprop as cp
+        >>> x, w = cp.tensor(2.0), cp.Parameter(3.0, name="w")
+        >>> with cp.record() as tape:
+        ...     h = w * x
+        ...     loss = cp.exp(h) + w
+        ...     loss.backward()
+        >>> print(tape.explain(w))
+        ∂loss/∂w = 807.858
+        <BLANKLINE>
+        The path that contributes most: 100 % of it, one of 2
+          edge        upstream ×   local derivative =   contribution
+          loss → #3            1   1                               1
+          #3 → h               1   #3 = 403.429              403.429
+          h → w          403.429   x = 2                     806.858
+        <BLANKLINE>
+        All others
+          share   paths   they meet it
+          0.1 %       1   to w from loss
+        """
+        return explain(self, w)
+
+    def why(self, w: Any) -> Cause:
+        """Why the gradient of w is as it is: one cause in words with numbers, the source line, and what to try.
+
+        It is None (detached, unused, frozen, …), zero, tiny, huge, NaN, grows from step to step; or nothing is wrong.
+
+        Args:
+            w: a parameter, or the name of one; or anything else that ``tape[...]`` takes.
+
+        Raises:
+            UsageError: if there is no such row.
+
+        >>> import clearprop as cp
+        >>> w = cp.Parameter([-1.0, -2.0], name="w")
+        >>> with cp.record() as tape:
+        ...     loss = cp.sum(cp.maximum(w, cp.zeros(2)))
+        ...     loss.backward()
+        >>> tape.why(w).kind
+        'zero'
+        >>> print(tape.why(w).words)
+        #2 = max(w, constant): maximum selects other elements wherever a gradient arrives
+        """
+        return why(self, w)
+
+    def birth_of_nan(self) -> Birth:
+        """Where the first NaN comes from; false, and says so, if there is none.
+
+        Bad numbers are followed back to the first, in forward order; an infinity that led to NaN counts. If all values
+        are good, it is the first bad derivative of the backward pass.
+
+        >>> import clearprop as cp
+        >>> p = cp.tensor([0.5, 0.0], requires_grad=True)
+        >>> with cp.record() as tape:
+        ...     logs = cp.log(p)
+        ...     entropy = -cp.sum(p * logs)
+        >>> tape.birth_of_nan().row.label
+        'logs'
+        >>> print(tape.birth_of_nan().words)
+        logs = log p is -inf at [1], where p = 0: the logarithm of zero is minus infinity
+        """
+        return birth_of_nan(self)
+
     def __str__(self) -> str:
         return self.table(rows=ROWS_SHOWN)
 
@@ -155,6 +286,11 @@ class Tape:
     def events(self) -> list[tuple[Any, ...]]:
         """What was kept, in the order in which it happened."""
         return list(self._events)
+
+    @property
+    def named_constants(self) -> list[Any]:
+        """The arrays of tensors to which no gradient flows and which variables around the recording hold."""
+        return list(self._named_constants)
 
     def learn_names_of_nodes(self, names: Mapping[Node, str]) -> None:
         """Take over the names of all nodes that will have rows; nothing else is then looked up."""
@@ -260,6 +396,7 @@ class Recorder:
     def __init__(self) -> None:
         self.tape = Tape()
         self._outer: list[Any] = []
+        self._running: list[Call] = []  # calls of modules that have not ended
 
     def __enter__(self) -> Tape:
         self._outer.append(state.observer)
@@ -302,8 +439,17 @@ class Recorder:
     def entered(self, module: Any) -> None:
         """A module has been called."""
         self.tape.modules[module] = None
+        self.tape.calls.append(Call(module, take_number()))
+        self._running.append(self.tape.calls[-1])
         if self._outer[-1] is not None:
             self._outer[-1].entered(module)
+
+    def left(self, module: Any) -> None:
+        """A call of a module has ended."""
+        if self._running:  # else it began before the recording
+            self._running.pop().last = take_number()
+        if self._outer[-1] is not None:
+            self._outer[-1].left(module)
 
 
 @overload

@@ -85,6 +85,8 @@ class Module:
         if watch is not None:
             args = watch.inputs(args)
         outer = state.module, state.position
+        if state.observer is not None:
+            state.observer.entered(self)
         if state.tracer is not None:
             state.tracer.visited[self] = None
         state.module = self._path
@@ -96,6 +98,8 @@ class Module:
             output = self.forward(*args, **kwargs)
         finally:
             state.module, state.position = outer
+            if state.observer is not None:
+                state.observer.left(self)
         for handle in self._forward_hooks:
             replaced = handle.hook(self, args, output)
             output = output if replaced is None else replaced

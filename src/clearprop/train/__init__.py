@@ -6,6 +6,7 @@ from clearprop.train.checkpoint import Checkpoint
 from clearprop.train.comparing import compare
 from clearprop.train.early_stopping import EarlyStopping
 from clearprop.train.evaluation import evaluate
+from clearprop.train.health import Health
 from clearprop.train.history import History
 from clearprop.train.interruption import TrainingInterrupted
 from clearprop.train.loop import fit
@@ -23,6 +24,7 @@ __all__ = [
     "EarlyStopping",
     "Evaluation",
     "Example",
+    "Health",
     "History",
     "Metric",
     "Progress",

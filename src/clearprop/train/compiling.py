@@ -39,6 +39,11 @@ class OfBatches:
         self._may_fall_back = compile is None
         self._compiled = None if compile is False else compiled(function, keep_grads=keep_grads)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the function is, or is going to be, called as a compiled one."""
+        return self._compiled is not None
+
     def __call__(self, *batch: Any) -> Any:
         """What the function returns.
 
@@ -48,7 +53,7 @@ class OfBatches:
         if self._compiled is None:
             return self._function(*batch)
         try:
-            result = self._compiled(*map(_as_tensor, batch))
+            result = self._compiled(*map(as_tensor, batch))
         except TraceError as error:
             if not self._may_fall_back:
                 raise
@@ -63,7 +68,7 @@ class OfBatches:
         self._note(f"{why}\n(compile=False says that this is meant)")
 
 
-def _as_tensor(x: Any) -> Any:
+def as_tensor(x: Any) -> Any:
     """An array as a tensor: the shortest way into a compiled function."""
     return Tensor(to_array(x)) if isinstance(x, np.ndarray) else x
 

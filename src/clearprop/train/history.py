@@ -4,7 +4,8 @@ A `History` holds one row of numbers per epoch, the facts of the run (configurat
 evaluation and the layers of the network. As a file it is JSON lines, to be read by any program, and at any moment:
 
 - the first line says what is trained: the facts that are known when training begins;
-- each epoch adds a line with its figures, ``{"epoch": 1, "loss": 0.31, …}``, a kept step ``{"step": 40, …}``;
+- each epoch adds a line with its figures, ``{"epoch": 1, "loss": 0.31, …}``, and under ``"health"`` what was seen of the
+  network's (`EpochHealth`); a kept step adds ``{"step": 40, …}``;
 - any other line, ``{"best_epoch": 3, "monitor": "val_loss"}``, is about the run again, and what it says replaces what
   was said before.
 """
@@ -31,6 +32,7 @@ from clearprop.train import environment
 from clearprop.train.figures import BOOKKEEPING, VALIDATION
 from clearprop.train.lines import LineFile, Record, parse_lines
 from clearprop.train.records import (
+    EpochHealth,
     Evaluation,
     Layer,
     Row,
@@ -90,6 +92,8 @@ class History:
     input_shape: str = ""  # of what goes into the network, such as "(N, 784)"
     layers: list[Layer] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)  # what the run wrote: "weights", "report", …
+    health: list[EpochHealth] = field(default_factory=list)  # of the epochs in which `train.Health` has looked
+    advice: list[str] = field(default_factory=list)  # what it has said
 
     def __post_init__(self) -> None:
         if self.path is not None:
@@ -159,7 +163,7 @@ class History:
     def to_dict(self) -> Record:
         """The whole record as dicts, lists, texts and numbers that JSON can say; `epochs` and `steps` are its rows."""
         rows = {"epochs": list(map(row_to_dict, self.epochs)), "steps": list(map(row_to_dict, self.steps))}
-        return {_KEY: FORMAT, **self._facts(), **rows}
+        return {_KEY: FORMAT, **self._facts(), **rows, "health": [one.to_dict() for one in self.health]}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> History:
@@ -173,6 +177,7 @@ class History:
         try:
             if int(record[_KEY]) > FORMAT:
                 raise DataError("this history was written by a newer clearprop", hint="pip install -U clearprop")
+            record = {"health": [], "advice": [], **record}  # older ones lack them
             history = cls(
                 **{name: _of_kind(record[name], kinds, name) for name, kinds in _PLAIN_FIELDS.items()},
                 seconds=decoded(record["seconds"]),
@@ -180,6 +185,7 @@ class History:
                 layers=[Layer.from_dict(layer) for layer in record["layers"]],
                 epochs=[row_from_dict(row) for row in record["epochs"]],
                 steps=[row_from_dict(row) for row in record["steps"]],
+                health=[EpochHealth.from_dict(one) for one in record["health"]],
             )
             history._check_rows()
         except DataError:
@@ -233,8 +239,8 @@ class History:
         if self._file is None or self._file.path != Path(self.path):
             self._file = LineFile(self.path)
         facts, (epochs, steps) = self._facts(), self._rows_written
-        rows = [*self.steps[steps:], *self.epochs[epochs:]]
-        new = [*map(row_to_dict, rows), *_changes(self._written, facts)]
+        rows = [*map(row_to_dict, self.steps[steps:]), *self._epoch_lines()[epochs:]]
+        new = [*rows, *_changes(self._written, facts)]
         if new and not self._file.append(new):
             self._file.replace(self._lines())  # the first time, or somebody else has changed it
         self._written, self._rows_written = facts, (len(self.epochs), len(self.steps))
@@ -274,9 +280,18 @@ class History:
         (first,) = _changes(_NOTHING, early)
         return [
             {_KEY: FORMAT, **first},
-            *map(row_to_dict, [*self.steps, *self.epochs]),
+            *map(row_to_dict, self.steps),
+            *self._epoch_lines(),
             *_changes(_NOTHING | early, facts),
         ]
+
+    def _epoch_lines(self) -> list[Record]:
+        """For each epoch its figures and, under "health", what was seen of the network's."""
+        seen = {one.epoch: one.to_dict() for one in self.health}
+        for one in seen.values():
+            del one["epoch"]
+        lines: list[Record] = [{**row_to_dict(row)} for row in self.epochs]
+        return [line | {"health": seen[line["epoch"]]} if line["epoch"] in seen else line for line in lines]
 
     def _check_rows(self) -> None:
         for number_of_epoch, row in enumerate(self.epochs, start=1):
@@ -301,16 +316,18 @@ def check_history(name: str, history: Any) -> None:
 
 def _joined(records: list[Record]) -> Record:
     """The record that the lines of a file make together."""
-    whole: Record = {**_NOTHING, "epochs": [], "steps": []}
+    whole: Record = {**_NOTHING, "epochs": [], "steps": [], "health": []}
     if not records or _KEY not in records[0]:
         raise DataError("this is not the history of a training run", hint=f"{FILE_NAME}, in the folder of a run")
     for record in records:
         if "epoch" in record:
-            whole["epochs"].append(record)
+            whole["epochs"].append({name: value for name, value in record.items() if name != "health"})
+            if "health" in record:
+                whole["health"].append({"epoch": record["epoch"], **record["health"]})
         elif "step" in record:
             whole["steps"].append(record)
         else:
-            whole.update({name: value for name, value in record.items() if name not in ("epochs", "steps")})
+            whole.update({name: value for name, value in record.items() if name not in _ROWS})
     if whole["seconds"] == 0.0:  # it has not come to its end
         seconds = (row.get("seconds", 0.0) for row in whole["epochs"])
         whole["seconds"] = sum(value for value in seconds if isinstance(value, int | float))
@@ -337,8 +354,10 @@ _PLAIN_FIELDS: Mapping[str, tuple[type, ...]] = {
     "stop_reason": (str,),
     "input_shape": (str,),
     "files": (dict,),
+    "advice": (list,),
 }
-_LATE = ("seconds", "best_epoch", "monitor", "stop_reason", "evaluation", "files")
+_ROWS = ("epochs", "steps", "health")
+_LATE = ("seconds", "best_epoch", "monitor", "stop_reason", "evaluation", "files", "advice")
 # What a fact is that no line has said. Never anything of the machine that reads.
 _NOTHING: Record = {
     **{name: kinds[0]() if type(None) not in kinds else None for name, kinds in _PLAIN_FIELDS.items()},

@@ -43,6 +43,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
     history: History | str | os.PathLike[str] | None = None,
+    health: bool = True,
     compile: bool | None = None,
     progress: bool = True,
 ) -> History:
@@ -69,6 +70,7 @@ def fit(
             been interrupted.
         history: a record to fill, with a name and the configuration in it, or a file for a new one, such as
             ``runs/digits/history.jsonl``. A record with a path is written there while it grows.
+        health: look at gradients, updates and activations now and then, and say so if something is wrong, see `Health`.
         compile: run each step, forward, backward and update, as one native function. None does if that is possible: not
             for a network that asks for values, as ``if x.sum() > 0`` does, nor if batches have very many shapes. What
             network, loss and optimizer do besides, in Python, is done when a step is compiled, and not in every step.
@@ -105,7 +107,7 @@ def fit(
     """
     run = Run(model, data, loss=loss, optimizer=optimizer, epochs=epochs, validation=validation, metrics=metrics,
               callbacks=callbacks, scheduler=scheduler, schedule=schedule, monitor=monitor,
-              clip_grad_norm=clip_grad_norm, history=history)  # fmt: skip
+              clip_grad_norm=clip_grad_norm, history=history, health=health)  # fmt: skip
     saving = checkpoint if checkpoint is not None else resume
     if saving is not None and not isinstance(saving, Checkpoint):
         saving = Checkpoint(saving)
@@ -117,7 +119,7 @@ def fit(
         finally:
             run.record_time()
             model.eval()
-    for callback in run.callbacks:
+    for callback in run.listeners:
         callback.on_fit_end(run)
     run.history.flush()
     return run.history
@@ -137,7 +139,7 @@ def _prepare(run: Run, resume: str | os.PathLike[str] | None) -> None:
 def _begin(run: Run, resume: str | os.PathLike[str] | None) -> None:
     run.identify()
     state = None if resume is None else read_state(resume)
-    for callback in run.callbacks:
+    for callback in run.listeners:
         callback.on_fit_begin(run)
     if state is not None and resume is not None:
         run.load_state_dict(state, resume)
@@ -155,7 +157,7 @@ class _Loop:
         self._run = run
         self._checkpoint = checkpoint
         self._interruption = interruption
-        self._after_steps = [one for one in run.callbacks if overrides(one, "on_step_end")]
+        self._after_steps = [one for one in run.listeners if overrides(one, "on_step_end")]
         self._step = Step(run, compile=compile)
         self._measure = OfBatches(self._forward, compile=worth_compiling(compile, run.validation), note=run.note)
         self._checked = False
@@ -169,7 +171,7 @@ class _Loop:
         while not run.finished:
             if run.position.batch == 0 and not run.position.trained:
                 run.begin_epoch()
-                for callback in run.callbacks:
+                for callback in run.listeners:
                     callback.on_epoch_begin(run)
             if not run.position.trained:
                 self._train_epoch()
@@ -249,7 +251,7 @@ class _Loop:
         speed = position.examples / position.training_seconds
         figures = {**run.figures(), **validation, "lr": position.lr}
         row = run.history.add_epoch({**figures, "seconds": run.seconds_of_epoch(), "examples_per_second": speed})
-        for callback in run.callbacks:
+        for callback in run.listeners:
             callback.on_epoch_end(run)
         if run.schedule == "epoch":
             run.step_schedule(row)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.files.atomic import atomic_write
-from clearprop.train import figures
+from clearprop.train import figures, heat
 from clearprop.train.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from clearprop.train.figures import figure, label
 
@@ -54,6 +54,7 @@ def render_page(template: str, **values: Any) -> str:
         look=look,
         point=point,
         paper=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM),
+        heat_width=heat.WIDTH,
     )
     return environment.get_template(template).render(**values)
 

@@ -59,6 +59,42 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class EpochHealth:
+    """What an epoch said of the health of a network: for each layer, by name, the mean over the steps looked at.
+
+    Args:
+        epoch: its number.
+        gradient: the norm of the gradient, before clipping.
+        update: the norm of an update by the norm of the weights.
+        gain: what the layer, or an activation, multiplies the norm of the gradient by.
+        dead: for each ReLU the share of units that were 0 for the last examples looked at, up to 512.
+        saturated: for each hidden sigmoid or tanh the share of outputs where its derivative is below a twentieth of
+            what it is at 0.
+    """
+
+    epoch: int
+    gradient: Mapping[str, float] = field(default_factory=dict)
+    update: Mapping[str, float] = field(default_factory=dict)
+    gain: Mapping[str, float] = field(default_factory=dict)
+    dead: Mapping[str, float] = field(default_factory=dict)
+    saturated: Mapping[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON says it; numbers to four digits."""
+        columns = {name: value for name, value in asdict(self).items() if name != "epoch"}
+        return {"epoch": self.epoch} | {
+            column: {name: encoded(float(f"{value:.4g}")) for name, value in row.items()}
+            for column, row in columns.items()
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> EpochHealth:
+        """What `to_dict` gave."""
+        columns = {name: value for name, value in record.items() if name != "epoch"}
+        return cls(int(record["epoch"]), **{column: row_from_dict(row) for column, row in columns.items()})
+
+
+@dataclass(frozen=True)
 class Example:
     """One example that the network did badly with, kept so that it can be looked at.
 

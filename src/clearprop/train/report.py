@@ -17,6 +17,7 @@ import numpy as np
 from clearprop.train.charts import Chart, line_chart
 from clearprop.train.confusion import class_figures, largest_mistakes
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
+from clearprop.train.health_view import health_view
 from clearprop.train.history import History, check_history
 from clearprop.train.network import flattened, network_tree
 from clearprop.train.pages import date, render_page, ticks, unbroken, write_page
@@ -73,6 +74,7 @@ def _content(history: History) -> dict[str, Any]:
         "charts": charts(history),
         "learning_rate": _constant_learning_rate(history),
         "rows": thinned(history.epochs, _TABLE_ROWS, history.best_epoch),
+        "health": health_view(history),
         "confusion": _confusion(history.evaluation),
         "worst": _worst(history.evaluation),
         "network": network,

@@ -22,6 +22,7 @@ from clearprop.random import Generator, default_generator
 from clearprop.train import identity
 from clearprop.train.callbacks import Callback
 from clearprop.train.figures import VALIDATION, better
+from clearprop.train.health import Health
 from clearprop.train.history import History
 from clearprop.train.metrics import AnyMetric, Mean, make_metrics
 from clearprop.train.progress import Progress
@@ -60,6 +61,8 @@ class Run:
 
     Attributes:
         model, optimizer, scheduler, data, validation, loss, epochs: as they were given to `fit`.
+        callbacks: as they were given, but for `health`.
+        health: what looks at the network's health; None for nothing.
         history: the record, with one row for each epoch that is done.
         position: where the run stands.
         loss_of_step: the loss of the last step.
@@ -81,12 +84,15 @@ class Run:
         monitor: str = "val_loss",
         clip_grad_norm: float | None = None,
         history: History | str | os.PathLike[str] | None = None,
+        health: bool = True,
     ) -> None:
         self.model, self.data, self.validation = model, data, validation
         self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
         self.scheduler, self.schedule, self.monitor = scheduler, schedule, monitor
         self.clip_grad_norm = clip_grad_norm
-        self.callbacks = _listed(callbacks)
+        given = _listed(callbacks)
+        self.callbacks = [callback for callback in given if not isinstance(callback, Health)]
+        self.health = _health([callback for callback in given if isinstance(callback, Health)], health)
         self.history = history if isinstance(history, History) else History(type(model).__name__, path=history)
         self.position = Position()
         self.loss_of_step = float("nan")
@@ -125,6 +131,11 @@ class Run:
         return self.position.epoch >= self.epochs or bool(self.history.stop_reason)
 
     # What the loop asks for ---------------------------------------------------------------------------------------
+
+    @property
+    def listeners(self) -> list[Callback]:
+        """All that is to be told how it goes on."""
+        return [*([] if self.health is None else [self.health]), *self.callbacks]
 
     def remaining_batches(self) -> Iterator[Any]:
         """The batches of this epoch that have not been trained with."""
@@ -206,6 +217,7 @@ class Run:
             "position": asdict(self.position) | {"seconds": self.seconds_of_epoch()},
             "sums": [metric.state_dict() for metric in (self.mean_loss, *self.metrics)],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "health": None if self.health is None else self.health.state_dict(),
             "history": {**self.history.to_dict(), "seconds": self._seconds()},
         }
 
@@ -232,6 +244,8 @@ class Run:
             metric.load_state_dict(saved)
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(saved)
+        if self.health is not None and state.get("health") is not None:  # it decides nothing: it may come and go
+            self.health.load_state_dict(state["health"])
         self.position, self._seconds_before = position, history.seconds
         vars(self.history).update(vars(history), seconds=0.0)  # the caller may hold on to the object
         self._began = self.epoch_began = time.perf_counter()
@@ -269,6 +283,13 @@ def _listed(callbacks: Any) -> list[Callback]:
         name = getattr(callbacks, "__name__", type(callbacks).__name__)
         raise UsageError(f"fit: callbacks is {name}, not a list", hint="callbacks=[train.EarlyStopping()]")
     return list(callbacks)
+
+
+def _health(given: Sequence[Health], wanted: bool) -> Health | None:
+    """What looks at the health: the one among the callbacks, else one of its own if that is wanted."""
+    if len(given) > 1:
+        raise UsageError(f"fit: {len(given)} Health callbacks", hint="one; it looks at the whole network")
+    return given[0] if given else Health() if wanted else None
 
 
 def check_arguments(run: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from clearprop.array import check_finite
@@ -10,8 +11,9 @@ from clearprop.nn.utils import clip_grad_norm_
 from clearprop.tensor import Tensor
 from clearprop.train import checks
 from clearprop.train.callbacks import overrides
-from clearprop.train.compiling import OfBatches
+from clearprop.train.compiling import OfBatches, as_tensor
 from clearprop.train.run import Run, diverged
+from clearprop.train.unchanged import Before
 
 _LOSS, _NORM = "the loss", "the norm of the gradients"
 
@@ -38,7 +40,7 @@ class Step:
     def __init__(self, run: Run, *, compile: bool | None) -> None:
         self._run = run
         self._parameters = list(run.model.parameters())
-        looks = any(overrides(callback, "on_step_end") for callback in run.callbacks)  # at gradients, perhaps
+        looks = any(overrides(callback, "on_step_end") for callback in run.listeners)  # at gradients, perhaps
         self._update = OfBatches(self._train, compile=compile, note=run.note, keep_grads=looks)
 
     def __call__(self, inputs: tuple[Any, ...], target: Any) -> Done:
@@ -48,7 +50,7 @@ class Step:
             DivergenceError: the loss or the norm of the gradients is not finite; the weights are as they were.
         """
         try:
-            loss, _, output = self._update(*inputs, target)
+            loss, _, output = self._updated(*inputs, target)
         except NotFiniteError as error:
             number = self._run.position.step + 1
             if error.what == _LOSS:
@@ -58,18 +60,43 @@ class Step:
             raise diverged(f"{error.what} of step {number:,} is {error.value}", self._run) from None
         return Done(float(loss.item()), output)
 
-    def _train(self, *batch: Any) -> tuple[Tensor, Any, Any]:
-        """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for."""
+    def _updated(self, *batch: Any) -> tuple[Tensor, Any, Any]:
+        """Take the step; now and then its health is looked at, too."""
+        health = self._run.health
+        if health is None or not health.is_due(self._run.position.step):
+            done: tuple[Tensor, Any, Any] = self._update(*batch)
+            return done
+        if not self._update.is_compiled:
+            done = health.watch(self._run, self._train, batch)
+            return done
+        with Before() as before:  # the step goes first: it may turn out that it cannot be compiled
+            done = self._update(*batch)
+        if self._update.is_compiled:
+            with before.again():
+                health.look(self._run, partial(self._train, checked=False), tuple(map(as_tensor, batch)))
+        return done
+
+    def _train(self, *batch: Any, checked: bool = True) -> tuple[Tensor, Any, Any]:
+        """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for.
+
+        Args:
+            checked: whether loss and norm must be finite.
+        """
         run, (*inputs, target) = self._run, batch
+        check = check_finite if checked else _unchecked
         run.optimizer.zero_grad()
         output = run.model(*inputs)
-        loss = check_finite(_as_number(run.loss(output, target)), _LOSS)
+        loss = check(_as_number(run.loss(output, target)), _LOSS)
         loss.backward()
         norm = None
         if run.clip_grad_norm is not None:
-            norm = check_finite(clip_grad_norm_(self._parameters, run.clip_grad_norm), _NORM)
+            norm = check(clip_grad_norm_(self._parameters, run.clip_grad_norm), _NORM)
         run.optimizer.step()
         return loss, norm, output if run.metrics else None
+
+
+def _unchecked(x: Tensor, _: str) -> Tensor:
+    return x
 
 
 def _as_number(loss: Any) -> Tensor:

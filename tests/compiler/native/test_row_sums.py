@@ -45,7 +45,9 @@ def test_sums_of_rows(table: int, columns: int, places: tuple[int, ...], dtype: 
     x_layout, i_layout = data.draw(layouts((*places, columns))), data.draw(layouts(places))
     index = RANDOM.integers(0, max(1, table * 2 // 3), i_layout.stored).astype(kind)
     program = check(
-        lambda x, i: primitives.scatter_add(x_layout.view(x), in_range(i_layout.view(i), table), shape=(table, columns)),
+        lambda x, i: primitives.scatter_add(
+            x_layout.view(x), in_range(i_layout.view(i), table), shape=(table, columns)
+        ),
         numbers(x_layout.stored, dtype),
         index,
         rtol=0.0,

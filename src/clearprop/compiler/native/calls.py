@@ -8,12 +8,13 @@ the list, `Call` calls a function of so many buffers.
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from llvmlite import ir
 
+from clearprop.compiler.native.alike import Coded
 from clearprop.compiler.native.code import I1, I64, POINTER, VOID, Code, Value, index
 from clearprop.compiler.native.kernel_code import KernelCode
 from clearprop.compiler.native.lowerings import Writer, is_shared, may_fail
@@ -131,7 +132,7 @@ def _number(code: Code, words: Value, i: Value) -> Value:
     return code.builder.load(_place(code, words, i), typ=I64)
 
 
-def call_list(made: Sequence[Writer], code: KernelCode, slots: Mapping[Node, int]) -> Any:
+def call_list(made: Sequence[Coded], code: KernelCode, slots: Mapping[Node, int]) -> Any:
     """The list for these kernels, whose functions are to be found in ``code``; its first word shall be the table.
 
     The threads meet behind each shared kernel, and where others have followed one another in the first thread alone.
@@ -139,20 +140,22 @@ def call_list(made: Sequence[Writer], code: KernelCode, slots: Mapping[Node, int
     Args:
         slots: where in the table the address of each buffer stands.
     """
-    words = [0, len(made)]
-    groups = [list(group) for _, group in groupby(enumerate(made, 1), key=lambda one: _alone(*one))]
-    for group in groups:
-        for _, writer in group:
-            is_last = writer is group[-1][1]
-            is_checked = may_fail(writer)
-            is_waited_for = is_checked or (is_last and group is not groups[-1])
-            to_do = _BY_ALL * is_shared(writer) + _CHECKED * is_checked + _WAITED_FOR * is_waited_for
-            places = [slots[node] for node in writer.buffers]
-            callers = code.addresses[Call(writer).key], code.addresses[writer.key]
-            words += [*callers, to_do, _HEAD + len(places), *places]
-    return (ctypes.c_int64 * len(words))(*words)
+    words = array("q", [0, len(made)])
+    heads: dict[Writer, tuple[int, int, int]] = {}  # the addresses, and what is always to be done
+    for kernel, following in zip(made, (*made[1:], None), strict=True):
+        writer = kernel.writer
+        head = heads.get(writer)
+        if head is None:
+            to_do = _BY_ALL * is_shared(writer) + _CHECKED * may_fail(writer)
+            head = heads[writer] = (code.addresses[Call(writer).key], code.addresses[writer.key], to_do)
+        caller, address, to_do = head
+        if to_do & _CHECKED or (following is not None and (to_do or _is_met(following.writer))):
+            to_do |= _WAITED_FOR
+        words.extend((caller, address, to_do, _HEAD + len(kernel.buffers)))
+        words.extend([slots[node] for node in kernel.buffers])
+    return (ctypes.c_int64 * len(words)).from_buffer(words)
 
 
-def _alone(number: int, made: Writer) -> int:
-    """Different for neighbours that must not be one group: a shared kernel, or one that may fail, is by itself."""
-    return number if is_shared(made) or may_fail(made) else 0
+def _is_met(writer: Writer) -> bool:
+    """Whether all threads come to a kernel: a shared one, or one that may fail."""
+    return is_shared(writer) or may_fail(writer)

@@ -324,4 +324,4 @@ def is_native(node: Node) -> bool:
         return False
     if node.primitive.name == "power" and node.dtype.kind == "i":
         return False  # a negative exponent is an error
-    return all(has_type(one.dtype) for one in (node, *node.parents) if one is not None)
+    return has_type(node.dtype) and all(map(has_type, [one.dtype for one in node.parents if one is not None]))

@@ -32,7 +32,8 @@ class Followers:
             if node not in self._seen:
                 self._seen.add(node)
                 touching = self._touching[node]
-                self._push(node, bisect(touching, self._number, key=lambda kernel: kernel.number))
+                if touching[-1].number > self._number:
+                    self._push(node, bisect(touching, self._number, key=lambda kernel: kernel.number))
 
     def following(self) -> Kernel | None:
         """The next one."""

@@ -38,10 +38,12 @@ class Kernel:
             node of another kind.
         nodes: in order; of one of another kind it is the first, and behind it come its outputs, if it has several.
         stored: those whose values others need.
-        needs, needed_by: kernels whose results it reads, and those that read its own.
+        needs, needed_by: kernels whose results it reads, and those that read its own; while kernels are made.
         level: larger than those of all that it needs.
         walked: the shape of what it reads element by element: its space, or that of rows that it sums.
     """
+
+    __slots__ = ("level", "needed_by", "needs", "nodes", "number", "space", "stored", "walked")
 
     def __init__(self, number: int, space: tuple[int, ...] | None, walked: tuple[int, ...] | None = None) -> None:
         self.number = number
@@ -70,6 +72,12 @@ class Kernel:
             if kernel.level < level:
                 kernel.level = level
                 waiting += [(user, level + 1) for user in kernel.needed_by]
+
+    def add_needs(self, others: Iterable[Kernel | None]) -> None:
+        """It reads results of other kernels; None, and itself, do not count."""
+        for other in others:
+            if other is not None and other is not self:
+                self.add_need(other)
 
     def may_need(self, other: Kernel, *, by_a_third: bool = False) -> bool:
         """Whether it needs another kernel, directly or not; True also where the search would be long.
@@ -131,6 +139,7 @@ class Fusion:
         read_rows_where_they_stand(self.views, program.outputs, self._made)
         self._find_stored()
         self.kernels = self._in_order()
+        self._forget()
 
     def reads(self, node: Node) -> list[View]:
         """How the operands of a node are read from buffers."""
@@ -159,57 +168,49 @@ class Fusion:
     def _home(self, node: Node) -> Kernel:
         """The kernel that a node joins, or a new one."""
         parents = [parent for parent in node.parents if parent is not None]
-        if is_elementwise(node) or is_reduction(node):
-            space = node.shape if is_elementwise(node) else parents[0].shape
+        sources = [self._kernel_of.get(self.views[parent].source) for parent in parents]
+        walks = is_elementwise(node)
+        if walks or is_reduction(node):
+            space = node.shape if walks else parents[0].shape
             for parent in parents:
                 kernel = self._kernel_of.get(parent)
-                if kernel is not None and kernel.space == space and self._may_join(kernel, parents):
-                    self._join(kernel, parents)
+                if kernel is not None and kernel.space == space and self._may_join(kernel, parents, sources):
+                    kernel.add_needs(sources)
                     return kernel
         else:
             space = None
         walked = parents[0].shape if gathers_rows(node, self.views, self.program.constants) else None
         kernel = Kernel(len(self._made), space, walked)
         self._made.append(kernel)
-        self._join(kernel, parents)
+        kernel.add_needs(sources)
         return kernel
 
-    def _may_join(self, kernel: Kernel, parents: Iterable[Node]) -> bool:
+    def _may_join(self, kernel: Kernel, parents: Iterable[Node], sources: Iterable[Kernel | None]) -> bool:
+        """Whether a kernel can compute a node of these parents, whose values stand in buffers of these kernels."""
         if len(kernel.nodes) >= _MOST_NODES:
             return False
-        for parent in parents:
-            home = self._kernel_of.get(parent)
-            if home is kernel:
-                if is_reduction(parent):
+        for parent, source in zip(parents, sources, strict=True):
+            if source is kernel:
+                if parent not in self._kernel_of or is_reduction(parent):  # a view, or not known before the end
                     return False
-                continue
-            source = self._source(parent)
-            if source is not None and (source is kernel or source.may_need(kernel)):
+            elif source is not None and source.may_need(kernel):
                 return False
         return True
-
-    def _source(self, node: Node) -> Kernel | None:
-        """The kernel in whose buffer the value of a node, which may be a view, stands."""
-        return self._kernel_of.get(self.views[node].source)
-
-    def _join(self, kernel: Kernel, parents: Iterable[Node]) -> None:
-        for parent in parents:
-            source = self._source(parent)
-            if source is not None and source is not kernel:
-                kernel.add_need(source)
 
     # Joining kernels ----------------------------------------------------------------------------------------------
 
     def _merge_neighbours(self) -> None:
         """Join kernels over one space that read each other's values, or the same buffers."""
         spaces: dict[tuple[int, ...], list[Kernel]] = {}
+        self._sources: dict[Kernel, set[Node]] = {}
         for kernel in self._made:
             if kernel.space is not None:
                 spaces.setdefault(kernel.space, []).append(kernel)
+                self._sources[kernel] = self._find_sources(kernel)
         for kernels in spaces.values():
             touching: dict[Node, list[Kernel]] = {}  # who reads a buffer, or writes it
             for kernel in kernels:
-                for node in (*self._sources(kernel), *kernel.nodes):
+                for node in (*self._sources[kernel], *kernel.nodes):
                     touching.setdefault(node, []).append(kernel)
             for kernel in kernels:
                 self._merge_followers(kernel, touching)
@@ -217,7 +218,7 @@ class Fusion:
     def _merge_followers(self, kernel: Kernel, touching: dict[Node, list[Kernel]]) -> None:
         """Join a kernel with later ones of the same space that touch the same buffers, one after the other."""
         followers, tries = Followers(touching, kernel.number), 0
-        followers.touch((*self._sources(kernel), *kernel.nodes))
+        followers.touch((*self._sources[kernel], *kernel.nodes))
         while kernel.nodes and tries < _MOST_TRIES:
             other = followers.following()
             if other is None:
@@ -226,20 +227,21 @@ class Fusion:
             if other.nodes and self._are_neighbours(kernel, other):
                 for node in other.nodes:
                     self._kernel_of[node] = kernel
-                followers.touch((*self._sources(other), *other.nodes))
+                followers.touch((*self._sources[other], *other.nodes))
                 kernel.absorb(other)
+                self._sources[kernel] = self._find_sources(kernel)
                 tries = 0
 
     def _are_neighbours(self, one: Kernel, other: Kernel) -> bool:
         """Whether two kernels have something in common, and may be joined."""
-        read, also = self._sources(one), self._sources(other)
+        read, also = self._sources[one], self._sources[other]
         if not (read & also or any(node in also for node in one.nodes) or any(node in read for node in other.nodes)):
             return False
         if len(one.nodes) + len(other.nodes) > _MOST_NODES:
             return False
         return self._reads_plainly(one, other) and self._reads_plainly(other, one) and not self._is_between(one, other)
 
-    def _sources(self, kernel: Kernel) -> set[Node]:
+    def _find_sources(self, kernel: Kernel) -> set[Node]:
         return sources(kernel, self.views, self._kernel_of)
 
     def _reads_plainly(self, reader: Kernel, writer: Kernel) -> bool:
@@ -288,9 +290,11 @@ class Fusion:
             inside = set(kernel.nodes)
             for node in kernel.nodes:
                 for parent in node.parents:
+                    if parent in inside:
+                        continue
                     assert parent is not None
                     for source in self.views[parent].sources:
-                        if parent not in inside and (kernel.space is not None or source not in inside):
+                        if kernel.space is not None or source not in inside:
                             read.add(source)
         return {node: None for node in self.program.order if node in read and node in self._kernel_of}
 
@@ -298,6 +302,12 @@ class Fusion:
         """Those with least behind them come first."""
         needed = [kernel for kernel in self._made if kernel.stored]
         return sorted(needed, key=lambda kernel: (kernel.level, kernel.number))
+
+    def _forget(self) -> None:
+        """Let go of what is of no use once the kernels are there: of a deep program it is much."""
+        for kernel in self._made:
+            del kernel.needs, kernel.needed_by
+        del self._kernel_of, self._made, self._in_rows, self._sources, self._users
 
 
 def _live(nodes: Sequence[Node], written: Container[Node]) -> list[Node]:

@@ -12,7 +12,7 @@ REDUCTIONS = frozenset({"sum", "prod", "max", "min", "all", "any"})
 
 def is_product(node: Node) -> bool:
     """Whether a node is a matrix product behind which others may be computed."""
-    return node.name == "matmul" and node.dtype.name in ("float32", "float64")
+    return node.name == "matmul" and node.dtype.char in "fd"
 
 
 def is_elementwise(node: Node) -> bool:

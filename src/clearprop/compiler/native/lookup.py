@@ -53,16 +53,18 @@ def read_rows_where_they_stand(views: dict[Node, View], outputs: Iterable[Node],
     """Change the views of such gathers into views of their tables."""
     kernels = [kernel for kernel in kernels if kernel.nodes]
     leaving = {views[node].source for node in outputs}
-    readers: dict[Node, dict[Kernel, list[Node]]] = {}  # of each buffer: the kernels, and the nodes they read it as
-    for kernel in kernels:
-        inside = set(kernel.nodes)
-        for parent in (parent for node in kernel.nodes for parent in node.parents if parent is not None):
-            if parent not in inside:
-                readers.setdefault(views[parent].source, {}).setdefault(kernel, []).append(parent)
-    for kernel in kernels:
-        gather = kernel.nodes[0]
-        if gather.name == "gather" and gather not in leaving and len(gather.parents) == 2:
-            _look_up(gather, views, readers.get(gather, {}))
+    gathers = [kernel.node for kernel in kernels if kernel.node.name == "gather" and len(kernel.node.parents) == 2]
+    readers: dict[Node, dict[Kernel, list[Node]]]  # of each gather: the kernels, and the nodes they read it as
+    readers = {gather: {} for gather in gathers if gather not in leaving}
+    for kernel in kernels if readers else ():
+        for node in kernel.nodes:
+            for parent in node.parents:
+                assert parent is not None
+                found = readers.get(views[parent].source)
+                if found is not None:
+                    found.setdefault(kernel, []).append(parent)
+    for gather, found in readers.items():
+        _look_up(gather, views, found)
 
 
 def _look_up(gather: Node, views: dict[Node, View], readers: dict[Kernel, list[Node]]) -> None:

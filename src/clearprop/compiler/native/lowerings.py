@@ -17,7 +17,7 @@ from clearprop.compiler.native.logsumexp import Logsumexp
 from clearprop.compiler.native.loop import loop_writer
 from clearprop.compiler.native.loops import LoopNest
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.matmul import MatmulWriter, matmul_writer
+from clearprop.compiler.native.matmul import matmul_writer
 from clearprop.compiler.native.moving import Concat, Pad, Reshape
 from clearprop.compiler.native.pooling import Pool, SpreadPool, add_along_axis_writer
 from clearprop.compiler.native.random_bits import RandomBits
@@ -56,7 +56,8 @@ def may_fail(writer: Writer) -> bool:
 
 def replaceable(writer: Writer, node: Node) -> list[Node]:
     """The buffers in whose place the function may write a node."""
-    return writer.replaceable(node) if isinstance(writer, (LoopNest, MatmulWriter, RowSums)) else []
+    find = getattr(writer, "replaceable", None)
+    return [] if find is None else list(find(node))
 
 
 def is_shared(writer: Writer) -> bool:

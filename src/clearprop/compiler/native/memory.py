@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.compiler.arrays import ALIGNMENT, address, aligned_empty
+from clearprop.compiler.heap import give_back
 from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View
@@ -148,6 +149,7 @@ def _block(nbytes: int) -> Any:
     Raises:
         OutOfMemoryError: if there is not so much.
     """
+    give_back()
     try:
         return np.zeros(nbytes, np.uint8)
     except MemoryError:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from clearprop.compiler.native.alike import Coded
 from clearprop.compiler.native.arena import Lifetime, plan
 from clearprop.compiler.native.kernels import Fusion, Kernel
-from clearprop.compiler.native.lowerings import Writer, may_fail, replaceable
+from clearprop.compiler.native.lowerings import may_fail
 from clearprop.compiler.native.schedule import Task, schedule
 from clearprop.graph import Node
 from clearprop.primitive import Spec
@@ -21,7 +22,7 @@ class Placement:
     """Decides what comes when, and what lies where.
 
     Args:
-        writers: of the kernels that have native code; NumPy computes the others.
+        coded: the kernels that have native code; NumPy computes the others.
         updates: outputs, each with the input in whose array it is to be written.
         margin: bytes before and behind each value in the arena that nobody uses.
 
@@ -33,9 +34,9 @@ class Placement:
     """
 
     def __init__(
-        self, fusion: Fusion, writers: Mapping[Kernel, Writer], updates: Mapping[Node, Node], margin: int = 0
+        self, fusion: Fusion, coded: Mapping[Kernel, Coded], updates: Mapping[Node, Node], margin: int = 0
     ) -> None:
-        self._fusion, self._writers, self._margin = fusion, writers, margin
+        self._fusion, self._coded, self._margin = fusion, coded, margin
         self._leaving = Counter(fusion.views[node].source for node in fusion.program.outputs)
         kernels = [kernel for kernel in fusion.kernels if not any(0 in node.shape for node in kernel.stored)]
         self._reads = {kernel: self._sources(kernel) for kernel in kernels}
@@ -43,7 +44,7 @@ class Placement:
             node: Spec(node.shape, node.dtype).nbytes
             for kernel in kernels
             for node in kernel.stored
-            if kernel in writers and node not in self._leaving
+            if kernel in coded and node not in self._leaving
         }
         wanted = {
             fusion.views[new].source: old for new, old in updates.items() if self._may_be_written_over(new, old)
@@ -56,9 +57,9 @@ class Placement:
 
     def _sources(self, kernel: Kernel) -> list[Node]:
         """The buffers that a kernel reads."""
-        own = set(kernel.nodes)
-        sources = (source for node in kernel.nodes for view in self._fusion.reads(node) for source in view.sources)
-        return list(dict.fromkeys(source for source in sources if source not in own))
+        if kernel in self._coded:
+            return [node for node in self._coded[kernel].buffers if node not in kernel.stored]
+        return list({source: None for view in self._fusion.reads(kernel.node) for source in view.sources})
 
     # Values of cells ----------------------------------------------------------------------------------------------
 
@@ -69,15 +70,15 @@ class Placement:
         return alike and self._leaving[view.source] == 1 and old not in self._leaving
 
     def _task(self, kernel: Kernel, wanted: Mapping[Node, Node]) -> Task[Node]:
-        reads, made = self._reads[kernel], self._writers.get(kernel)
+        reads, made = self._reads[kernel], self._coded.get(kernel)
         if made is None:
             return Task(reads, kernel.stored, may_fail=True)
         replaces = {
             node: wanted[node]
             for node in kernel.stored
-            if node in wanted and (wanted[node] not in reads or wanted[node] in replaceable(made, node))
+            if node in wanted and (wanted[node] not in reads or wanted[node] in made.replaceable(node))
         }
-        return Task(reads, kernel.stored, may_fail(made), replaces)
+        return Task(reads, kernel.stored, may_fail(made.writer), replaces)
 
     # The arena ----------------------------------------------------------------------------------------------------
 
@@ -113,5 +114,5 @@ class Placement:
 
     def _ending(self, kernel: Kernel, node: Node, last: Mapping[Node, int], number: int) -> Sequence[Node]:
         """Values that this kernel reads for the last time, and only where it then writes."""
-        candidates = replaceable(self._writers[kernel], node)
+        candidates = self._coded[kernel].replaceable(node)
         return [old for old in candidates if old in self._inner and last[old] == number]

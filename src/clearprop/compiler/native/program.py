@@ -14,12 +14,13 @@ from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
 from clearprop.compiler.description import Description
+from clearprop.compiler.native.alike import Coded, coded
 from clearprop.compiler.native.calls import Call, Run, call_list
 from clearprop.compiler.native.description import describe
 from clearprop.compiler.native.inspection import Inspector, Timer
 from clearprop.compiler.native.kernel_code import KernelCode, code_text
 from clearprop.compiler.native.kernels import Fusion, Kernel
-from clearprop.compiler.native.lowerings import is_shared, scratch_bytes, writer
+from clearprop.compiler.native.lowerings import is_shared, scratch_bytes
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.memory import FAILED, MEETING, Buffers, Memory, contiguous
 from clearprop.compiler.native.pace import Pace
@@ -60,26 +61,28 @@ class NativeProgram:
     ) -> None:
         self.machine = machine or host()
         self.program, self.fusion = program, Fusion(program)
-        made = {
-            kernel: writer(self.fusion, kernel, self.machine) for kernel in self.fusion.kernels if _has_work(kernel)
-        }
-        self._writers = {kernel: one for kernel, one in made.items() if one is not None}
+        made = coded(self.fusion, self.machine)
+        self._writers = {kernel: one.writer for kernel, one in made.items()}
+        writers = list(dict.fromkeys(self._writers.values()))
         self._inspector, margin = inspector, 0 if inspector is None else inspector.margin
-        placement = Placement(self.fusion, self._writers, updates or {} if inspector is None else {}, margin)
+        placement = Placement(self.fusion, made, updates or {} if inspector is None else {}, margin)
         self._updates = placement.updates
         self.updates = frozenset(placement.updates.values())
         given = {*program.inputs}
         self.shows_inputs = any(self.fusion.views[node].source in given for node in program.outputs)
         self.steps = self._segments(placement.order)
-        self.threads = self.machine.threads if any(map(is_shared, self._writers.values())) else 1
+        self.threads = self.machine.threads if any(map(is_shared, writers)) else 1
         self._memory = self._find_memory(placement, margin)
         self._memory.table[MEETING] = meeting_address(self.threads)
         self._lock = threading.Lock()
         self._run = Run(alone=self.threads == 1)
         self.code = KernelCode(self.machine)
-        self.code.add([*self._writers.values(), *map(Call, self._writers.values()), self._run])
+        self.code.add([*writers, *map(Call, writers), self._run])
         self._seconds = self._seconds_of_numpy = 0.0  # of all runs, if NumPy has a part in them
-        self._functions = [self._function(step) if isinstance(step, Segment) else None for step in self.steps]
+        self._functions = [
+            self._function([made[kernel] for kernel in step.kernels]) if isinstance(step, Segment) else None
+            for step in self.steps
+        ]
 
     # Laying it out ------------------------------------------------------------------------------------------------
 
@@ -99,7 +102,7 @@ class NativeProgram:
     def _find_memory(self, placement: Placement, margin: int) -> Memory:
         native = [node for kernel in self._writers for node in kernel.stored]
         by_numpy = [node for step in self.steps if isinstance(step, Kernel) for node in step.stored]
-        scratch = max((scratch_bytes(made, self.threads) for made in self._writers.values()), default=0)
+        scratch = max((scratch_bytes(made, self.threads) for made in set(self._writers.values())), default=0)
         outputs = [self.fusion.views[node] for node in self.program.outputs]
         return Memory(self.program, placement, outputs, native, by_numpy, scratch, margin)
 
@@ -108,12 +111,11 @@ class NativeProgram:
         """Memory for values that do not leave the program, and for what kernels need for themselves."""
         return self._memory.nbytes
 
-    def _function(self, step: Segment) -> _List:
+    def _function(self, made: Sequence[Coded]) -> _List:
         """What runs a segment, given the address of the table."""
-        made = [self._writers[kernel] for kernel in step.kernels]
         address = self.code.addresses[self._run.key]
         calls = call_list(made, self.code, self._memory.slots)
-        return _List(calls, address, self.threads if any(map(is_shared, made)) else 1)
+        return _List(calls, address, self.threads if any(is_shared(one.writer) for one in made) else 1)
 
     # Running it ---------------------------------------------------------------------------------------------------
 
@@ -253,7 +255,3 @@ class _List:
             return partial(self, table)
         self._calls[0] = table
         return partial(self._run, ctypes.c_void_p(self._list), ctypes.c_int64(0), ctypes.c_int64(1))  # half the time
-
-
-def _has_work(kernel: Kernel) -> bool:
-    return not any(0 in node.shape for node in kernel.stored)

@@ -7,6 +7,7 @@ does reshaping, where strides can say it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -61,6 +62,11 @@ class View(NamedTuple):
 
 def row_strides(shape: Sequence[int]) -> tuple[int, ...]:
     """The strides of an array whose last axis runs fastest. Axes of length 1, which nobody walks along, have 0."""
+    return _row_strides(tuple(shape))
+
+
+@lru_cache(1 << 12)
+def _row_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     strides, step = [0] * len(shape), 1
     for axis in reversed(range(len(shape))):
         strides[axis] = step if shape[axis] != 1 else 0
