@@ -147,12 +147,14 @@ if _TYPE_CHECKING:
     from clearprop.files.tensors import load_tensors as _load_tensors
     from clearprop.files.tensors import save as save
     from clearprop.lens import record as record
+    from clearprop.train import check as check
 
     load = _load_tensors
 
 _ROOMS = ("compiler", "data", "files", "functional", "lens", "models", "nn", "optim", "train")
 _ELSEWHERE = {
     "compile": ("clearprop.compiler", "compile"),
+    "check": ("clearprop.train", "check"),
     "record": ("clearprop.lens", "record"),
     "save": ("clearprop.files.tensors", "save"),
     "load": ("clearprop.files.tensors", "load_tensors"),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop import markup
 from clearprop.errors import DTypeError, GradientError, ShapeError
 from clearprop.graph import leaf, state
 from clearprop.operators import Operators
@@ -223,6 +224,11 @@ class Cell(Operators):
     def __repr__(self) -> str:
         name = f"{self.name!r}, " if self.name else ""
         return f"{type(self).__name__}({name}{self.peek()!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the name, and the tensor."""
+        title = f"{type(self).__name__} {self.name}".rstrip()
+        return markup.card(title, [], self.peek()._repr_html_())
 
 
 class Buffer(Cell):

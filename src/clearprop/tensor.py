@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clearprop import dtypes
+from clearprop import dtypes, markup
 from clearprop.dtypes import DType
 from clearprop.errors import DTypeError, GradientError, ShapeError, UsageError
 from clearprop.graph import Node, leaf, state
 from clearprop.operators import Operators
 from clearprop.source import caller
+
+_SHOWN_WHOLE = 100  # elements
 
 
 class Tensor(Operators):
@@ -149,6 +151,27 @@ class Tensor(Operators):
         made = f", {'requires_grad=True' if self.node.is_leaf else 'node=' + self.node.name}" if self.node else ""
         return f"Tensor({body}{empty}, dtype={self.dtype.name}{made})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: shape, type, values in short, and where the tensor comes from."""
+        if not isinstance(self.array, (np.ndarray, np.generic)):
+            return markup.card("Tensor", [repr(self.array)])
+        return markup.card("Tensor", self._about(), self._values_html())
+
+    def _about(self) -> list[str]:
+        """Type and shape, and the node with the line of the user's that made it."""
+        about = [self.dtype.name, "×".join(map(str, self.shape)) or "a number"]
+        if self.node is None:
+            return [*about, "no gradient flows to it"]
+        return [*about, "requires a gradient" if self.node.is_leaf else f"made by {self.node.name}", self.node.where]
+
+    def _values_html(self) -> str:
+        array = np.asarray(self.array)
+        body = np.array2string(array, threshold=100, precision=5)
+        large = array.size > _SHOWN_WHOLE and array.dtype.kind == "f"
+        summary = f"smallest {array.min():.5g}, mean {array.mean():.5g}, largest {array.max():.5g}" if large else ""
+        grad = "" if self.grad is None else f'<div class="remark">gradient {markup.text(_in_short(self.grad))}</div>'
+        return f'<pre>{markup.text(body)}</pre><div class="quiet">{summary}</div>{grad}'
+
     # Gradients ----------------------------------------------------------------------------------------------------
 
     @property
@@ -205,6 +228,12 @@ class Tensor(Operators):
     if TYPE_CHECKING:  # given by clearprop.autodiff
 
         def backward(self, g: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None: ...
+
+
+def _in_short(gradient: Tensor) -> str:
+    """A number, or the norm of an array."""
+    array = np.asarray(gradient.array, np.float64)
+    return f"{array:.5g}" if not array.ndim else f"of norm {np.linalg.norm(array.ravel()):.5g}"
 
 
 class GradientHolder:

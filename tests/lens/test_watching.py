@@ -176,3 +176,23 @@ def test_what_cannot_be_watched(watch: Any, says: str) -> None:
 def test_nothing_is_watched() -> None:
     with pytest.raises(cp.UsageError, match="nothing is watched"):
         _ = cp.compile(lambda x: x).tape
+
+
+def test_while_somebody_records_everything_is_seen() -> None:
+    """Compiled functions then run operation by operation, be they compiled already or not, with the same results."""
+    model = network()
+    fast = cp.compile(training(model))
+    with cp.record() as first:
+        fast(X, Y)
+    fast(X, Y)
+    fast(cp.asarray(X), cp.asarray(Y))
+    with cp.record() as later:
+        fast(cp.asarray(X), cp.asarray(Y))
+    assert len(first) == len(later) > 20
+    assert first["loss"].value > later["loss"].value
+    expected = network()
+    step = training(expected)
+    for _ in range(4):
+        step(cp.asarray(X), cp.asarray(Y))
+    for one, other in zip(model.parameters(), expected.parameters(), strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)

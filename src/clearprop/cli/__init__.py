@@ -17,10 +17,13 @@ import clearprop
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.compare import COMMAND as COMPARE
+from clearprop.cli.cost import COMMAND as COST
 from clearprop.cli.explain import COMMAND as EXPLAIN
+from clearprop.cli.player import COMMAND as PLAYER
 from clearprop.cli.predict import COMMAND as PREDICT
 from clearprop.cli.report import COMMAND as REPORT
 from clearprop.cli.train import COMMAND as TRAIN
+from clearprop.cli.why import COMMAND as WHY
 from clearprop.errors import ClearpropError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -31,13 +34,14 @@ examples:
 {examples}
 
 Each command explains itself: clearprop COMMAND --help
-Exit codes: 0 done, 1 an error of clearprop itself, 2 bad input (the message says what, and what to try).
+Exit codes: 0 done; 1 an error of clearprop itself, or something that why has found; 2 bad input (the message says what,
+and what to try).
 """
 
 
 def commands() -> list[Command]:
     """All commands, in the order in which the help lists them."""
-    return [TRAIN, PREDICT, COMPARE, REPORT, EXPLAIN]
+    return [TRAIN, PREDICT, COMPARE, REPORT, EXPLAIN, WHY, PLAYER, COST]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,10 +123,11 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     return _guarded(command.name, lambda: command.run(options))
 
 
-def _guarded(name: str, work: Callable[[], None]) -> int:
+def _guarded(name: str, work: Callable[[], int | None]) -> int:
     """Do the work; say what went wrong, if anything did; return the exit code."""
+    code = None
     try:
-        work()
+        code = work()
         sys.stdout.flush()
     except ClearpropError as error:
         terminal.complain(f"clearprop {name}: {error}")
@@ -137,7 +142,7 @@ def _guarded(name: str, work: Callable[[], None]) -> int:
         terminal.complain(f"clearprop {name}: cannot write the output: {error.strerror or error}")
         terminal.complain("Try: free some space on the disk, or send the output elsewhere")
         return BAD_INPUT
-    return OK
+    return code or OK
 
 
 def _discard_stdout() -> None:

@@ -23,7 +23,7 @@ class Command:
         description: what the help of the command begins with.
         examples: whole command lines; the first two stand in the help of ``clearprop`` itself too.
         configure: adds the arguments to the command's own parser.
-        run: does the work; raises ClearpropError for bad input.
+        run: does the work, and returns the exit code, or None for 0; raises ClearpropError for bad input.
         prepare: may rewrite the command's arguments before they are parsed.
     """
 
@@ -32,7 +32,7 @@ class Command:
     description: str
     examples: Sequence[str]
     configure: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
     prepare: Callable[[list[str]], list[str]] = unchanged
 
     def add_to(self, subparsers: Any) -> None:

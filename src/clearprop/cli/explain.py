@@ -33,23 +33,30 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("values", nargs="*", metavar="NAME=NUMBER", help="a value for each name in the expression")
     parser.add_argument("--json", action="store_true", help="print the same as JSON, for other programs")
     parser.add_argument(
-        "--width", type=_columns, metavar="COLUMNS", help="columns to fit into (default: the terminal's)"
+        "--width", type=columns, metavar="COLUMNS", help="columns to fit into (default: the terminal's)"
     )
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
+    """A width that a table can have."""
     if not text.isdigit() or not 20 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of columns from 20 to 1000")
     return int(text)
 
 
-def _prepare(arguments: list[str]) -> list[str]:
-    """Keep argparse from taking an expression such as ``-log(x)`` for an option: with a space in front it does not."""
-    return [f" {text}" if text.startswith("-") and not _is_option(text) else text for text in arguments]
+def prepare(arguments: list[str]) -> list[str]:
+    """Keep argparse from taking an expression such as ``-log(x)`` for an option: with a space in front it does not.
+
+    >>> prepare(["-log(x)", "x=2", "--json", "--", "-n"])
+    [' -log(x)', 'x=2', '--json', '--', '-n']
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = [f" {text}" if text.startswith("-") and not _is_option(text) else text for text in arguments[:end]]
+    return [*own, *arguments[end:]]
 
 
 def _is_option(text: str) -> bool:
-    return re.fullmatch(r"-h|--|--[a-z]{2,}(=.*)?", text) is not None
+    return re.fullmatch(r"-[ho]|--[a-z]{2,}(=.*)?", text) is not None
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -83,4 +90,4 @@ def parse_values(texts: list[str]) -> dict[str, float]:
 
 
 COMMAND = Command("explain", "show backpropagation through an expression, step by step", _DESCRIPTION, _EXAMPLES,
-                  _configure, _run, _prepare)  # fmt: skip
+                  _configure, _run, prepare)  # fmt: skip

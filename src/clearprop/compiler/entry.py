@@ -129,7 +129,7 @@ class Entry:
             return MISSED
         if state.grad_enabled is not self._grad_enabled or state.cell_watcher is not None:
             return MISSED
-        if state.tracer is not None or state.batches:
+        if state.tracer is not None or state.batches or state.observer is not None:
             return MISSED
         keeper = self._keeper
         with keeper.lock:

@@ -78,8 +78,8 @@ class Compiled:
             result = self._latest.again(args)
             if result is not MISSED:
                 return result if self._watcher is None else self._watcher.result(result)
-        if state.tracer is not None or state.batches:  # part of another traced function, or of a whole batch
-            return self.function(*args, **kwargs)
+        if state.tracer is not None or state.batches or state.observer is not None:
+            return self.function(*args, **kwargs)  # part of another trace, or of a whole batch; or all shall be seen
         result = self._call(args, kwargs)
         return result if self._watcher is None else self._watcher.result(result)
 
@@ -313,6 +313,8 @@ def compile(
     (parameters, buffers, optimizer state, counters of random numbers), become inputs; what it returns, and the cells
     and gradients that it changes, become outputs. So an ordinary training step compiles whole. All other arguments, and
     whatever else Python does, are fixed when the function is traced: another number is another program.
+
+    While somebody records (`clearprop.record`), the function runs operation by operation, so that all of it is seen.
 
     Where a gradient may be asked of a result, as of a compiled network, the call is one node of the graph; its backward
     pass is compiled too, and can be differentiated again. A function with rules or hooks of your own, or one that looks

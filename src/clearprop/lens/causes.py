@@ -40,9 +40,9 @@ class Cause:
     """Why the gradient of a parameter, or of another node, is as it is.
 
     Attributes:
-        kind: "healthy"; "none" arrived; "zero", "tiny", "huge"; "nan" (infinity too); "growing" from step to step;
-            "broadcast", of a target against predictions; "cancels": it is zero but for rounding, since the result does
-            not depend on it, as of a bias before a normalization, and that is no harm.
+        kind: "healthy"; "none" arrived; none as it is "frozen"; "zero", "tiny", "huge"; "nan" (infinity too); "growing"
+            from step to step; "broadcast", of a target against predictions; "cancels": it is zero but for rounding,
+            since the result does not depend on it, as of a bias before a normalization, and that is no harm.
         label: of the parameter.
         words: the cause.
         where: the user's source line of it; empty if there is none.
@@ -97,7 +97,7 @@ def why(tape: Tape, w: Any) -> Cause:
         if not rows:
             is_frozen = isinstance(w, Parameter) and not w.requires_grad
             found = missing.frozen(w) if is_frozen else missing.not_in_the_graph(tape, w)
-            return Cause("none", w.name or "the parameter", Finding(*found, {}))
+            return Cause("frozen" if is_frozen else "none", w.name or "the parameter", Finding(*found, {}))
         row = _latest(tape, rows)
     else:
         row = tape[w]
@@ -202,7 +202,5 @@ def _nothing_wrong(between: Between, path: Dominating, size: float, value: float
         places = "; ".join(f"{user.label} = {user.formula} ({user.where})" for user in users[:3])
         more = f" and {len(users) - 3:,} more" if len(users) > 3 else ""
         norms = ", ".join(map(number, parts[:3])) + (", …" if len(parts) > 3 else "")
-        words += (
-            f". It is used {len(uses):,} times: {places}{more}; the contributions have norms {norms}, and are added up"
-        )
+        words += f". It is used {len(uses):,} times: {places}{more}; the contributions, of norms {norms}, are added up"
     return Finding(words, "", row, "", {"norm": size, "uses": len(uses), "paths": path.paths})

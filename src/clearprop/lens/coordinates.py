@@ -18,6 +18,7 @@ from clearprop.lens.layered import Layers
 _SWEEPS = 8
 _BEND_WIDTH = 6.0
 _STRAIGHTNESS = (2.0, 1.0, 8.0)  # how much a link weighs, by how many of its ends are bends
+_STRAIGHT = 6.0  # instead of a bend of up to so many pixels
 _NO_WISH = 1e-3  # weight of an item that is joined to nothing on that side, for staying where it is
 
 
@@ -289,7 +290,19 @@ def _ends(
         left = x[box] - width / 2
         leaving.update((i, left + ports.leaving[i]) for way in outgoing[box].values() for i in way if i in ports.leaving)
         entering.update((i, left + ports.entering[i]) for _, i in incoming[box] if i in ports.entering)
+    for i, (chain, (source, target)) in enumerate(zip(layers.chains, layers.edges, strict=True)):
+        if i not in ports.entering and _near(leaving[i], entering[i], sizes[target][0]) and len(chain) == 2:
+            entering[i] = leaving[i]
+        if len(chain) > 2 and i not in ports.leaving and _near(leaving[i], x[chain[1]], sizes[source][0]):
+            leaving[i] = x[chain[1]]
+        if len(chain) > 2 and i not in ports.entering and _near(entering[i], x[chain[-2]], sizes[target][0]):
+            entering[i] = x[chain[-2]]
     return [(leaving[i], entering[i]) for i in range(len(layers.edges))]
+
+
+def _near(a: float, b: float, width: float) -> bool:
+    """Whether two places are so near that an edge between them had better be straight."""
+    return abs(a - b) <= min(_STRAIGHT, width / 8)
 
 
 def _spread(middle: float, width: float, count: int, gap: float) -> Iterator[float]:

@@ -188,10 +188,7 @@ def _least_crossed(layers: Layers) -> list[list[int]]:
         return best
     if fewest:
         fewest, best = min((fewest, best), order.improved(order.from_above()), key=itemgetter(0))
-    if fewest:
-        beside = order.beside(best, layers.trunks())
-        fewest, best = min((fewest, best), order.improved(beside), key=itemgetter(0))
-    return best
+    return order.with_trunks_moved(fewest, best, layers.trunks())
 
 
 class _Order:
@@ -248,26 +245,25 @@ class _Order:
                 best, fewest, waited = [list(rank) for rank in ranks], crossings, 0
         return fewest, best
 
-    def beside(self, ranks: list[list[int]], trunks: Iterable[Sequence[int]]) -> list[list[int]]:
-        """The order with each trunk at the far left, at the far right or where it is, whichever crosses the least.
+    def with_trunks_moved(
+        self, fewest: int, best: list[list[int]], trunks: Iterable[Sequence[int]]
+    ) -> list[list[int]]:
+        """The best order with each trunk at the far left, at the far right or where it was, followed by more sweeps.
 
         Sweeps move one bend at a time, and a whole trunk never from one side of what it is joined to over to the other.
         """
-        level = {item: i for i, rank in enumerate(ranks) for item in rank}
-        fewest, tried = self.crossings(ranks), 0
+        level = {item: i for i, rank in enumerate(best) for item in rank}
+        budget = _LINKS_SWEPT // (self.links * _ROUNDS + 1)
         for trunk in trunks:
             for left in (True, False):
-                tried += self.links
-                if not fewest or tried > _LINKS_SWEPT:
-                    return ranks
-                moved = list(ranks)
+                if not fewest or not budget:
+                    return best
+                moved, budget = list(best), budget - 1
                 for bend in trunk:
-                    others = [item for item in ranks[level[bend]] if item != bend]
+                    others = [item for item in moved[level[bend]] if item != bend]
                     moved[level[bend]] = [bend, *others] if left else [*others, bend]
-                crossings = self.crossings(moved)
-                if crossings < fewest:
-                    ranks, fewest = moved, crossings
-        return ranks
+                fewest, best = min((fewest, best), self.improved(moved), key=itemgetter(0))
+        return best
 
     def _sweep(self, ranks: list[list[int]], place: dict[int, int], *, down: bool) -> None:
         """Order each rank by where, on average, its links come from; items without links stay where they are."""

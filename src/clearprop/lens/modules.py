@@ -96,12 +96,13 @@ class Group:
 Member: TypeAlias = Node | Group
 
 
-def tree(nodes: Iterable[Node], calls: Sequence[Call] = ()) -> Group:
+def tree(nodes: Iterable[Node], calls: Sequence[Call] = (), *, by_line: bool = True) -> Group:
     """The whole run as a group, with the groups of all calls inside; in linear time.
 
     Args:
         nodes: of a tape or a graph.
         calls: of modules, as far as they were observed.
+        by_line: also put many nodes outside of modules into groups by the user's source line.
 
     >>> import clearprop as cp
     >>> model = cp.nn.Sequential(cp.nn.Linear(2, 3), cp.nn.ReLU(), cp.nn.Linear(3, 1))
@@ -114,7 +115,8 @@ def tree(nodes: Iterable[Node], calls: Sequence[Call] = ()) -> Group:
     home = _in_calls(root, ordered, calls) if calls else _by_path(root, ordered)
     _add_leaves(root, ordered, home)
     for group in list(root.groups()):
-        group.members = _in_lines(group)
+        if by_line:
+            group.members = _in_lines(group)
         group.members = _shortened(group)
     _dissolve(root)
     return root

@@ -69,9 +69,8 @@ def remedy(primitive: str, values: list[float], value: float) -> str:
     """
     match primitive:
         case "log" | "log2" | "log10":
-            return (
-                f"cp.{primitive}(cp.maximum(x, 1e-12)); for probabilities cross_entropy, or log_softmax, of the logits"
-            )
+            safe = f"cp.{primitive}(cp.maximum(x, 1e-12))"
+            return f"{safe}; for probabilities cross_entropy, or log_softmax, of the logits"
         case "sqrt":
             return "cp.sqrt(x + 1e-12); behind where, choose before the root too: cp.sqrt(cp.where(x > 0, x, 1.0))"
         case "divide":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ def growth(tape: Tape, rows: Sequence[Row]) -> Finding | None:
     start = len(rows) - 1
     while start and losses[start - 1] > 0 and _grew(losses, start) and _grew(norms, start):
         start -= 1
-    moved = [_moved(a, b) for a, b in zip(rows, rows[1:], strict=False)]
+    moved = [_moved(a, b) for a, b in pairwise(rows)]
     steadily = len(rows) - start >= _FEW_STEPS and _ratio(losses, start) > _GROWS and _ratio(norms, start) > _GROWS
     finite = [loss for loss in losses if math.isfinite(loss)]
     at_once = bool(finite) and losses[0] > 0 and max(finite) > _EXPLODES * losses[0] and max(moved) > 1.0
@@ -211,9 +212,7 @@ def _negative(edge: Edge) -> float:
 
 def _dead(edge: Edge) -> Finding:
     share = _negative(edge)
-    words = (
-        f"relu {place_of(edge.row)}: {percent(share)} of its inputs are negative or zero, and let no gradient through"
-    )
+    words = f"relu {place_of(edge.row)}: {percent(share)} of its inputs are negative or zero: no gradient gets through"
     advice = "a smaller learning rate, He initialization, biases that are not negative, or leaky_relu"
     return Finding(words, edge.row.where, edge.row, advice, {"negative": share})
 
@@ -240,8 +239,14 @@ def _is_parameter(operand: Operand) -> bool:
 
 
 def tiny(path: Dominating, size: float, at_output: float) -> Finding:
-    """What made a gradient small between the output of the network and the parameter."""
-    factors = [(edge.row, gain(edge)) for edge in path.edges[head_length(path) :]]
+    """What made a gradient small between the output of the network and the parameter.
+
+    A sigmoid behind the last layer is part of the network here.
+    """
+    head = head_length(path)
+    factors = [
+        (edge.row, gain(edge)) for i, edge in enumerate(path.edges) if i >= head or edge.row.primitive in _SATURATING
+    ]
     small = [(row, factor) for row, factor in factors if factor < 1.0]
     return _shrinking(small, size, f"from {number(at_output)} at the output of the network to {number(size)}")
 
@@ -262,21 +267,27 @@ def _shrinking(factors: Sequence[tuple[Row, float]], size: float, how_far: str) 
     most = strongest(factors, lambda row: row.primitive)
     if most is None:
         return Finding(f"its norm is {number(size)}: it shrinks {how_far}", "", None, "", {"norm": size})
-    numbers = {"norm": size, "count": float(len(most.rows)), "product": most.product}
     primitive, count = most.strongest.primitive, len(most.rows)
-    what, advice = f"{primitive} at {place_of(most.strongest)}", "larger factors there"
+    numbers = {"norm": size, "count": float(count), "product": most.product}
+    what, more, advice = primitive, "", "larger factors there"
     if primitive in _SATURATING:
-        share = float(np.mean([_saturation(row) for row in most.rows]))
-        numbers["saturated"] = share
-        what = f"saturated {primitive}" if share > 0.5 else primitive
+        saturated = numbers["saturated"] = float(np.mean([_saturation(row) for row in most.rows]))
+        what = f"saturated {primitive}" if saturated > 0.5 else primitive
+        more = f" ({percent(saturated)} of the outputs are within 1 % of the ends)"
         advice = "relu, a normalization, skip connections, or smaller initial weights"
     elif primitive in ("matmul", "convolution"):
-        what, advice = "product with weights" if count > 1 else what, "the usual initialization, a normalization"
-    words = f"{count:,} {what}{'s' if count > 1 and 'at' not in what else ''} multiply it by {most.product:.2g}"
-    words = words if count > 1 else f"{what} multiplies it by {most.product:.2g}"
-    if primitive in _SATURATING:
-        words += f" ({percent(numbers['saturated'])} of the outputs are within 1 % of the ends)"
-    return Finding(f"{words}: it shrinks {how_far}", most.strongest.where, most.strongest, advice, numbers)
+        what, advice = "product with weights", "the usual initialization, or a normalization"
+    subject = (
+        f"{count:,} {_several(what)} multiply" if count > 1 else f"{what} at {place_of(most.strongest)} multiplies"
+    )
+    words = f"{subject} it by {most.product:.2g}{more}: it shrinks {how_far}"
+    return Finding(words, most.strongest.where, most.strongest, advice, numbers)
+
+
+def _several(what: str) -> str:
+    """The plural of what shrinks a gradient."""
+    first, space, rest = what.partition(" with ")
+    return f"{first}s{space}{rest}" if first in ("sigmoid", "product") or first.startswith("saturated") else what
 
 
 def _saturation(row: Row) -> float:
@@ -292,9 +303,8 @@ def huge(path: Dominating, size: float, value: float) -> Finding:
     factors = [(edge.row, factor) for edge in path.edges if (factor := gain(edge)) > 1.0]
     most = strongest(factors, by_place)
     numbers = {"norm": size}
-    words = f"its norm is {number(size)}, {size / value:,.3g} times that of {path.edges[-1].input.label}" if value else (
-        f"its norm is {number(size)}"
-    )  # fmt: skip
+    words = f"its norm is {number(size)}"
+    words += f", {size / value:,.3g} times that of {path.edges[-1].input.label}" if value else ""
     if most is None:
         return Finding(words, "", None, "clip_grad_norm_", numbers)
     numbers |= {"count": float(len(most.rows)), "factor": most.each}
@@ -309,7 +319,7 @@ def _factor(most: Repeated) -> str:
     row, count = most.strongest, len(most.rows)
     place = f"{row.primitive} at {place_of(row)}"
     if count > 1:
-        return f"factor {most.each:.3g} at {place} × {count:,} times"
+        return f"factor {most.each:.3g} at {place}, {count:,} times"
     operands = [operand for operand in row.operands if operand.value is not None and np.size(operand.value)]
     largest = max(operands, key=lambda operand: float(np.abs(operand.value).max()), default=None)
     reaches = "" if largest is None else f"; {largest.label} reaches {number(float(np.abs(largest.value).max()))}"

@@ -17,16 +17,18 @@ from typing import Any, overload
 from clearprop.cell import Cell
 from clearprop.errors import UsageError
 from clearprop.graph import Node, state, take_number
-from clearprop.lens import table
+from clearprop.lens import notebook, table
 from clearprop.lens.births import Birth, birth_of_nan
 from clearprop.lens.causes import Cause, why
 from clearprop.lens.cost import Cost, cost
 from clearprop.lens.derivation import Derivation, explain
 from clearprop.lens.difference import Difference, diff
 from clearprop.lens.memory import Memory, memory
+from clearprop.lens.drawing import Drawing, draw
 from clearprop.lens.modules import Call
 from clearprop.lens.names import constants, variables
 from clearprop.lens.paths import MOST_GROUPS, Paths, paths
+from clearprop.lens.player import Player
 from clearprop.lens.rows import Cut, Edge, Operand, Row, Visit, as_data
 from clearprop.source import Position
 from clearprop.tensor import Tensor
@@ -41,7 +43,6 @@ class Tape:
         result: what the function returned, for a tape of ``record(fn)(*args)``.
         error: the error that ended the recorded block, in words; empty if none did.
         cuts: where values were used in a way through which no gradient comes back.
-        modules: those that were called, in that order.
         calls: every call of a module, in run order.
         is_partial: whether it has chosen rows only, of a compiled run; of others the names alone are known.
 
@@ -62,7 +63,6 @@ class Tape:
         self.result: Any = None
         self.error = ""
         self.cuts: list[Cut] = []
-        self.modules: dict[Any, None] = {}
         self.calls: list[Call] = []
         self._events: list[tuple[Any, ...]] = []
         self._used = 0  # so many events are in the rows already
@@ -92,6 +92,11 @@ class Tape:
     def residual_bytes(self) -> int:
         """Bytes kept for the backward pass, where an array that several nodes keep counts for each."""
         return sum(row.residual_bytes for row in self.rows)
+
+    @property
+    def modules(self) -> list[Any]:
+        """The modules that were called, each once."""
+        return list(dict.fromkeys(call.module for call in self.calls))
 
     def __len__(self) -> int:
         return len(self._read())
@@ -196,6 +201,25 @@ class Tape:
         """What is kept for the backward pass, where, and what checkpoints would free, see `clearprop.lens.memory`."""
         return memory(self)
 
+    def player(self, title: str = "") -> Player:
+        """A page that plays the run: forward node by node, then backward edge by edge; one file, see `Player`.
+
+        Args:
+            title: what the page is called; by default after the node from which the gradients come.
+
+        Raises:
+            UsageError: if the tape is empty, or has more nodes than a page can play.
+
+        >>> import clearprop as cp
+        >>> x = cp.tensor(3.0, requires_grad=True)
+        >>> with cp.record() as tape:
+        ...     y = x * x
+        ...     y.backward()
+        >>> tape.player()
+        <Player of 2 nodes in 7 steps: .save('player.html')>
+        """
+        return Player(self, title)
+
     def explain(self, w: Any) -> Derivation:
         """How the gradient of w came about: factor by factor along the path that dominates, and all others' shares.
 
@@ -270,6 +294,38 @@ class Tape:
         """
         return birth_of_nan(self)
 
+    def draw(self, *, depth: int | None = None, unfold: str | Iterable[str] = ()) -> Drawing:
+        """A picture of the run as SVG, from the inputs above to the results below; see `Drawing`.
+
+        Up to 24 nodes are drawn one by one, with formulas, values and gradients, and at each edge the contribution and
+        the local derivative. In larger graphs each call of a module is a box, and is unfolded while the whole can be
+        overlooked. The wider a line, the larger the gradient on it.
+
+        Args:
+            depth: unfold so many levels: 1 shows the outermost modules as boxes.
+            unfold: paths of modules to unfold, with those around them; of each the first call.
+
+        Raises:
+            UsageError: if the tape is empty, or no module of that path ran.
+
+        >>> import clearprop as cp
+        >>> x, y = cp.tensor(2.0, requires_grad=True), cp.tensor(3.0, requires_grad=True)
+        >>> with cp.record() as tape:
+        ...     z = x * y
+        ...     z.backward()
+        >>> tape.draw()
+        <Drawing of z, 3 nodes: .svg, .save("z.svg")>
+        """
+        return draw(self, depth=depth, unfold=unfold)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows."""
+        return {"text/plain": str(self), "text/html": notebook.html(self)}
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterable[Any]:
+        """What ``rich.print`` shows: the table, in colour."""
+        return notebook.on_console(table.of_tape(self, options.max_width, ROWS_SHOWN))
+
     def __str__(self) -> str:
         return self.table(rows=ROWS_SHOWN)
 
@@ -296,6 +352,10 @@ class Tape:
         """Take over the names of all nodes that will have rows; nothing else is then looked up."""
         self._names |= names
         self.is_partial = True
+
+    def read_again(self) -> None:
+        """Make all rows anew, because events have been taken away."""
+        self._used, self._rows, self._visits, self._waiting, self._latest = 0, {}, [], {}, None
 
     def learn_names(self, values: Mapping[str, Any]) -> None:
         """Take over the names of variables for nodes that have none yet."""
@@ -393,8 +453,8 @@ def suggestion(name: str, rows: Iterable[Row], form: str = "tape[{!r}]") -> str:
 class Recorder:
     """The observer that fills a tape; made by `record`. Inner and outer recorders see the same run."""
 
-    def __init__(self) -> None:
-        self.tape = Tape()
+    def __init__(self, tape: Tape | None = None) -> None:
+        self.tape = Tape() if tape is None else tape
         self._outer: list[Any] = []
         self._running: list[Call] = []  # calls of modules that have not ended
 
@@ -438,7 +498,6 @@ class Recorder:
 
     def entered(self, module: Any) -> None:
         """A module has been called."""
-        self.tape.modules[module] = None
         self.tape.calls.append(Call(module, take_number()))
         self._running.append(self.tape.calls[-1])
         if self._outer[-1] is not None:

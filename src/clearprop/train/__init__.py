@@ -2,6 +2,7 @@
 
 from clearprop.train.averaging import AverageWeights
 from clearprop.train.callbacks import Callback
+from clearprop.train.checking import Check, Finding, check
 from clearprop.train.checkpoint import Checkpoint
 from clearprop.train.comparing import compare
 from clearprop.train.early_stopping import EarlyStopping
@@ -20,16 +21,19 @@ from clearprop.train.summary import print_summary
 __all__ = [
     "AverageWeights",
     "Callback",
+    "Check",
     "Checkpoint",
     "EarlyStopping",
     "Evaluation",
     "Example",
+    "Finding",
     "Health",
     "History",
     "Metric",
     "Progress",
     "Run",
     "TrainingInterrupted",
+    "check",
     "compare",
     "evaluate",
     "fit",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ CHARACTER, LINE, MARGIN = 6.7, 16.0, 8.0
 
 _LONGEST = 30  # characters in a line of a box
 _LONGEST_AT_EDGE = 20
+_IN_FULL = 2  # elements
 
 
 class Text(NamedTuple):
@@ -36,12 +38,10 @@ class Contents:
     Attributes:
         kind: ``"leaf"``, ``"node"``, ``"group"``.
         lines: from above to below.
-        shape: of the value that leaves it below; empty for a number.
     """
 
     kind: str
     lines: Sequence[Text]
-    shape: str = ""
 
     @property
     def width(self) -> float:
@@ -59,29 +59,34 @@ def text_width(characters: int) -> float:
     return characters * CHARACTER
 
 
-def of_row(row: Row) -> Contents:
+def of_row(row: Row, around: Group) -> Contents:
     """A node with its formula, value, gradient and pattern."""
-    formula = f"{row.name} = {row.formula}" if row.name and row.formula else row.formula or row.label
-    lines = [Text(cut(formula, _LONGEST), "title")]
+    title = f"{row.label} = {row.formula}" if row.formula else _inside(row.label, around)
+    lines = [Text(cut(title, _LONGEST), "title")]
     if row.value is not None:
-        lines.append(Text(cut(figure(row.value), _LONGEST), "value"))
+        lines.append(Text(cut(_range(row.value), _LONGEST), "value"))
     if row.gradient is not None:
-        lines.append(Text(cut(f"gradient {figure(row.gradient)}", _LONGEST), "gradient"))
+        lines.append(Text(cut(f"gradient {_size(row.gradient)}", _LONGEST), "gradient"))
     patterns = [row.pattern, *(visit.pattern for visit in row.visits)]
     lines += [Text(cut(one, _LONGEST), "pattern") for one in dict.fromkeys(patterns) if one]
-    return Contents("leaf" if row.is_leaf else "node", lines, shape_of(row.node))
+    return Contents("leaf" if row.is_leaf else "node", lines)
 
 
-def of_row_in_brief(row: Row) -> Contents:
+def of_row_in_brief(row: Row, around: Group) -> Contents:
     """A node by what it computes, and its name if it has one."""
     if row.is_leaf:
-        return Contents("leaf", [Text(cut(row.label, _LONGEST), "title")], shape_of(row.node))
+        return Contents("leaf", [Text(cut(_inside(row.label, around), _LONGEST), "title")])
     title = f"{row.name} = {row.primitive}" if row.name else row.primitive
-    return Contents("node", [Text(cut(title, _LONGEST), "title")], shape_of(row.node))
+    return Contents("node", [Text(cut(title, _LONGEST), "title")])
 
 
-def of_group(group: Group) -> Contents:
-    """A folded group: what it is called, what it is, and how much is inside."""
+def _inside(name: str, around: Group) -> str:
+    """A parameter's name inside the box of its module."""
+    return name.removeprefix(f"{around.path}.") if around.path else name
+
+
+def of_group(group: Group, rows: Mapping[Node, Row]) -> Contents:
+    """A folded group: what it is called, what it is, how much is inside, and the gradient of its parameters."""
     lines = [Text(cut(title_of(group), _LONGEST), "title")]
     if group.about:
         lines.append(Text(cut(group.about, _LONGEST), "about"))
@@ -89,7 +94,12 @@ def of_group(group: Group) -> Contents:
     operations = sum(not node.is_leaf for node in nodes)
     parameters = sum(math.prod(node.shape) for node in nodes if node.is_leaf)
     inside = _counted(operations, "operation") + (f", {_counted(parameters, 'parameter')}" if parameters else "")
-    return Contents("group", [*lines, Text(inside, "about")])
+    lines.append(Text(inside, "about"))
+    gradients = [rows[node].gradient for node in nodes if node.is_leaf]
+    norms = [norm([one]) for one in gradients if one is not None]
+    if norms:
+        lines.append(Text(f"gradient ‖{math.hypot(*norms):.3g}‖", "gradient"))
+    return Contents("group", lines)
 
 
 def title_of(group: Group) -> str:
@@ -112,7 +122,7 @@ def at_edge(edge: Edge) -> list[Text]:
     if edge.local_derivative is not None and np.ndim(edge.local_derivative) == 0:
         value = figure(edge.local_derivative)
         local = value if local in ("", value) or _is_number(local) else f"{local} = {value}"
-    lines = [Text(cut(figure(edge.contribution), _LONGEST_AT_EDGE), "gradient")]
+    lines = [Text(cut(_size(edge.contribution), _LONGEST_AT_EDGE), "gradient")]
     return [*lines, Text(cut(f"× {local}", _LONGEST_AT_EDGE), "local")] if local else lines
 
 
@@ -120,18 +130,34 @@ def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).lstrip("-").isdigit()
 
 
+def _range(value: Any) -> str:
+    """A value: small ones in full, of others the smallest and the largest element. The shape stands at the wire."""
+    if isinstance(value, (dict, list)):
+        return figure(value)
+    array = np.asarray(value)
+    if array.ndim == 0 or (array.ndim == 1 and array.size <= _IN_FULL) or not array.size or array.dtype.kind not in "biuf":
+        return figure(value)
+    low, high = f"{float(array.min()):.3g}", f"{float(array.max()):.3g}"
+    return f"all {low}" if low == high else f"{low} … {high}"
+
+
+def _size(gradient: Any) -> str:
+    """A gradient: a number in full, of an array the norm."""
+    if not isinstance(gradient, dict) and np.ndim(gradient) == 0:
+        return figure(gradient)
+    return f"‖{norm([gradient]):.3g}‖"
+
+
 # How much gradient ---------------------------------------------------------------------------------------------------
 
 
-def norm(contributions: Iterable[Any]) -> float | None:
-    """The Euclidean norm of a sum of contributions; None if there are none."""
+def norm(contributions: Iterable[Any]) -> float:
+    """The Euclidean norm of a sum of contributions."""
     totals: dict[Any, Any] = {}
     for contribution in contributions:
         parts = contribution if isinstance(contribution, dict) else {None: contribution}
         for key, part in parts.items():
             totals[key] = totals[key] + part if key in totals else part
-    if not totals:
-        return None
     with np.errstate(all="ignore"):
         return math.sqrt(sum(float(np.sum(np.square(part, dtype=np.float64))) for part in totals.values()))
 
@@ -153,10 +179,10 @@ class Scale:
             return "bad"
         if norm == 0:
             return "zero"
-        return str(max(0, LEVELS - 1 + math.ceil(math.log10(norm / self.largest) - 1e-9)) if norm < self.largest else 4)
+        return str(max(0, LEVELS - 1 + math.ceil(math.log10(norm / self.largest) - 1e-9)))
 
     def legend(self) -> list[tuple[str, str]]:
         """The levels from the strongest on, each with its range in words."""
-        bounds = [self.largest * 10.0**-i for i in range(LEVELS)]
-        words = [f"{number(float(f'{a:.2g}'))} … {number(float(f'{b:.2g}'))}" for b, a in zip(bounds, bounds[1:], strict=False)]
-        return [*((str(LEVELS - 1 - i), text) for i, text in enumerate(words)), ("0", "less")]
+        bounds = [number(float(f"{self.largest * 10.0**-i:.2g}")) for i in range(LEVELS)]
+        ranges = [f"{low} … {high}" for high, low in pairwise(bounds)]
+        return [(str(LEVELS - 1 - i), words) for i, words in enumerate([*ranges, "less"])]

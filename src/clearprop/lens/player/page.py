@@ -13,8 +13,10 @@ import os
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clearprop.errors import FileError
 from clearprop.lens import mathml, table
 from clearprop.lens.player.nesting import nested
 from clearprop.lens.player.scenes import Scenes, scenes
@@ -33,23 +35,29 @@ class Player:
     Attributes:
         html: the page.
         scenes: what it shows, as data.
+        title: what it is called.
+        error: the error that ended the recording, in words; empty if none did.
     """
 
     def __init__(self, tape: Tape, title: str = "", about: str = "") -> None:
         self.scenes = scenes(tape)
         self.title = title or _title(self.scenes)
-        self.html = _page(tape, self.scenes, self.title, about)
+        self.error = tape.error
+        text = _page(tape, self.scenes, self.title, about)
+        self.html = text.encode("utf-8", errors="replace").decode()  # a file name may hold bytes that are no text
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file.
 
         Raises:
-            FileError: if that cannot be done; an older file is then unharmed.
+            FileError: if that cannot be done.
         """
-        from clearprop.files.atomic import atomic_write
-
-        with atomic_write(path) as file:
-            file.write(self.html.encode("utf-8", errors="replace"))
+        try:
+            Path(path).write_bytes(self.html.encode())
+        except OSError as error:
+            raise FileError(
+                f"cannot write {path}: {error.strerror or error}", hint="a folder that exists and may be written to"
+            ) from error
 
     def _repr_html_(self) -> str:
         return (

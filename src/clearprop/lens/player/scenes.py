@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,9 @@ from clearprop.lens.mathml import Math
 from clearprop.lens.player import words
 from clearprop.lens.player.values import Values
 from clearprop.lens.rows import Edge, Row, Visit
-from clearprop.lens.tape import Tape
+
+if TYPE_CHECKING:
+    from clearprop.lens.tape import Tape
 
 MOST_NODES = 4_000
 """So many nodes a page can play: more would make a file that is slow to open, and nobody would watch them."""

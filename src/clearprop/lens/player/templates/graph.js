@@ -29,7 +29,7 @@ class Graph {
   }
 
   marker() {
-    const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 6.5, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" },
+    const arrow = (id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 6.5, refY: 4, markerWidth: 10, markerHeight: 10, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
       svg("path", { d: "M0 .8 7 4 0 7.2z" }));
     return svg("defs", {}, arrow("arrow"), arrow("arrow-back"));
   }
@@ -230,14 +230,14 @@ class Graph {
   // The camera ---------------------------------------------------------------------------------------------------------
 
   fit([width, height]) {
-    const margin = 36;
+    const margin = 48;
     return Math.min(1.35, (this.stage.clientWidth - margin) / width, (this.stage.clientHeight - margin) / height);
   }
 
   /** All of it, in the middle. */
   showAll() {
     const [width, height] = this.layout.size, scale = this.fit(this.layout.size);
-    this.look({ scale, x: (this.stage.clientWidth - width * scale) / 2, y: (this.stage.clientHeight - height * scale) / 2 + (this.stage.clientHeight > 400 ? 12 : 0) });
+    this.look({ scale, x: (this.stage.clientWidth - width * scale) / 2, y: (this.stage.clientHeight - height * scale) / 2 });
     this.free = false;
   }
 

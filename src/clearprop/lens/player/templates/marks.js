@@ -147,7 +147,7 @@ class Marks {
   }
 
   pill(kind, content) {
-    const shown = this.graph.cut(content, 130, "600 12px");
+    const shown = this.graph.cut(content, 180, "600 12px");
     const width = this.graph.width(shown, "600 12px") + 16;
     const pill = svg("g", { class: `pill ${kind}` }, svg("rect", { x: -width / 2, y: -10, width, height: 20, rx: 10 }),
       svg("text", { "text-anchor": "middle", y: 4.2 }, shown));
@@ -164,12 +164,14 @@ class Marks {
   }
 
   point(path, share, edge) {
-    const length = path.getTotalLength(), margin = Math.min(this.graph.layout.sideways ? 30 : 14, length / 3);
-    const { x, y } = path.getPointAtLength(margin + (length - 2 * margin) * share);
-    const { source, target, index } = DATA.edges[edge];
-    const same = this.course.together(edge).filter((other) => DATA.edges[other].source === source && DATA.edges[other].target === target);
-    const shift = same.length > 1 ? (same.findIndex((other) => DATA.edges[other].index === index) - (same.length - 1) / 2) * 24 : 0;
-    return this.graph.layout.sideways ? { x, y: y + shift } : { x: x + shift * 1.6, y };
+    const length = path.getTotalLength(), sideways = this.graph.layout.sideways, end = Math.min(sideways ? 30 : 14, length / 3);
+    const others = this.course.together(edge), sources = [...new Set(others.map((other) => DATA.edges[other].source))];
+    const turn = sources.indexOf(DATA.edges[edge].source) % 3;
+    const start = Math.min(end + turn * (sideways ? 0 : 23), length / 2); // those that wait at one node stand behind one another
+    const { x, y } = path.getPointAtLength(start + (length - start - end) * share);
+    const twice = others.filter((other) => DATA.edges[other].source === DATA.edges[edge].source);
+    const shift = twice.length > 1 ? twice.indexOf(edge) - (twice.length - 1) / 2 : 0; // and x · x has two edges on one path
+    return sideways ? { x, y: y + shift * 24 } : { x: x + shift * 40, y };
   }
 }
 

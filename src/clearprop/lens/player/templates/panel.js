@@ -9,7 +9,8 @@ class Panel {
     const step = DATA.steps[view.last];
     const parts = view.first !== view.last ? this.folded(view) : this[step.kind](step);
     this.element.replaceChildren(...parts.filter(Boolean));
-    this.words.textContent = view.first !== view.last ? this.foldedWords(view) : step.words;
+    const told = view.first !== view.last ? this.foldedWords(view) : step.words;
+    this.words.textContent = told.replace(/(^|[\s(])-(?=\d)/g, "$1−");
   }
 
   // Steps --------------------------------------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ class Panel {
         html("span", { class: "sign" }, isProduct ? "×" : "→"),
         isProduct ? this.card("local", "Local derivative", this.localFormula(edge, source, target), edge.local) : this.ruleCard(edge),
         html("span", { class: "sign" }, "="),
-        this.card("contribution", "Contribution", several ? ["mrow", ["mtext", "to "], ["mi", target.label]] : partial(root, target.label), edge.contribution)),
+        this.card("contribution", "Contribution", several ? ["mrow", ["mtext", "to\u00a0"], ["mi", target.label]] : partial(root, target.label), edge.contribution)),
       several ? html("p", { class: "quiet" }, `${target.label} has several users: this contribution waits until all have arrived.`) : null,
       this.facts(edge.source)];
   }
