@@ -176,3 +176,16 @@ def __getattr__(name: str) -> _Any:
     if not name.startswith("_"):
         meant = _import_module("clearprop.familiar").suggestion(name, __dir__())
     raise AttributeError(f"{message}\nTry: {meant}" if meant else message)
+
+
+def _draw(graph: Graph, **options: _Any) -> _Any:
+    """A picture of the graph, see `Tape.draw`."""
+    return _import_module("clearprop.lens.graphs").draw_graph(graph, **options)
+
+
+def _graph_in_notebook(graph: Graph) -> str:
+    return _import_module("clearprop.lens.graphs").graph_card(graph)
+
+
+Graph.draw = _draw  # type: ignore[method-assign, assignment]  # the lens is above the core, and is imported when it is first used
+Graph._repr_html_ = _graph_in_notebook  # type: ignore[attr-defined]

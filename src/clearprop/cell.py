@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from clearprop import markup
 from clearprop.errors import DTypeError, GradientError, ShapeError
 from clearprop.graph import leaf, state
 from clearprop.operators import Operators
-from clearprop.tensor import Tensor, check_differentiable, to_array
+from clearprop.tensor import Tensor, check_differentiable, tensor_card, to_array
 
 
 def _fit(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -227,8 +226,7 @@ class Cell(Operators):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the name, and the tensor."""
-        title = f"{type(self).__name__} {self.name}".rstrip()
-        return markup.card(title, [], self.peek()._repr_html_())
+        return tensor_card(self.peek(), self._label())
 
 
 class Buffer(Cell):

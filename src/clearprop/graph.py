@@ -240,6 +240,10 @@ class Graph:
         arrays = {id(array): array.nbytes for node in self.nodes for array in node.residual_arrays()}
         return sum(arrays.values())
 
+    if TYPE_CHECKING:  # given by the lens
+
+        def draw(self, *, depth: int | None = None, unfold: str | Iterable[str] = ()) -> Any: ...
+
     def __len__(self) -> int:
         return len(self.nodes)
 

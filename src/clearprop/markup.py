@@ -28,7 +28,7 @@ white-space:pre}
 .cp-card summary:focus-visible{outline:2px solid var(--first)}
 </style>"""
 
-_NO_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in [*range(9), 11, 12, *range(14, 32), 127]}
+_NO_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127], "\N{REPLACEMENT CHARACTER}")
 
 
 def text(value: str) -> str:

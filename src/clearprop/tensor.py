@@ -153,24 +153,7 @@ class Tensor(Operators):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: shape, type, values in short, and where the tensor comes from."""
-        if not isinstance(self.array, (np.ndarray, np.generic)):
-            return markup.card("Tensor", [repr(self.array)])
-        return markup.card("Tensor", self._about(), self._values_html())
-
-    def _about(self) -> list[str]:
-        """Type and shape, and the node with the line of the user's that made it."""
-        about = [self.dtype.name, "×".join(map(str, self.shape)) or "a number"]
-        if self.node is None:
-            return [*about, "no gradient flows to it"]
-        return [*about, "requires a gradient" if self.node.is_leaf else f"made by {self.node.name}", self.node.where]
-
-    def _values_html(self) -> str:
-        array = np.asarray(self.array)
-        body = np.array2string(array, threshold=100, precision=5)
-        large = array.size > _SHOWN_WHOLE and array.dtype.kind == "f"
-        summary = f"smallest {array.min():.5g}, mean {array.mean():.5g}, largest {array.max():.5g}" if large else ""
-        grad = "" if self.grad is None else f'<div class="remark">gradient {markup.text(_in_short(self.grad))}</div>'
-        return f'<pre>{markup.text(body)}</pre><div class="quiet">{summary}</div>{grad}'
+        return tensor_card(self, "Tensor")
 
     # Gradients ----------------------------------------------------------------------------------------------------
 
@@ -230,12 +213,6 @@ class Tensor(Operators):
         def backward(self, g: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None: ...
 
 
-def _in_short(gradient: Tensor) -> str:
-    """A number, or the norm of an array."""
-    array = np.asarray(gradient.array, np.float64)
-    return f"{array:.5g}" if not array.ndim else f"of norm {np.linalg.norm(array.ravel()):.5g}"
-
-
 class GradientHolder:
     """Where the gradient of a tensor is added up; its node knows it as ``cell``. A `Parameter` is its own holder."""
 
@@ -244,6 +221,27 @@ class GradientHolder:
     def __init__(self, name: str = "") -> None:
         self.grad: Tensor | None = None
         self.name = name
+
+
+def tensor_card(tensor: Tensor, title: str) -> str:
+    """A tensor as HTML: shape, type, values in short, the node and the user's line that made it, and its gradient."""
+    if not isinstance(tensor.array, (np.ndarray, np.generic)):  # a symbol, while a function is traced
+        return markup.card(title, [repr(tensor.array)])
+    about = [tensor.dtype.name, "×".join(map(str, tensor.shape)) or "a number"]
+    node = tensor.node
+    if node is not None:
+        about += ["requires a gradient" if node.is_leaf else f"made by {node.name}", node.where]
+    array = np.asarray(tensor.array)
+    body = f"<pre>{markup.text(np.array2string(array, threshold=_SHOWN_WHOLE, precision=5))}</pre>"
+    if array.size > _SHOWN_WHOLE and array.dtype.kind == "f":
+        low, mean, high = array.min(), array.mean(dtype=np.float64), array.max()
+        body += f'<div class="quiet">smallest {low:.5g}, mean {mean:.5g}, largest {high:.5g}</div>'
+    gradient = tensor.grad
+    if gradient is not None:
+        norm = np.linalg.norm(np.asarray(gradient.array, np.float64).ravel())
+        size = f"of norm {norm:.5g}" if gradient.shape else f"{gradient.item():.5g}"
+        body += f'<div class="remark">gradient {size}</div>'
+    return markup.card(title, about, body)
 
 
 def to_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

@@ -204,8 +204,7 @@ def test_values_that_lead_to_no_gradient_do_not_pile_up() -> None:
 
 
 def test_a_script_is_recorded_as_main(tmp_path: Path) -> None:
-    path = script(tmp_path, _HEALTHY)
-    run = record_script(path)
+    run = record_script(Path(script(tmp_path, _HEALTHY)), recorder=Recorder(RecentTape(1)))
     assert (run.error, run.was_interrupted) == ("", False)
     assert len([visit for visit in run.tape.visits if visit.begins]) == 1  # the last step
     assert "loss" in {row.name for row in run.tape.rows}

@@ -488,3 +488,16 @@ def test_answers_as_data() -> None:
 def test_a_name_that_is_unknown() -> None:
     with pytest.raises(cp.UsageError, match="'v'"):
         small_tape().why("v")
+
+
+def test_nan_from_the_first_step_on_is_not_taken_for_growth() -> None:
+    w = cp.Parameter([1.0, 0.0], name="w")
+    with cp.record() as tape:
+        for _ in range(4):
+            loss = cp.log(w * 0.0).sum()
+            loss.backward()
+            assert w.grad is not None
+            w.assign(w.value - w.grad)
+            w.grad = None
+    assert tape.why(w).kind == "nan"
+    assert "log" in tape.why(w).words

@@ -151,6 +151,33 @@ def test_a_gradient_that_is_not_finite_is_named_though_the_loss_is(compile: bool
     assert "but the gradient of first (Linear) is NaN" in history.advice[0]
 
 
+class LogOfNegative(nn.Module):
+    def __init__(self) -> None:
+        self.first, self.second, self.third = nn.Linear(16, 32), nn.Linear(32, 32), nn.Linear(32, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.third(cp.log(self.second(F.relu(self.first(x)))))
+
+
+@BOTH
+def test_a_run_that_diverges_says_where_the_first_nan_comes_from(compile: bool | None) -> None:
+    one = setting(LogOfNegative())
+    before = small.weights(one.model)
+    with pytest.raises(cp.DivergenceError, match="the loss of step 1 is nan") as caught:
+        run(one, compile=compile)
+    assert "it begins with" in str(caught.value)
+    assert "log" in str(caught.value) and "test_health.py" in str(caught.value)
+    small.assert_same_weights(small.weights(one.model), before)
+
+
+@BOTH
+def test_a_layer_whose_weights_are_not_finite_is_named(compile: bool | None) -> None:
+    model = mlp(16, 32, 32, 4)
+    model[2].weight.assign(np.full((32, 32), np.nan, np.float32))
+    with pytest.raises(cp.DivergenceError, match=r"2\.weight"):
+        run(setting(model), compile=compile)
+
+
 # Healthy networks ----------------------------------------------------------------------------------------------------
 
 

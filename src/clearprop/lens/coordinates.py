@@ -288,7 +288,9 @@ def _ends(
         for (_, i), place_ in zip(arriving, _spread(x[box], width, len(arriving), gap), strict=True):
             entering[i] = place_
         left = x[box] - width / 2
-        leaving.update((i, left + ports.leaving[i]) for way in outgoing[box].values() for i in way if i in ports.leaving)
+        leaving.update(
+            (i, left + ports.leaving[i]) for way in outgoing[box].values() for i in way if i in ports.leaving
+        )
         entering.update((i, left + ports.entering[i]) for _, i in incoming[box] if i in ports.entering)
     for i, (chain, (source, target)) in enumerate(zip(layers.chains, layers.edges, strict=True)):
         if i not in ports.entering and _near(leaving[i], entering[i], sizes[target][0]) and len(chain) == 2:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from clearprop import markup
 from clearprop.errors import UsageError
 from clearprop.graph import Graph
 from clearprop.lens.drawing import Drawing, draw
 from clearprop.lens.tape import Tape
+
+_LISTED = 50
 
 
 def draw_graph(graph: Graph, *, depth: int | None = None, unfold: str | Iterable[str] = ()) -> Drawing:
@@ -33,3 +36,14 @@ def tape_of(graph: Graph) -> Tape:
         unknown = [None] * len(node.parents)
         tape.add(("value", node, None) if node.is_leaf else ("forward", node, unknown, None, node.residuals))
     return tape
+
+
+def graph_card(graph: Graph) -> str:
+    """What a notebook shows of a graph: its picture, and below it the list of its nodes, folded up."""
+    about = [f"{len(graph.nodes):,} nodes", f"{graph.residual_bytes():,} bytes kept"]
+    if not graph.nodes:
+        return markup.card("Graph", about)
+    first = "\n".join(str(graph).splitlines()[1 : _LISTED + 1])
+    more = f"\n… and {len(graph) - _LISTED:,} more: print(graph)" if len(graph) > _LISTED else ""
+    nodes = f"<details><summary>Nodes</summary><pre>{markup.text(first + more)}</pre></details>"
+    return markup.card("Graph", about, draw_graph(graph)._repr_html_(), nodes)

@@ -104,9 +104,7 @@ def arrange(
 # Ranks ---------------------------------------------------------------------------------------------------------------
 
 
-def _ranks(
-    count: int, edges: Sequence[tuple[int, int]], first: set[int], last: set[int]
-) -> list[int]:
+def _ranks(count: int, edges: Sequence[tuple[int, int]], first: set[int], last: set[int]) -> list[int]:
     """As early as the inputs allow; then whatever gains by it, parameters above all, is moved towards its users."""
     inputs: list[set[int]] = [set() for _ in range(count)]
     users: list[set[int]] = [set() for _ in range(count)]
@@ -245,9 +243,7 @@ class _Order:
                 best, fewest, waited = [list(rank) for rank in ranks], crossings, 0
         return fewest, best
 
-    def with_trunks_moved(
-        self, fewest: int, best: list[list[int]], trunks: Iterable[Sequence[int]]
-    ) -> list[list[int]]:
+    def with_trunks_moved(self, fewest: int, best: list[list[int]], trunks: Iterable[Sequence[int]]) -> list[list[int]]:
         """The best order with each trunk at the far left, at the far right or where it was, followed by more sweeps.
 
         Sweeps move one bend at a time, and a whole trunk never from one side of what it is joined to over to the other.

@@ -76,14 +76,14 @@ class Group:
                 yield member
 
     def groups(self) -> Iterator[Group]:
-        """This group and all inside it, outer before inner."""
+        """The group itself and all inside it, outer before inner."""
         yield self
         for member in self.members:
             if isinstance(member, Group):
                 yield from member.groups()
 
     def outwards(self) -> Iterator[Group]:
-        """This group, the one around it, and so on to the whole run."""
+        """The group itself, the one around it, and so on to the whole run."""
         group: Group | None = self
         while group is not None:
             yield group

@@ -38,11 +38,13 @@ class RecentTape(Tape):
         self._sizes: list[int] = []  # of the value of each event
         self._bytes = 0
         self._starts: list[tuple[int, int]] = [(0, 0)]  # of each step: its first event, and its first cut
+        self._cuts_kept = self._calls_kept = 0  # of a full tape
         self._leaves: dict[Any, Node] = {}  # of each parameter that this step has used
 
     def add(self, event: tuple[Any, ...]) -> None:
         """Keep one event, and forget others if they are too many."""
         if self.is_full:
+            self._stay_as_it_was()
             return
         size = 0
         if event[0] == "forward":
@@ -68,10 +70,15 @@ class RecentTape(Tape):
         start, _ = self._starts[-1]
         if any(event[0] == "arrived" and is_bad(as_data(event[2])) for event in self._events[start:]):
             self.is_full = True
+            self._cuts_kept, self._calls_kept = len(self.cuts), len(self.calls)
             return
         self._starts.append((len(self._events), len(self.cuts)))
         if len(self._starts) > self._most_steps:
             self._forget(*self._starts[1])
+
+    def _stay_as_it_was(self) -> None:
+        self.cuts = dict.fromkeys(list(self.cuts)[: self._cuts_kept])
+        del self.calls[self._calls_kept :]
 
     def _shorten(self) -> None:
         """Forget the oldest step; of a single step, the first half."""
@@ -83,7 +90,8 @@ class RecentTape(Tape):
 
     def _forget(self, events: int, cuts: int) -> None:
         self._bytes -= sum(self._sizes[:events])
-        del self._events[:events], self._sizes[:events], self.cuts[:cuts]
+        del self._events[:events], self._sizes[:events]
+        self.cuts = dict.fromkeys(list(self.cuts)[cuts:])
         later = [(event - events, cut - cuts) for event, cut in self._starts if event > events]
         self._starts = [(0, 0), *later]
         first = min((event[1].number for event in self._events), default=np.inf)

@@ -63,7 +63,7 @@ def growth(tape: Tape, rows: Sequence[Row]) -> Finding | None:
         return None
     losses, norms = [_loss(tape, row) for row in rows], [norm(row.visits[-1].upstream) for row in rows]
     start = len(rows) - 1
-    while start and losses[start - 1] > 0 and _grew(losses, start) and _grew(norms, start):
+    while start and math.isfinite(norms[start - 1]) and _grew(losses, start) and _grew(norms, start):
         start -= 1
     moved = [_moved(a, b) for a, b in pairwise(rows)]
     steadily = len(rows) - start >= _FEW_STEPS and _ratio(losses, start) > _GROWS and _ratio(norms, start) > _GROWS
@@ -96,7 +96,7 @@ def _loss(tape: Tape, row: Row) -> float:
 
 def _grew(values: Sequence[float], i: int) -> bool:
     """Whether a value is larger than the one before; what is no longer finite has grown."""
-    return math.isfinite(values[i - 1]) and (not math.isfinite(values[i]) or values[i] > values[i - 1])
+    return not math.isfinite(values[i]) or values[i] > values[i - 1]
 
 
 def _ratio(values: Sequence[float], start: int) -> float:

@@ -23,8 +23,8 @@ from clearprop.lens.causes import Cause, why
 from clearprop.lens.cost import Cost, cost
 from clearprop.lens.derivation import Derivation, explain
 from clearprop.lens.difference import Difference, diff
-from clearprop.lens.memory import Memory, memory
 from clearprop.lens.drawing import Drawing, draw
+from clearprop.lens.memory import Memory, memory
 from clearprop.lens.modules import Call
 from clearprop.lens.names import constants, variables
 from clearprop.lens.paths import MOST_GROUPS, Paths, paths
@@ -42,7 +42,7 @@ class Tape:
     Attributes:
         result: what the function returned, for a tape of ``record(fn)(*args)``.
         error: the error that ended the recorded block, in words; empty if none did.
-        cuts: where values were used in a way through which no gradient comes back.
+        cuts: where values were used in a way through which no gradient comes back; each once, in run order.
         calls: every call of a module, in run order.
         is_partial: whether it has chosen rows only, of a compiled run; of others the names alone are known.
 
@@ -62,7 +62,7 @@ class Tape:
     def __init__(self) -> None:
         self.result: Any = None
         self.error = ""
-        self.cuts: list[Cut] = []
+        self.cuts: dict[Cut, None] = {}
         self.calls: list[Call] = []
         self._events: list[tuple[Any, ...]] = []
         self._used = 0  # so many events are in the rows already
@@ -492,7 +492,7 @@ class Recorder:
 
     def cut(self, node: Node, how: str, position: Position | None) -> None:
         """The value of a node has been used in a way through which no gradient comes back."""
-        self.tape.cuts.append(Cut(node, how, position))
+        self.tape.cuts[Cut(node, how, position)] = None
         if self._outer[-1] is not None:
             self._outer[-1].cut(node, how, position)
 

@@ -364,6 +364,10 @@ class Module:
     def __repr__(self) -> str:
         return printing.tree(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same tree, whose parts can be folded up."""
+        return printing.card(self)
+
     def summary(self, *inputs: Any) -> Summary:
         """One row for each module, with the shape of its output for these inputs; see `clearprop.nn.summary`."""
         return summarize(self, inputs)

@@ -270,10 +270,15 @@ def generators(model: Module) -> dict[str, Generator]:
     return found
 
 
-def diverged(what: str, run: Run) -> DivergenceError:
-    """The error of a training that has left the numbers."""
+def diverged(what: str, run: Run, beginning: str = "") -> DivergenceError:
+    """The error of a training that has left the numbers.
+
+    Args:
+        beginning: where the first NaN comes from, if that is known.
+    """
+    more = f"\n{beginning}" if beginning else ""
     return DivergenceError(
-        f"fit: {what} (epoch {run.epoch}, lr {run.learning_rate:g}); it was not saved",
+        f"fit: {what} (epoch {run.epoch}, lr {run.learning_rate:g}); it was not saved{more}",
         hint="a smaller learning rate, or clip_grad_norm=1.0; cp.check_gradients if a rule of your own is involved",
     )
 

@@ -6,14 +6,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from clearprop.array import check_finite
-from clearprop.errors import NotFiniteError, UsageError
+from clearprop.errors import ClearpropError, NotFiniteError, UsageError
+from clearprop.lens import record
 from clearprop.nn.utils import clip_grad_norm_
 from clearprop.tensor import Tensor
 from clearprop.train import checks
 from clearprop.train.callbacks import overrides
 from clearprop.train.compiling import OfBatches, as_tensor
 from clearprop.train.run import Run, diverged
-from clearprop.train.unchanged import Before
+from clearprop.train.unchanged import Before, Unchanged
 
 _LOSS, _NORM = "the loss", "the norm of the gradients"
 
@@ -57,7 +58,8 @@ class Step:
                 checks.check_some_label(target, getattr(self._run.loss, "ignore_index", None), number)
             if error.what not in (_LOSS, _NORM):  # a check of the user's own
                 raise
-            raise diverged(f"{error.what} of step {number:,} is {error.value}", self._run) from None
+            what = f"{error.what} of step {number:,} is {error.value}"
+            raise diverged(what, self._run, self._beginning(*inputs, target)) from None
         return Done(float(loss.item()), output)
 
     def _updated(self, *batch: Any) -> tuple[Tensor, Any, Any]:
@@ -75,6 +77,19 @@ class Step:
             with before.again():
                 health.look(self._run, partial(self._train, checked=False), tuple(map(as_tensor, batch)))
         return done
+
+    def _beginning(self, *batch: Any) -> str:
+        """Where the first NaN comes from, found by taking the step again, operation by operation; empty if unknown."""
+        try:
+            with Unchanged(), record() as tape:
+                self._train(*batch, checked=False)
+        except ClearpropError:  # a check of the user's own, perhaps
+            return ""
+        birth = tape.birth_of_nan()
+        if not birth or birth.row is None:
+            return ""
+        places = [place for place in (birth.row.module, birth.where) if place]
+        return f"it begins with {birth.words}" + (f" ({', '.join(places)})" if places else "")
 
     def _train(self, *batch: Any, checked: bool = True) -> tuple[Tensor, Any, Any]:
         """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for.

@@ -13,8 +13,9 @@ from statistics import median
 
 _TRIED = 3
 """So many runs in a row say how fast a way is."""
-_AT_FIRST, _AT_MOST = 64, 1024
-"""After so many runs of all threads one alone is tried; twice as many each time that it is slower still."""
+_EARLY, _AT_FIRST, _AT_MOST = 4, 64, 1024
+"""After so many runs of all threads one alone is tried: early, since the others may be slowed down from the beginning;
+then after many more, and twice as many each time that it is slower still."""
 _ALONE = 32
 """After so many runs of one alone all are tried: it is faster only as long as others need the processors."""
 _SLOW, _SOON = 1.5, 16
@@ -30,13 +31,13 @@ class Pace:
     ...     ways.append(pace.together())
     ...     pace.took(1.0 if ways[-1] else 2.0)
     >>> ways.index(False), ways.count(False)
-    (65, 3)
+    (5, 3)
     """
 
     def __init__(self) -> None:
         self._seconds: dict[bool, deque[float]] = {way: deque(maxlen=5) for way in (True, False)}
         self._faster = self._way = True
-        self._left = self._interval = _AT_FIRST
+        self._left, self._interval = _EARLY, _AT_FIRST // 2
         self._best, self._since = math.inf, 0
         self._is_new = True
 

@@ -99,8 +99,10 @@ def draw(tape: Tape, *, depth: int | None = None, unfold: str | Iterable[str] = 
 def _opened(root: Group, depth: int | None, paths: Sequence[str], *, everything: bool) -> set[Group]:
     if depth is not None:
         opened = _to_depth(root, depth)
+    elif everything:
+        opened = set(root.groups())
     else:
-        opened = set(root.groups()) if everything else _overlooked(root)
+        opened = _overlooked(root)
     for path in paths:
         opened.update(_group_at(root, path).outwards())
     return opened

@@ -135,7 +135,12 @@ def _range(value: Any) -> str:
     if isinstance(value, (dict, list)):
         return figure(value)
     array = np.asarray(value)
-    if array.ndim == 0 or (array.ndim == 1 and array.size <= _IN_FULL) or not array.size or array.dtype.kind not in "biuf":
+    if (
+        array.ndim == 0
+        or (array.ndim == 1 and array.size <= _IN_FULL)
+        or not array.size
+        or array.dtype.kind not in "biuf"
+    ):
         return figure(value)
     low, high = f"{float(array.min()):.3g}", f"{float(array.max()):.3g}"
     return f"all {low}" if low == high else f"{low} … {high}"

@@ -99,7 +99,6 @@ class Picture:
         rows: of the run, by node.
         is_open: which groups are unfolded.
         in_full: whether boxes show formulas and numbers, and wires local derivatives.
-        results: nodes that are no input of others, but that the frames' borders show leaving.
     """
 
     def __init__(self, rows: Mapping[Node, Row], is_open: Callable[[Group], bool], *, in_full: bool) -> None:
@@ -148,11 +147,11 @@ class _Level:
         """Make the wires; the nodes whose values enter, and those whose values leave."""
         inputs, outputs = dict[Node, int](), dict[Node, int]()
         count = len(self.members)
-        for node, box in self.box_of.items():
+        for node in self.box_of:
             for parent in node.parents:
                 if parent is not None and parent in self.picture.rows and parent not in self.box_of:
                     inputs.setdefault(parent, count + len(inputs))
-        for node, box in self.box_of.items():
+        for node in self.box_of:
             if any(user not in self.box_of for user, _ in self.picture.users.get(node, ())):
                 outputs[node] = count + len(inputs) + len(outputs)
         for source in [*inputs, *self.box_of]:
@@ -225,7 +224,10 @@ class _Level:
         wide = max((contents.text_width(len(line.text)) for line in title), default=0.0) + 2 * PAD
         size = (max(placement.size[0] + 2 * side, wide), placement.size[1] + top + side)
         placed = [(_moved(corner, shift), item) for corner, item in zip(placement.corners, items, strict=False)]
-        wires = [self._routed(i, [_moved(p, shift) for p in placement.routes[i]], items, size) for i in range(len(self.edges))]
+        wires = [
+            self._routed(i, [_moved(p, shift) for p in placement.routes[i]], items, size)
+            for i in range(len(self.edges))
+        ]
         count = len(items)
         ports = [corner.x + side for corner in placement.corners[count:]]
         entering = dict(zip(self.inputs, ports, strict=False))
@@ -251,9 +253,11 @@ class _Level:
 
 def _title(group: Group) -> list[Text]:
     text = contents.title_of(group)
-    return [Text(f"{text}  {group.about}".strip(), "title")] if len(text) + len(group.about) < 36 else [
-        Text(text, "title"), *([Text(group.about, "about")] if group.about else [])
-    ]
+    return (
+        [Text(f"{text}  {group.about}".strip(), "title")]
+        if len(text) + len(group.about) < 36
+        else [Text(text, "title"), *([Text(group.about, "about")] if group.about else [])]
+    )
 
 
 def _moved(point: Point, by: Point) -> Point:

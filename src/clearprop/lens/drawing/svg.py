@@ -13,30 +13,33 @@ from clearprop.lens.drawing.frames import HEADER, LABEL, PAD, Box, Frame, Wire
 EDGE = 16.0
 """Free space around the picture."""
 
+_LEGEND = "width of a line: norm ‖g‖ of the gradient on it"
+
 STYLE = """
-.cp-drawing{--paper:#fff;--ink:#1d2733;--dim:#5b6673;--line:#c3cad3;--frame:#f4f6f9;--node:#fff;--leaf:#eaf3ea;
---group:#e8eef8;--flow:#b3541e;--none:#9aa4b0;--bad:#c0143c;--value:#14508c;
-font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;background:var(--paper)}
-@media (prefers-color-scheme:dark){.cp-drawing{--paper:#14181d;--ink:#e6eaef;--dim:#a0abb8;--line:#495361;--frame:#1a2027;
---node:#20272f;--leaf:#1f2f24;--group:#202c40;--flow:#f09a5e;--none:#6d7886;--bad:#ff6b81;--value:#8fc1f7}}
+.cp-drawing{--paper:#fcfcfa;--ink:#1d2126;--quiet:#565e68;--rule:#c9cac4;--edge:#80868e;--frame:#f3f3ef;--node:#fff;
+--leaf:#e9f2ea;--group:#e6eef7;--first:#1a5a9c;--second:#a8440b;--bad:#b0253f;background:var(--paper);
+font:11px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+@media (prefers-color-scheme:dark){.cp-drawing{--paper:#14171a;--ink:#e3e5e8;--quiet:#a2a9b2;--rule:#454c54;
+--edge:#767e87;--frame:#1a1e22;--node:#22272c;--leaf:#1e2e23;--group:#1f2b3a;--first:#7fb6ee;--second:#f0a061;
+--bad:#f58a9c}}
 .cp-drawing text{fill:var(--ink)}
 .cp-drawing rect.paper{fill:var(--paper)}
-.cp-drawing .box{stroke:var(--line);fill:var(--node)}
+.cp-drawing .box{stroke:var(--rule);fill:var(--node)}
 .cp-drawing .leaf{fill:var(--leaf)}
-.cp-drawing .group{fill:var(--group);stroke:var(--dim)}
-.cp-drawing .frame{fill:var(--frame);stroke:var(--line)}
+.cp-drawing .group{fill:var(--group);stroke:var(--quiet)}
+.cp-drawing .frame{fill:var(--frame);stroke:var(--rule)}
 .cp-drawing .title{font-weight:600}
-.cp-drawing .about,.cp-drawing .shape,.cp-drawing .local{fill:var(--dim)}
-.cp-drawing .value{fill:var(--value)}
-.cp-drawing .gradient{fill:var(--flow)}
-.cp-drawing .pattern{fill:var(--dim);font-style:italic}
+.cp-drawing .about,.cp-drawing .shape,.cp-drawing .local{fill:var(--quiet)}
+.cp-drawing .value{fill:var(--first)}
+.cp-drawing .gradient{fill:var(--second)}
+.cp-drawing .pattern{fill:var(--quiet);font-style:italic}
 .cp-drawing .halo{paint-order:stroke;stroke:var(--frame);stroke-width:4px;stroke-linejoin:round}
 .cp-drawing .halo.paper{stroke:var(--paper)}
-.cp-drawing .wire{fill:none;stroke:var(--flow);stroke-width:1.2}
+.cp-drawing .wire{fill:none;stroke:var(--second);stroke-width:1.2}
 .cp-drawing .g4{stroke-width:5}.cp-drawing .g3{stroke-width:3.5}.cp-drawing .g2{stroke-width:2.4}
 .cp-drawing .g1{stroke-width:1.6}.cp-drawing .g0{stroke-width:.9}
-.cp-drawing .gplain{stroke:var(--dim)}
-.cp-drawing .gnone{stroke:var(--none);stroke-dasharray:2 3}
+.cp-drawing .gplain{stroke:var(--quiet)}
+.cp-drawing .gnone{stroke:var(--edge);stroke-dasharray:2 3}
 .cp-drawing .gzero{stroke-dasharray:6 4}
 .cp-drawing .gbad{stroke:var(--bad);stroke-width:4;stroke-dasharray:1 3}
 """
@@ -135,14 +138,17 @@ def _legend(scale: Scale | None, used: set[str], top: float, width: float) -> tu
     entries = [(f"g{level}", words) for level, words in (scale.legend() if scale else ()) if f"g{level}" in used]
     others = (("gzero", "exactly zero"), ("gbad", "NaN or infinite"), ("gnone", "no gradient"))
     entries += [(look, words) for look, words in others if look in used]
-    lines = [f'<text class="about" x="{EDGE:g}" y="{top + 4:g}">width of a line: norm ‖g‖ of the gradient on it</text>']
+    lines = [f'<text class="about" x="{EDGE:g}" y="{top + 4:g}">{_LEGEND}</text>']
     column = max((text_width(len(words)) for _, words in entries), default=0.0) + 60
     columns = max(1, int((width - EDGE) // column))
     for i, (look, words) in enumerate(entries):
         x, y = EDGE + (i % columns) * column, top + 20 + (i // columns) * LINE
-        lines.append(f'<path class="wire {look}" d="M{x:g} {y - 4:g}h34"/><text x="{x + 42:g}" y="{y:g}">{_text(words)}</text>')
+        lines.append(
+            f'<path class="wire {look}" d="M{x:g} {y - 4:g}h34"/><text x="{x + 42:g}" y="{y:g}">{_text(words)}</text>'
+        )
     rows = -(-len(entries) // columns)
-    return lines, (min(columns, max(1, len(entries))) * column + EDGE, 20 + rows * LINE + EDGE / 2)
+    wide = max(text_width(len(_LEGEND)), min(columns, max(1, len(entries))) * column)
+    return lines, (wide + 2 * EDGE, 20 + rows * LINE + EDGE / 2)
 
 
 def _line(line: Text, at: Point, more: str, anchor: str = "") -> str:

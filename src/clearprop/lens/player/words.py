@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from clearprop.lens import formulas
 from clearprop.lens.figures import figure
 from clearprop.lens.rows import Edge, Row, Visit
 
-_MOST_NAMED = 5
+_MOST_NAMED = 6
 
 
 def given(rows: Sequence[Row]) -> str:
@@ -22,18 +22,13 @@ def given(rows: Sequence[Row]) -> str:
     """
     if not rows:
         return "Nothing was given to which gradients flow."
-    if len(rows) == 1:
-        return f"Given: {_equation(rows[0])}."
-    return f"Given: {_listed(map(_equation, rows), len(rows))}."
+    if len(rows) > _MOST_NAMED:
+        return f"Given: {len(rows):,} inputs, {_named(rows)}."
+    return f"Given: {', '.join(f'{row.label} = {figure(row.value)}' for row in rows)}."
 
 
-def _equation(row: Row) -> str:
-    return f"{row.label} = {figure(row.value)}"
-
-
-def _listed(texts: Iterable[str], count: int) -> str:
-    shown = [text for text, _ in zip(texts, range(_MOST_NAMED), strict=False)]
-    return ", ".join(shown) + (f" and {count - _MOST_NAMED:,} more" if count > _MOST_NAMED else "")
+def _named(rows: Sequence[Row]) -> str:
+    return f"from {rows[0].label} to {rows[-1].label}"
 
 
 def forward(row: Row) -> str:
@@ -86,8 +81,9 @@ def end(rows: Sequence[Row], error: str) -> str:
     reached = [row for row in rows if row.gradient is not None]
     if not reached:
         return "No gradient was computed: the recording has no backward pass."
-    texts = (f"by {row.label} {figure(row.gradient)}" for row in reached)
-    return f"The gradients are complete: {_listed(texts, len(reached))}."
+    if len(reached) > _MOST_NAMED:
+        return f"The gradients of {len(reached):,} inputs are complete, {_named(reached)}."
+    return f"The gradients are complete: {', '.join(f'by {row.label} {figure(row.gradient)}' for row in reached)}."
 
 
 def _is_number(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ _WRONG_SCALE = 3.0
 _NAME = "loss at the beginning"
 
 
-def first_loss(subject: Subject, output: Tensor, loss: float) -> Finding:
+def first_loss(subject: Subject, output: Any, loss: float) -> Finding:
     """The loss of the untrained network.
 
     With C classes outputs that are all 0 have a cross entropy of ln C; for numbers, the best that one output for all

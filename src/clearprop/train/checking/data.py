@@ -76,7 +76,7 @@ def target_shape(subject: Subject, output: Any) -> Finding:
 
 def labels(subject: Subject, output: Any) -> Finding | None:
     """Whether every label is a class of the network; None if there are no labels."""
-    axis = subject.class_axis(output) if isinstance(output, Tensor) else None
+    axis = subject.class_axis(output)
     if axis is None or output.shape[axis] == 1:
         return None
     classes = output.shape[axis]

@@ -80,10 +80,10 @@ class Subject:
         """The loss of the batch."""
         return self.loss(model(*self.inputs), self.target)  # type: ignore[no-any-return]
 
-    def class_axis(self, output: Tensor) -> int | None:
-        """The axis of the classes in an output, if the targets are labels; None if they are not."""
+    def class_axis(self, output: Any) -> int | None:
+        """The axis of the classes in an output, if that is a tensor and the targets are labels; None if not."""
         labels = self.target.shape
-        if self.target.array.dtype.kind not in "iu" or output.ndim != len(labels) + 1:
+        if not isinstance(output, Tensor) or self.target.array.dtype.kind not in "iu" or output.ndim != len(labels) + 1:
             return None
         if (output.shape[0], *output.shape[2:]) == labels:
             return 1

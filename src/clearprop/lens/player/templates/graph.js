@@ -246,8 +246,8 @@ class Graph {
     if (this.free) return;
     const all = this.fit(this.layout.size);
     if (all >= 0.72) { this.showAll(); return; }
-    const found = keys.map((key) => this.layout.rectangles.get(key)).filter(Boolean);
-    if (!found.length) return;
+    const first = [...this.layout.rectangles.values()].reduce((a, b) => (b.x + b.y < a.x + a.y ? b : a));
+    const found = keys.length ? keys.map((key) => this.layout.rectangles.get(key)).filter(Boolean) : [first];
     const scale = Math.min(1, Math.max(0.8, all));
     const box = bounds(found);
     const [width, height] = [this.stage.clientWidth, this.stage.clientHeight], [w, h] = this.layout.size;

@@ -72,7 +72,8 @@ class Panel {
     const root = DATA.roots.length ? DATA.nodes[DATA.roots[DATA.roots.length - 1]].label : "";
     return [heading("After the run", DATA.error ? "It ended with an error" : reached.length ? "The gradients" : "The values"),
       DATA.error ? html("p", { class: "error" }, DATA.error) : null,
-      reached.length ? this.table(["input", `gradient of ${root}`], reached.map((number) => [this.button(number), text(DATA.nodes[number].gradient)]), "gradients") : html("p", {}, step.words)];
+      reached.length ? this.table(["input", `gradient of ${root}`], reached.map((number) => [this.button(number), text(DATA.nodes[number].gradient)]), "gradients") : null,
+      reached.length || DATA.error ? null : html("p", {}, step.words)];
   }
 
   // Folded modules -----------------------------------------------------------------------------------------------------

@@ -53,8 +53,7 @@ class Player {
   }
 
   foldAll() {
-    const inner = DATA.groups.map((_, number) => number).filter((number) => number);
-    const isAnyOpen = inner.some((number) => this.graph.open.has(number));
+    const inner = DATA.groups.map((_, number) => number).filter((number) => number), isAnyOpen = this.graph.open.size > 1;
     const step = this.views[this.at].first;
     this.pause();
     this.graph.open = new Set([0, ...(isAnyOpen ? [] : inner)]);
@@ -66,7 +65,8 @@ class Player {
     this.graph.draw();
     this.views = visibleSteps(this.graph);
     this.controls.scrub.max = this.views.length - 1;
-    if (DATA.groups.length < 2) this.controls.folds.hidden = true;
+    this.controls.folds.hidden = DATA.groups.length < 2;
+    this.controls.folds.textContent = this.graph.open.size > 1 ? "Fold all" : "Unfold all";
     this.graph.free = false;
     this.go(this.viewOf(step));
   }
