@@ -17,6 +17,7 @@ from clearprop.autodiff.batching import Batched
 from clearprop.graph import RELEASED, Node
 from clearprop.lens import formulas
 from clearprop.lens.figures import figure
+from clearprop.lens.jacobians import MOST_NUMBERS, jacobian
 from clearprop.lens.names import assigned_name
 from clearprop.lens.patterns import FAN_OUT, pattern
 from clearprop.primitive import Primitive, Spec
@@ -278,6 +279,29 @@ class Edge:
     def local_derivative(self) -> Any:
         """d(output)/d(input) as an array, element by element; None unless the primitive is elementwise."""
         return self.visit.local_derivatives[self.index]
+
+    def jacobian(self, most: int = MOST_NUMBERS) -> Any:
+        """d(output)/d(input) in full: an array of shape ``(*output, *input)``, in numerator layout.
+
+        Args:
+            most: so many numbers may it have.
+
+        Raises:
+            UsageError: if it has more, the node has several outputs, or what it kept is not on the tape.
+
+        >>> import clearprop as cp
+        >>> x, w = cp.tensor([[1.0, 2.0]], requires_grad=True), cp.Parameter([[3.0], [5.0]], name="w")
+        >>> with cp.record() as tape:
+        ...     y = cp.tanh(x) @ w
+        ...     cp.sum(y).backward()
+        >>> tape["y"].edges[1].jacobian().round(2)[0, 0]       # dy/dw: y has shape (1, 1), w (2, 1)
+        array([[0.76],
+               [0.96]], dtype=float32)
+        >>> tape["x"].users[0].jacobian().round(2)[0, :, 0]    # of tanh by x: diagonal, shape (1, 2, 1, 2)
+        array([[0.42, 0.  ],
+               [0.  , 0.07]], dtype=float32)
+        """
+        return jacobian(self, most)
 
     @property
     def latex(self) -> str:
