@@ -27,7 +27,7 @@ _number_of = attrgetter("number")
 
 
 class Observer:
-    """Is told, while it is ``state.observer``, what is recorded and what backward passes do; tells the one outside of it.
+    """Is told, while it is ``state.observer``, what is recorded and what backward passes do; tells the one outside it.
 
     A subclass overrides what it wants to know.
 

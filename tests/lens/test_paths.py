@@ -84,7 +84,7 @@ def test_skip_against_branch() -> None:
     model, tape, loss = residual_tape()
     paths = tape.paths(loss, model.first.weight, "branch")
     assert len(paths.groups) == 8
-    (past_all,) = [group for group in paths.groups if group.title.count("skip") == 3]
+    (past_all,) = [group for group in paths.groups if group.title == "past all 3 branches"]
     # Past all blocks the gradient of h is that of the last layer's input.
     weight = model.last.weight.numpy()
     upstream = np.full((5, 1), 1 / 5) @ weight.T  # (5, 1) @ (1, 6) -> (5, 6)
@@ -361,3 +361,17 @@ def test_explain_without_a_gradient() -> None:
         w * 1.0
     with pytest.raises(cp.UsageError, match="no recorded backward pass"):
         tape.explain(w)
+
+
+def test_a_tape_of_a_compiled_run_has_no_paths() -> None:
+    w = cp.Parameter(np.ones(2), name="w")
+
+    def step(x: cp.Tensor) -> None:
+        h = w * x
+        (h * h).sum().backward()
+
+    compiled = cp.compile(step, watch=["h", w])
+    compiled(cp.ones(2, dtype=cp.float64))
+    for question in (compiled.tape.why, compiled.tape.explain, lambda w: compiled.tape.paths("h", w)):
+        with pytest.raises(cp.UsageError, match="tape of a compiled run"):
+            question(w)

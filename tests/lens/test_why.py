@@ -429,7 +429,7 @@ def healthy_runs() -> list[tuple[str, nn.Module, cp.Tensor, Callable[[cp.Tensor]
         ("batch norm", normed, images, classify),
         ("deep", nn.Sequential(*deep), normal(32, 16), regress),
         ("layer norm", nn.Sequential(*tall, nn.Linear(16, 4)), normal(32, 16), classify),
-        ("dropout", nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 4)), images[:, 0, 0], classify),
+        ("dropout", nn.Sequential(nn.Dropout(), nn.ReLU(), nn.Linear(8, 4)), images[:, 0, 0], classify),
         ("rnn", nn.RNN(5, 8), normal(20, 6, 5), last),
         ("lstm", nn.LSTM(5, 8), normal(20, 6, 5), last),
         ("gru", nn.GRU(5, 8), normal(20, 6, 5), last),
@@ -501,3 +501,25 @@ def test_nan_from_the_first_step_on_is_not_taken_for_growth() -> None:
             w.grad = None
     assert tape.why(w).kind == "nan"
     assert "log" in tape.why(w).words
+
+
+def test_a_mask_that_hides_everything() -> None:
+    scores = cp.Parameter([[1.0, 2.0], [3.0, 4.0]], name="scores")
+    with cp.record() as tape:
+        masked = cp.where(cp.tensor([[True, False], [False, False]]), scores, -float("inf"))
+        F.softmax(masked).sum().backward()  # nothing is left
+    birth = tape.birth_of_nan()
+    assert birth.row is not None
+    assert birth.row.primitive == "subtract"
+    assert "∞ - ∞ has no value" in birth.words
+    assert birth.where.startswith(line_of("# nothing is left"))
+
+
+def test_inputs_that_are_not_normalized() -> None:
+    model = nn.Linear(3, 1)
+    x = normal(16, 3) * 1e4
+    with cp.record() as tape:
+        F.mse_loss(model(x), normal(16, 1)).backward()
+    cause = tape.why(model.weight)
+    assert cause.kind == "huge"
+    assert "normalized inputs" in cause.advice

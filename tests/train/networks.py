@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import clearprop as cp
-import clearprop.functional as F
 from clearprop import data, nn, optim, train
 
 Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -48,7 +48,7 @@ def numbers(examples: int = 256) -> Arrays:
 
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for into, out in zip(widths, widths[1:], strict=False):
+    for into, out in pairwise(widths):
         layers += [nn.Linear(into, out), activation()]
     return nn.Sequential(*layers[:-1])
 
@@ -82,8 +82,8 @@ class Residual(nn.Module):
         self.first, self.shared, self.last = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4)
 
     def forward(self, x: Any) -> Any:
-        h = F.relu(self.first(x))
-        h = h + F.relu(self.shared(h))
+        h = cp.functional.relu(self.first(x))
+        h = h + cp.functional.relu(self.shared(h))
         h = h + cp.tanh(self.shared(h))
         return self.last(h)
 

@@ -11,7 +11,6 @@ from tests.train.small import assert_same_weights, weights
 from tests.train.test_health import HEALTHY, Cut
 
 import clearprop as cp
-import clearprop.functional as F
 from clearprop import data, models, nn
 from clearprop.cli.recipes import RECIPES
 from clearprop.train import Check
@@ -47,7 +46,8 @@ def test_a_target_that_is_broadcast() -> None:
     x, y = numbers(32)
     result = check(mlp(16, 32, 1), (x, y[:, 0]), squared)
     finding = result["shape of the target"]
-    assert finding.status == "failed" and not result.ok
+    assert finding.status == "failed"
+    assert not result.ok
     assert "the output is (32, 1) and the target (32,)" in finding.text
     assert "(32, 32)" in finding.text
     assert finding.hint.startswith("target[:, None]")
@@ -104,14 +104,15 @@ def test_a_layer_that_is_dead() -> None:
     model[2].bias.assign(np.full(32, -30.0, np.float32))
     finding = check(model)["gradients"]
     assert finding.status == "warning"
-    assert "0.weight" in finding.text and "is 0 in every element" in finding.text
+    assert "0.weight" in finding.text
+    assert "is 0 in every element" in finding.text
 
 
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
         (nn.CrossEntropyLoss(reduction="sum"), "32 times the usual 1.39, as many as there are examples"),
-        (lambda output, target: 1000 * F.cross_entropy(output, target), "1e+03 times the usual 1.39"),
+        (lambda output, target: 1000 * cp.functional.cross_entropy(output, target), "1e+03 times the usual 1.39"),
     ],
 )
 def test_a_loss_of_a_wrong_scale(loss: Any, words: str) -> None:
@@ -135,7 +136,7 @@ class Mixing(nn.Module):
         self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 4)
 
     def forward(self, x: Any) -> Any:
-        return self.last(F.softmax(self.first(x), dim=0) * 10.0)
+        return self.last(cp.functional.softmax(self.first(x), dim=0) * 10.0)
 
 
 class Centred(nn.Module):
@@ -231,7 +232,8 @@ class LogOfNegative(nn.Module):
 def test_a_loss_that_is_not_finite_says_where_it_comes_from() -> None:
     finding = check(LogOfNegative())["loss at the beginning"]
     assert finding.status == "failed"
-    assert "log" in finding.text and "test_check.py" in finding.text
+    assert "log" in finding.text
+    assert "test_check.py" in finding.text
 
 
 def test_a_network_that_does_not_fit_its_data() -> None:
@@ -277,7 +279,7 @@ def test_a_language_model_passes() -> None:
     text, _ = tokens(16)
 
     def loss(output: Any, target: Any) -> Any:
-        return F.cross_entropy(output.reshape((-1, 20)), target.reshape((-1,)))
+        return cp.functional.cross_entropy(output.reshape((-1, 20)), target.reshape((-1,)))
 
     result = check(Language(), (text[:, :-1], text[:, 1:]), loss)
     assert failed(result) == failed(result, "warning") == [], str(result)
@@ -303,13 +305,13 @@ class TwoOutputs(nn.Module):
         self.body, self.a, self.b = nn.Linear(16, 8), nn.Linear(8, 4), nn.Linear(8, 1)
 
     def forward(self, x: Any) -> Any:
-        h = F.relu(self.body(x))
+        h = cp.functional.relu(self.body(x))
         return self.a(h), self.b(h)
 
 
 def test_several_outputs() -> None:
     def loss(outputs: Any, target: Any) -> Any:
-        return F.cross_entropy(outputs[0], target) + (outputs[1] ** 2).mean()
+        return cp.functional.cross_entropy(outputs[0], target) + (outputs[1] ** 2).mean()
 
     result = check(TwoOutputs(), loss=loss)
     assert failed(result) == [], str(result)
@@ -320,7 +322,7 @@ def test_sequences_with_the_time_first_are_left_alone() -> None:
     model = nn.RNN(4, 3)
 
     def loss(output: Any, target: Any) -> Any:
-        return F.cross_entropy(output[0][-1], target)
+        return cp.functional.cross_entropy(output[0][-1], target)
 
     result = check(model, (x.swapaxes(0, 1).copy(), y), loss)
     assert result["examples alone"].status == result["a few by heart"].status == "skipped"
@@ -350,7 +352,7 @@ def test_a_loss_that_knows_the_users_weights_changes_nothing() -> None:
     model = nn.Linear(16, 4)
 
     def loss(output: Any, target: Any) -> Any:
-        return F.cross_entropy(output, target) + 1e-3 * (model.weight * model.weight).sum()
+        return cp.functional.cross_entropy(output, target) + 1e-3 * (model.weight * model.weight).sum()
 
     assert check(model, loss=loss).ok
     assert model.weight.grad is None
@@ -380,7 +382,8 @@ def test_html_is_escaped() -> None:
         raise cp.UsageError("<script>alert(1)</script>")
 
     html = check(mlp(16, 4), loss=loss)._repr_html_()
-    assert "<script>" not in html and "&lt;script&gt;" in html
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
 
 
 def test_a_finding_that_is_not_there() -> None:

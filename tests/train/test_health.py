@@ -1,4 +1,4 @@
-"""`train.Health`: planted faults are named rightly, healthy networks hear nothing, and nothing is changed by looking."""
+"""`train.Health`: planted faults are named rightly, healthy networks hear nothing, and looking changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from tests.train.networks import (
 )
 
 import clearprop as cp
-import clearprop.functional as F
 from clearprop import nn, optim, train
 from clearprop.train.health.watching import Watch
 
@@ -80,7 +79,7 @@ class Cut(nn.Module):
         self.first, self.second = nn.Linear(16, 32), nn.Linear(32, 4)
 
     def forward(self, x: Any) -> Any:
-        return self.second(F.relu(self.first(x)).detach())
+        return self.second(cp.functional.relu(self.first(x)).detach())
 
 
 @BOTH
@@ -156,7 +155,7 @@ class LogOfNegative(nn.Module):
         self.first, self.second, self.third = nn.Linear(16, 32), nn.Linear(32, 32), nn.Linear(32, 4)
 
     def forward(self, x: Any) -> Any:
-        return self.third(cp.log(self.second(F.relu(self.first(x)))))
+        return self.third(cp.log(self.second(cp.functional.relu(self.first(x)))))
 
 
 @BOTH
@@ -166,7 +165,8 @@ def test_a_run_that_diverges_says_where_the_first_nan_comes_from(compile: bool |
     with pytest.raises(cp.DivergenceError, match="the loss of step 1 is nan") as caught:
         run(one, compile=compile)
     assert "it begins with" in str(caught.value)
-    assert "log" in str(caught.value) and "test_health.py" in str(caught.value)
+    assert "log" in str(caught.value)
+    assert "test_health.py" in str(caught.value)
     small.assert_same_weights(small.weights(one.model), before)
 
 
@@ -256,9 +256,7 @@ def test_the_statistics_are_those_of_numpy() -> None:
     assert found.upstream["0"].item() == pytest.approx(np.linalg.norm(upstream * (h > 0)))
     assert found.flat["1"].item() == 0.5
     assert found.active["1"].numpy().tolist() == [1.0, 0.0]
-    assert found.factor["1"].item() == pytest.approx(
-        np.linalg.norm(upstream * (h > 0)) / np.linalg.norm(upstream)
-    )
+    assert found.factor["1"].item() == pytest.approx(np.linalg.norm(upstream * (h > 0)) / np.linalg.norm(upstream))
 
 
 def test_channels_are_the_units_of_images() -> None:
@@ -348,7 +346,9 @@ def test_it_looks_at_one_step_in_fifty(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     look = train.Health.look
     monkeypatch.setattr(
-        train.Health, "look", lambda self, run, step, batch: looks.append(run.position.step) or look(self, run, step, batch)
+        train.Health,
+        "look",
+        lambda self, run, step, batch: looks.append(run.position.step) or look(self, run, step, batch),
     )
     run(setting(nn.Linear(16, 4)), epochs=40)
     assert looks == [0, 1, 2, 4, 8, 16, 32, 50, 100, 150, 200, 250, 300]
@@ -405,7 +405,7 @@ class Halves(nn.Module):
         self.layer, self.other = nn.Linear(16, 8), nn.Linear(8, 4)
 
     def forward(self, x: Any) -> Any:
-        y = F.relu(self.layer(x))
+        y = cp.functional.relu(self.layer(x))
         return self.other(y / 2 if float(abs(y).max()) > 1.0 else y)
 
 

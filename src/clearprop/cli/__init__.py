@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 
 import clearprop
 from clearprop.cli import terminal
+from clearprop.cli.check import COMMAND as CHECK
 from clearprop.cli.command import Command
 from clearprop.cli.compare import COMMAND as COMPARE
 from clearprop.cli.cost import COMMAND as COST
+from clearprop.cli.draw import COMMAND as DRAW
 from clearprop.cli.explain import COMMAND as EXPLAIN
 from clearprop.cli.player import COMMAND as PLAYER
 from clearprop.cli.predict import COMMAND as PREDICT
@@ -34,14 +36,14 @@ examples:
 {examples}
 
 Each command explains itself: clearprop COMMAND --help
-Exit codes: 0 done; 1 an error of clearprop itself, or something that why has found; 2 bad input (the message says what,
-and what to try).
+Exit codes: 0 done; 1 an error of clearprop itself, or something that why or check has found; 2 bad input (the message
+says what, and what to try).
 """
 
 
 def commands() -> list[Command]:
     """All commands, in the order in which the help lists them."""
-    return [TRAIN, PREDICT, COMPARE, REPORT, EXPLAIN, WHY, PLAYER, COST]
+    return [TRAIN, CHECK, PREDICT, COMPARE, REPORT, EXPLAIN, WHY, DRAW, PLAYER, COST]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from clearprop.lens.layout import Line, plain_text
 _ASCII = {
     "∂": "d", "·": "*", "→": "->", "×": "x", "–": "-", "…": "...", "σ": "sigmoid", "√": "sqrt", "π": "pi", "ᵀ": "^T",
     "∑": "sum", "∏": "prod", "≤": "<=", "≥": ">=", "≠": "!=", "⌊": "floor(", "⌋": ")", "\u0304": "'",
+    "✓": "+", "✗": "x",
 }  # fmt: skip
 _NARROWEST, _WIDEST = 40, 120
 

@@ -71,6 +71,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--quiet", action="store_true", help="no progress on stderr")
     run.add_argument("--threads", type=_whole(1), metavar="N", help=_THREADS)
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what is computed."""
     settings = parser.add_argument_group("settings", _ABOUT_SETTINGS + "\n".join(map(_defaults, RECIPES.values())))
     settings.add_argument("--epochs", type=_whole(1), metavar="N", help="times to go through the training images")
     settings.add_argument("--batch-size", type=_whole(1), metavar="N", help="images for each update of the weights")
@@ -172,7 +177,7 @@ def _new(options: argparse.Namespace) -> tuple[Settings, Path]:
     """The settings and the folder of a new run."""
     if options.dataset is None:
         raise UsageError(f"which data set? {' or '.join(RECIPES)}", hint="clearprop train digits")
-    settings = replace(RECIPES[options.dataset].settings, **_given(options))
+    settings = replace(RECIPES[options.dataset].settings, **given_settings(options))
     folder = Path(options.output or f"runs/{options.dataset}-{datetime.now():%Y%m%d-%H%M%S}")
     if (folder / CHECKPOINT).exists() or (folder / WEIGHTS).exists():
         raise UsageError(
@@ -197,7 +202,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Settings, Path]:
     if not (folder / CHECKPOINT).exists():
         raise FileError(f"{folder} holds no {CHECKPOINT}", hint="the folder of an earlier run, such as runs/digits-…")
     settings = Settings.from_config(History.from_dict(read_state(folder / CHECKPOINT)["history"]).config)
-    given = _given(options) | ({"dataset": options.dataset} if options.dataset else {})
+    given = given_settings(options) | ({"dataset": options.dataset} if options.dataset else {})
     for name, value in given.items():
         if getattr(settings, name) != value:
             raise UsageError(
@@ -210,7 +215,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Settings, Path]:
     return settings, folder
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that the user has named."""
     names = asdict(RECIPES["digits"].settings)
     return {name: value for name in names if name != "dataset" and (value := getattr(options, name, None)) is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -125,13 +125,24 @@ class _Found(NamedTuple):
 
 
 def _traced_value(tape: Tape, row: Row) -> _Found:
-    """From a bad value back to the first, through inputs that are bad; NaN before infinity."""
+    """From a bad value back to the first, through inputs that are bad: to the first NaN, and on to the infinity before.
+
+    Infinity that the program itself puts in, as a mask does, is no mistake: then the first NaN is.
+    """
+    nan = _back(row, has_nan) if has_nan(row.value) else _Found(row)
+    found = _back(nan.row, is_bad) if nan.operand is None else nan
+    if found.operand is not None and not has_nan(found.operand.value) and has_nan(nan.row.value):
+        found = nan
+    earlier = _update(tape, found.row) if found.row.is_leaf else None
+    return found if earlier is None else _traced_visit(tape, earlier)
+
+
+def _back(row: Row, is_wrong: Callable[[Any], bool]) -> _Found:
+    """From a node back over inputs that are wrong, to one that has none, or to a constant."""
     while True:
-        bad = [operand for operand in row.operands if is_bad(operand.value)]
-        if not bad:
-            earlier = _update(tape, row) if row.is_leaf else None
-            return _Found(row) if earlier is None else _traced_visit(tape, earlier)
-        operand = next((one for one in bad if has_nan(one.value)), bad[0])
+        operand = next((one for one in row.operands if is_wrong(one.value)), None)
+        if operand is None:
+            return _Found(row)
         if operand.row is None:
             return _Found(row, operand=operand)
         row = operand.row
@@ -343,9 +354,10 @@ def _backwards(edge: Edge) -> list[Row]:
 
 
 def _first_bad(value: Any) -> tuple[tuple[int, ...], int]:
-    """The first place of NaN or infinity in a value, and how many such places there are."""
+    """The first place of NaN in a value, or else of infinity, and how many such places there are."""
+    is_wrong = np.isnan if has_nan(value) else np.isinf
     for array in _arrays(value):
-        bad = ~np.isfinite(array)
+        bad = is_wrong(array)
         if bad.any():
             place = np.unravel_index(int(np.argmax(bad)), array.shape) if array.ndim else ()
             return tuple(int(i) for i in place), int(bad.sum())

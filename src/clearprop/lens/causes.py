@@ -13,7 +13,7 @@ from clearprop.lens.derivation import source
 from clearprop.lens.factors import Dominating, dominating
 from clearprop.lens.figures import json_number, number, percent
 from clearprop.lens.layout import DIM, HEADING, REMARK, Line, Span, plain_text, wrapped
-from clearprop.lens.pushing import Between, norm
+from clearprop.lens.pushing import Between, check_whole, norm
 from clearprop.lens.rows import Row
 from clearprop.lens.strength import (
     CANCELS,
@@ -91,6 +91,7 @@ class Cause:
 
 def why(tape: Tape, w: Any) -> Cause:
     """See `Tape.why`."""
+    check_whole(tape)
     w = _known_parameter(tape, w) if isinstance(w, str) else w
     if isinstance(w, Cell):
         rows = [row for row in tape.rows if row.node.cell is w]

@@ -140,21 +140,32 @@ class ByBranch(Grouping):
 
     name = "by the branches they take"
 
+    def __init__(self, between: Between) -> None:
+        super().__init__(between)
+        self._skips: dict[tuple[Row, int], bool] = {}
+
     def extend(self, key: Key, row: Row, index: int) -> Key:
         several = row.primitive in JOINS and len(self.between.edges(row)) > 1
         return (*key, (row, index)) if several else key
 
     def title(self, key: Key) -> str:
-        return ", ".join(self._branch(row, i) for row, i in key) or "past all branches"
+        """The branches that it goes through, in run order, and how many others it goes past."""
+        taken = [(row, i) for row, i in reversed(key) if not self._is_skip(row, i)]
+        past = len(key) - len(taken)
+        if not taken:
+            return f"past all {past:,} branches" if past > 1 else "past the branch"
+        parents = [self.between.parent(row, i) for row, i in taken]
+        through = "through " + arrows(parent.module or parent.label for parent in parents)
+        return f"{through}, past {past:,} other{'' if past == 1 else 's'}" if past else through
 
-    def _branch(self, row: Row, index: int) -> str:
-        """One branch: the skip connection, if another branch begins where it does; else what it came through."""
-        taken = self.between.parent(row, index)
-        others = [self.between.parent(row, i) for i in self.between.edges(row) if i != index]
-        above = (topological([other.node], since=taken.number - 1) for other in others)
-        if any(taken.node in nodes for nodes in above):
-            return f"skip at {row.label}"
-        return f"{taken.module or taken.label} at {row.label}"
+    def _is_skip(self, row: Row, index: int) -> bool:
+        """Whether this input is a skip connection: another branch begins where it does."""
+        if (row, index) not in self._skips:
+            taken = self.between.parent(row, index)
+            others = [self.between.parent(row, i) for i in self.between.edges(row) if i != index]
+            above = (topological([other.node], since=taken.number - 1) for other in others)
+            self._skips[row, index] = any(taken.node in nodes for nodes in above)
+        return self._skips[row, index]
 
 
 class BySlice(Grouping):

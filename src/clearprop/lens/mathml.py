@@ -299,7 +299,7 @@ def _is_number(math: Math) -> bool:
 
 # Markup --------------------------------------------------------------------------------------------------------------
 
-ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+ATTRIBUTES: dict[str, dict[str, str]] = {
     "mo.fence": {"stretchy": "false", "lspace": "0", "rspace": "0"},
     "mo.prefix": {"form": "prefix"},
     "mo.accent": {"stretchy": "false"},

@@ -124,6 +124,8 @@ def tree(nodes: Iterable[Node], calls: Sequence[Call] = (), *, by_line: bool = T
 
 def _in_calls(root: Group, nodes: Sequence[Node], calls: Sequence[Call]) -> dict[Node, Group]:
     """Put each node that is no leaf into the group of the innermost call that it was computed in."""
+    begin = next((node.number for node in nodes if not node.is_leaf), 0)
+    calls = [call for call in calls if call.last > begin]  # a tape of the last steps has forgotten what others computed
     networks = [call for call in calls if call.is_network]
     waiting = deque(call for call in calls if len(networks) > 1 or not call.is_network)  # one network is the whole run
     counts: dict[str, int] = {}

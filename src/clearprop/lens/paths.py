@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from clearprop.arguments import whole
 from clearprop.autodiff.backward import accumulate
-from clearprop.errors import UsageError
 from clearprop.lens.figures import figure, json_number, number, percent
 from clearprop.lens.grouping import ByPath, Grouping, Key, choose
 from clearprop.lens.layout import (
@@ -165,30 +165,33 @@ class Paths:
 
 def paths(tape: Tape, output: Any, w: Any, by: Any = None, *, limit: int = MOST_GROUPS) -> Paths:
     """See `Tape.paths`."""
-    if limit < 1:
-        raise UsageError(f"paths: limit={limit!r}", hint="a whole number from 1 on: that many groups are told apart")
+    whole("paths", "limit", limit)
     between = Between(tape, tape[output], tape[w])
     grouping = choose(between, by, limit)
     if not between.rows:
         return Paths(between, grouping, [], None)
     parts = _arriving(between, grouping, limit)
     total = _sum([part.g for part in parts.values()])
-    groups = [
-        PathGroup(
+    return Paths(between, grouping, _in_order(grouping, parts, total), total)
+
+
+def _in_order(grouping: Grouping, parts: dict[Key, _Part], total: Any) -> list[PathGroup]:
+    """The groups in the order of the grouping, or the largest share first; what was put together last."""
+    groups = {
+        key: PathGroup(
             f"other {part.paths:,} paths, the smallest" if key == _OTHERS else grouping.title(key),
             part.paths, part.g, share(part.g, total), norm(part.g),
             grouping.rows(key) if part.paths == 1 and key != _OTHERS else (),
         )
         for key, part in parts.items()
-    ]  # fmt: skip
-    order = grouping.order([key for key in parts if key != _OTHERS])
-    by_key = dict(zip(parts, groups, strict=True))
-    if order is None:
-        known = [group for key, group in by_key.items() if key != _OTHERS]
-        ordered = sorted(known, key=lambda group: -abs(group.share) if np.isfinite(group.share) else -group.norm)
-    else:
-        ordered = [by_key[key] for key in order]
-    return Paths(between, grouping, [*ordered, *([by_key[_OTHERS]] if _OTHERS in by_key else [])], total)
+    }  # fmt: skip
+    known = [key for key in parts if key != _OTHERS]
+    order = grouping.order(known) or sorted(known, key=lambda key: _size(groups[key]), reverse=True)
+    return [groups[key] for key in [*order, *(key for key in parts if key == _OTHERS)]]
+
+
+def _size(group: PathGroup) -> float:
+    return abs(group.share) if np.isfinite(group.share) else group.norm
 
 
 def _arriving(between: Between, grouping: Grouping, limit: int) -> dict[Key, _Part]:

@@ -35,6 +35,7 @@ class Between:
     """
 
     def __init__(self, tape: Tape, output: Row, input: Row) -> None:
+        check_whole(tape)
         self.tape, self.output, self.input = tape, output, input
         reaching = {input.node}
         for node in topological([output.node], since=input.number - 1):
@@ -100,6 +101,15 @@ class Between:
     def hooked(self) -> list[Row]:
         """Nodes whose gradient a hook may have replaced: what comes below them is not what the rules say."""
         return [row for row in self.rows if row.node.hooks]
+
+
+def check_whole(tape: Tape) -> None:
+    """Raise UsageError for a tape of a compiled run, on which a few rows were chosen."""
+    if tape.is_partial:
+        raise UsageError(
+            "this is a tape of a compiled run, which holds what was watched and no more",
+            hint="with cp.record() as tape: … around a call: the compiled function then runs operation by operation",
+        )
 
 
 def pushed(row: Row, g: Any, wanted: Sequence[int]) -> dict[int, Any]:

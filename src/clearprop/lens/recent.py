@@ -46,35 +46,36 @@ class RecentTape(Tape):
         if self.is_full:
             self._stay_as_it_was()
             return
-        size = 0
-        if event[0] == "forward":
-            self._look_at_parameters(event[1])
-            if self.is_full:
-                return
-            size = getattr(event[3], "nbytes", 0)
+        is_forward = event[0] == "forward"
+        if is_forward and self._begins_step(event[1]) and not self._begin_step():
+            return
+        size = getattr(event[3], "nbytes", 0) if is_forward else 0
         super().add(event)
         self._sizes.append(size)
         self._bytes += size
         while self._bytes > self._most_bytes and len(self._events) > 1:
             self._shorten()
 
-    def _look_at_parameters(self, node: Node) -> None:
-        for parent in node.parents:
-            if parent is None or parent.primitive is not None:
-                continue
-            if self._leaves.setdefault(parent.cell, parent) is not parent:
-                self._begin_step()
-                self._leaves = {parent.cell: parent}
+    def _begins_step(self, node: Node) -> bool:
+        """Whether a node uses a parameter that has another value than before."""
+        leaves = {parent.cell: parent for parent in node.parents if parent is not None and parent.primitive is None}
+        begins = any(self._leaves.get(cell, leaf) is not leaf for cell, leaf in leaves.items())
+        if begins:
+            self._leaves = {}
+        self._leaves.update(leaves)
+        return begins
 
-    def _begin_step(self) -> None:
+    def _begin_step(self) -> bool:
+        """Forget the oldest step if there are too many; False if the last is to be kept, and no other is to come."""
         start, _ = self._starts[-1]
         if any(event[0] == "arrived" and is_bad(as_data(event[2])) for event in self._events[start:]):
             self.is_full = True
             self._cuts_kept, self._calls_kept = len(self.cuts), len(self.calls)
-            return
+            return False
         self._starts.append((len(self._events), len(self.cuts)))
         if len(self._starts) > self._most_steps:
             self._forget(*self._starts[1])
+        return True
 
     def _stay_as_it_was(self) -> None:
         self.cuts = dict.fromkeys(list(self.cuts)[: self._cuts_kept])

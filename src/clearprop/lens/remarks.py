@@ -44,6 +44,8 @@ def reason(primitive: str, values: list[float], value: float, dtype: Any = np.fl
             return "0 / 0 has no value"
         case "divide", [_, 0.0]:
             return "division by zero gives infinity"
+        case (("subtract" | "add"), [x, y]) if math.isinf(x) and math.isinf(y):
+            return "∞ - ∞ has no value"
         case "multiply", [x, y] if math.isinf(x) or math.isinf(y):
             return "0 · ∞ has no value"
         case "power", [0.0, float()]:
@@ -73,6 +75,8 @@ def remedy(primitive: str, values: list[float], value: float) -> str:
             return f"{safe}; for probabilities cross_entropy, or log_softmax, of the logits"
         case "sqrt":
             return "cp.sqrt(x + 1e-12); behind where, choose before the root too: cp.sqrt(cp.where(x > 0, x, 1.0))"
+        case "subtract" if values and all(map(math.isinf, values)):
+            return "leave something finite: where a mask hides all scores, they are all -inf, and have no softmax"
         case "divide":
             return "x / (y + 1e-8): a small number added to what may be zero"
         case "power" if values and values[0] <= 0.0:

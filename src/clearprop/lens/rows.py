@@ -108,7 +108,11 @@ class Row:
         """The parameter's or variable's name, where it can be told; else empty."""
         if self.given_name:
             return self.given_name
-        return assigned_name(self.node.position) if self.ends_expression else ""
+        return self._assigned_name if self.ends_expression else ""
+
+    @cached_property
+    def _assigned_name(self) -> str:
+        return assigned_name(self.node.position)
 
     @property
     def label(self) -> str:

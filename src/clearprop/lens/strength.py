@@ -260,7 +260,8 @@ def saturated_output(path: Dominating, loss: Any, size: float) -> Finding | None
     is_wrong = loss is not None and np.ndim(loss) == 0 and abs(float(loss)) > 1e-2
     if not is_wrong or handed_on > TINY * start or not any(factor < TINY * 100.0 for _, factor in saturated):
         return None
-    return _shrinking(saturated, size, f"to {number(handed_on)}, although the loss is {number(float(loss))}")
+    found = _shrinking(saturated, size, f"to {number(handed_on)}, although the loss is {number(float(loss))}")
+    return found._replace(advice="a loss that takes logits, such as binary_cross_entropy_with_logits")
 
 
 def _shrinking(factors: Sequence[tuple[Row, float]], size: float, how_far: str) -> Finding:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,12 +78,8 @@ def _updates(rows: Sequence[EpochHealth]) -> HealthPicture | None:
     epochs = np.array([row.epoch for row in shown], np.float64)
     if not curves:
         return None
-    chart = line_chart(epochs, curves, text=partial(_tick), from_zero=True, may_be_logarithmic=True)
+    chart = line_chart(epochs, curves, text=number, from_zero=True, may_be_logarithmic=True)
     return None if chart is None else HealthPicture(title, None, chart, words)
-
-
-def _tick(value: float) -> str:
-    return number(value)
 
 
 def _extremes(rows: Sequence[EpochHealth], column: str) -> str:
@@ -107,16 +102,36 @@ def _left_out(heat: HeatMap) -> str:
 
 def _table(history: History, last: EpochHealth) -> list[LayerHealth]:
     kinds = {layer.path or layer.kind: layer.kind for layer in history.layers}
-    columns = (last.gradient, last.update, last.gain, last.dead, last.saturated)
-    names = list(dict.fromkeys(name for column in columns for name in column))
-    order = {name: place for place, name in enumerate(kinds)}
-    names.sort(key=lambda name: order.get(name, order.get(name.rpartition(".")[0], len(order))))
     return [
         LayerHealth(
             name,
             kinds.get(name, kinds.get(name.rpartition(".")[0], "") if "." in name else ""),
-            *(number(column[name]) if name in column else "" for column in columns[:3]),
-            *(column.get(name) for column in columns[3:]),
-        )  # fmt: skip
-        for name in names
+            _text(last.gradient, name),
+            _text(last.update, name),
+            _text(last.gain, name),
+            last.dead.get(name),
+            last.saturated.get(name),
+        )
+        for name in merged([last.gradient, last.update, last.gain, last.dead, last.saturated])
     ]
+
+
+def merged(columns: Sequence[Iterable[str]]) -> list[str]:
+    """Names of several lists, each in the order of the network, in that order.
+
+    >>> merged([["fc1", "fc2", "fc3"], ["relu", "fc2", "tanh"]])
+    ['fc1', 'relu', 'fc2', 'fc3', 'tanh']
+    """
+    names: list[str] = []
+    for column in columns:
+        following = len(names)
+        for name in reversed(list(column)):
+            if name in names:
+                following = names.index(name)
+            else:
+                names.insert(following, name)
+    return names
+
+
+def _text(column: Mapping[str, float], name: str) -> str:
+    return number(column[name]) if name in column else ""

@@ -1,7 +1,7 @@
 """Heat maps of a training run: one row for each layer, one column for each epoch. `templates/health.html` draws them.
 
-A value is said twice, by the height of a bar and by the strength of its colour, so that it can be read without colour; the
-numbers of the first and the last column stand beside each row.
+A value is said twice, by the height of a bar and by the strength of its colour, so that it can be read without colour;
+the numbers of the first and the last column stand beside each row.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A `History` holds one row of numbers per epoch, the facts of the run (configurat
 evaluation and the layers of the network. As a file it is JSON lines, to be read by any program, and at any moment:
 
 - the first line says what is trained: the facts that are known when training begins;
-- each epoch adds a line with its figures, ``{"epoch": 1, "loss": 0.31, …}``, and under ``"health"`` what was seen of the
-  network's (`EpochHealth`); a kept step adds ``{"step": 40, …}``;
+- each epoch adds a line with its figures, ``{"epoch": 1, "loss": 0.31, …}``, and under ``"health"`` what was seen of
+  the network's (`EpochHealth`); a kept step adds ``{"step": 40, …}``;
 - any other line, ``{"best_epoch": 3, "monitor": "val_loss"}``, is about the run again, and what it says replaces what
   was said before.
 """

@@ -270,16 +270,18 @@ def generators(model: Module) -> dict[str, Generator]:
     return found
 
 
-def diverged(what: str, run: Run, beginning: str = "") -> DivergenceError:
+def diverged(what: str, run: Run, beginning: str = "", advice: str = "") -> DivergenceError:
     """The error of a training that has left the numbers.
 
     Args:
         beginning: where the first NaN comes from, if that is known.
+        advice: what to try there.
     """
     more = f"\n{beginning}" if beginning else ""
+    usual = "a smaller learning rate, or clip_grad_norm=1.0; cp.check_gradients if a rule of your own is involved"
     return DivergenceError(
         f"fit: {what} (epoch {run.epoch}, lr {run.learning_rate:g}); it was not saved{more}",
-        hint="a smaller learning rate, or clip_grad_norm=1.0; cp.check_gradients if a rule of your own is involved",
+        hint=f"{advice}; {usual}" if advice else usual,
     )
 
 

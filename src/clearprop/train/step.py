@@ -59,18 +59,16 @@ class Step:
             if error.what not in (_LOSS, _NORM):  # a check of the user's own
                 raise
             what = f"{error.what} of step {number:,} is {error.value}"
-            raise diverged(what, self._run, self._beginning(*inputs, target)) from None
+            raise diverged(what, self._run, *self._beginning(*inputs, target)) from None
         return Done(float(loss.item()), output)
 
-    def _updated(self, *batch: Any) -> tuple[Tensor, Any, Any]:
+    def _updated(self, *batch: Any) -> Any:
         """Take the step; now and then its health is looked at, too."""
         health = self._run.health
         if health is None or not health.is_due(self._run.position.step):
-            done: tuple[Tensor, Any, Any] = self._update(*batch)
-            return done
+            return self._update(*batch)
         if not self._update.is_compiled:
-            done = health.watch(self._run, self._train, batch)
-            return done
+            return health.watch(self._run, self._train, batch)
         with Before() as before:  # the step goes first: it may turn out that it cannot be compiled
             done = self._update(*batch)
         if self._update.is_compiled:
@@ -78,18 +76,21 @@ class Step:
                 health.look(self._run, partial(self._train, checked=False), tuple(map(as_tensor, batch)))
         return done
 
-    def _beginning(self, *batch: Any) -> str:
-        """Where the first NaN comes from, found by taking the step again, operation by operation; empty if unknown."""
+    def _beginning(self, *batch: Any) -> tuple[str, str]:
+        """Where the first NaN comes from, and what to try there; empty if that cannot be told.
+
+        The step is taken once more, operation by operation, while everything is recorded.
+        """
         try:
             with Unchanged(), record() as tape:
                 self._train(*batch, checked=False)
         except ClearpropError:  # a check of the user's own, perhaps
-            return ""
+            return "", ""
         birth = tape.birth_of_nan()
         if not birth or birth.row is None:
-            return ""
+            return "", ""
         places = [place for place in (birth.row.module, birth.where) if place]
-        return f"it begins with {birth.words}" + (f" ({', '.join(places)})" if places else "")
+        return f"it begins with {birth.words}" + (f" ({', '.join(places)})" if places else ""), birth.advice
 
     def _train(self, *batch: Any, checked: bool = True) -> tuple[Tensor, Any, Any]:
         """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for.

@@ -65,8 +65,7 @@ class Drawing:
             FileError: the file cannot be written; an older one in its place is then unharmed.
         """
         path = Path(path)
-        if path.suffix not in (".svg", ".html"):
-            raise UsageError(f"draw writes .svg and .html, not {path.name!r}", hint=f"{path.stem or 'graph'}.svg")
+        check_suffix(path)
         page = self.svg if path.suffix == ".svg" else _PAGE.format(self._repr_html_())
         with atomic_write(path) as file:
             file.write(page.encode("utf-8"))
@@ -74,6 +73,12 @@ class Drawing:
 
     def __repr__(self) -> str:
         return f'<Drawing of {self.name}, {self.nodes:,} nodes: .svg, .save("{self.name}.svg")>'
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UsageError for a file that is neither ``.svg`` nor ``.html``."""
+    if path.suffix not in (".svg", ".html"):
+        raise UsageError(f"draw writes .svg and .html, not {path.name!r}", hint=f"{path.stem or 'graph'}.svg")
 
 
 def draw(tape: Tape, *, depth: int | None = None, unfold: str | Iterable[str] = ()) -> Drawing:

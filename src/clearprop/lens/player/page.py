@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -96,8 +95,16 @@ def _page(tape: Tape, play: Scenes, title: str, about: str) -> str:
 
 
 def _data(tape: Tape, play: Scenes) -> dict[str, Any]:
-    attributes = {tag: dict(told) for tag, told in mathml.ATTRIBUTES.items()}
-    return {**asdict(play), "groups": nested([row.node for row in tape.rows], tape.calls), "error": tape.error, "mathAttributes": attributes}
+    return {
+        "nodes": [vars(node) for node in play.nodes],
+        "edges": [vars(edge) for edge in play.edges],
+        "steps": [vars(step) for step in play.steps],
+        "values": play.values,
+        "roots": play.roots,
+        "groups": nested([row.node for row in tape.rows], tape.calls),
+        "error": tape.error,
+        "mathAttributes": mathml.ATTRIBUTES,
+    }
 
 
 def _text(name: str) -> str:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearprop.autodiff.backward import accumulate
 from clearprop.errors import UsageError
 from clearprop.lens import mathml
 from clearprop.lens.figures import figure
 from clearprop.lens.mathml import Math
 from clearprop.lens.player import words
 from clearprop.lens.player.values import Values
-from clearprop.lens.rows import Edge, Row, Visit
+from clearprop.lens.rows import Edge, Row, Visit, as_data
 
 if TYPE_CHECKING:
     from clearprop.lens.tape import Tape
@@ -82,7 +83,8 @@ class Step:
     """One step of the play.
 
     Attributes:
-        kind: "given", "forward", "begin" (of a backward pass), "edge", "sum" (where several contributions meet), "end".
+        kind: "given", "forward", "begin" (of a backward pass), "edge", "sum" (where several contributions meet), "again"
+            (a gradient is added to that of an earlier pass), "end".
         node: of which node; -1 for the first and the last step.
         edges: the edges that it is about.
         value: what comes out of it: the value, the upstream gradient, the contribution, the sum.
@@ -190,6 +192,8 @@ class _Writer:
         elif not visit.contributions_in and visit.edges:
             self.scenes.roots.append(self.number[id(visit.row)])
             self._step("begin", visit.row, words.begin(visit), value=visit.upstream)
+        if visit is not visit.row.visits[0] and visit.row.is_leaf:
+            self._again(visit)
         for edge in visit.edges:
             self.scenes.edges.append(self._edge(edge))
             self.edge_number[id(edge)] = len(self.scenes.edges) - 1
@@ -211,6 +215,14 @@ class _Writer:
 
     def _sum(self, row: Row, edges: Sequence[Edge], total: Any) -> None:
         self._step("sum", row, words.sums_up(row, edges, total), edges=edges, value=total)
+
+    def _again(self, visit: Visit) -> None:
+        """``.grad`` of a leaf grows from pass to pass."""
+        visits = visit.row.visits[: visit.row.visits.index(visit) + 1]
+        total = visits[0].upstream
+        for later in visits[1:]:
+            total = as_data(accumulate(total, later.upstream))
+        self._step("again", visit.row, words.again(visits, total), value=total)
 
     def _step(
         self, kind: str, row: Row | None, told: str, *, edges: Sequence[Edge] = (), value: Any = None

@@ -52,6 +52,12 @@ def sums_up(row: Row, edges: Sequence[Edge], total: Any) -> str:
     return f"Fan-out adds: the {which} to {row.label} make its gradient {figure(total)}."
 
 
+def again(visits: Sequence[Visit], total: Any) -> str:
+    """The gradient of a leaf is added to those of earlier passes: ``Gradients add up over 2 backward passes: …``"""
+    label, latest = visits[0].row.label, figure(visits[-1].upstream)
+    return f"Gradients add up over {len(visits)} backward passes: with this one's {latest}, {label} has {figure(total)}."
+
+
 def edge(one: Edge) -> str:
     """A contribution is handed on, with the pattern in the words of the lecture notes."""
     opening = one.row.pattern or f"{one.row.label} = {one.row.formula}"

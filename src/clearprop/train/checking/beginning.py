@@ -33,8 +33,8 @@ def first_loss(subject: Subject, output: Any, loss: float) -> Finding:
     ignorant, usual, words = found
     if usual > 0 and ignorant / usual > _WRONG_SCALE:
         times = ignorant / usual
-        sums = f", as many as there are examples or values in the batch: a sum, not a mean" if _is_a_count(
-            times, subject, output) else ""
+        is_sum = _is_a_count(times, subject, output)
+        sums = ", as many as there are examples or values in the batch: a sum, not a mean" if is_sum else ""
         return Finding(
             _NAME, "warning",
             f"the loss of {words} is {number(ignorant)}, {number(times)} times the usual {number(usual)}{sums}",
@@ -45,8 +45,8 @@ def first_loss(subject: Subject, output: Any, loss: float) -> Finding:
         spread = float(np.asarray(output.array, np.float64).std())
         return Finding(
             _NAME, "warning",
-            f"it is {number(loss)}, and that of {words} {number(ignorant)}: the network is sure of what it cannot know; "
-            f"its outputs have standard deviation {number(spread)}",
+            f"it is {number(loss)}, and that of {words} {number(ignorant)}: the network is sure of what it cannot "
+            f"know; its outputs have standard deviation {number(spread)}",
             "smaller first weights of the last layer, or inputs and targets of mean 0 and variance 1",
         )  # fmt: skip
     return Finding(_NAME, "passed", f"it is {number(loss)}, that of {words} {number(ignorant)}")

@@ -22,13 +22,13 @@ def check(model: Module, loss: Callable[[Any, Any], Any], batch: Any) -> Check:
     parameter, and as central differences say, in float64. Examples: that they do not influence one another, and that a
     few of them can be learned by heart.
 
-    All of it is done with copies: network, gradients and random numbers are afterwards what they were. The result is the
-    same each time.
+    All of it is done with copies: network, gradients and random numbers are afterwards what they were. The result is
+    the same each time.
 
     Args:
         loss: ``loss(output, target)``, as for `fit`.
-        batch: a tuple of inputs and, last, a target: ``next(iter(loader))``. Some 32 examples are good; all of them pass
-            through the network a dozen times, and 8 of them up to 600 times.
+        batch: a tuple of inputs and, last, a target: ``next(iter(loader))``. Some 32 examples are good; all of them
+            pass through the network a dozen times, and 8 of them up to 600 times.
 
     Raises:
         UsageError, DataError: arguments that are no network, no loss, no batch.

@@ -26,7 +26,7 @@ def finite(subject: Subject) -> Finding:
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             return Finding(
                 "data", "failed",
-                f"{name} has {int(bad.sum()):,} of {array.size:,} values that are NaN or infinite, the first at {place}",
+                f"{int(bad.sum()):,} of {array.size:,} values of {name} are NaN or infinite, the first at {place}",
                 "leave these examples out, or put a number in their place: np.nan_to_num",
             )  # fmt: skip
     shapes = ", ".join(str(x.shape) for x in subject.inputs)

@@ -1,4 +1,4 @@
-"""Checks of how examples are treated: that they do not influence one another, and that a few can be learned by heart."""
+"""Checks of how examples are treated: they do not influence one another, and a few can be learned by heart."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def influence(subject: Subject) -> Finding:
     if change > _TOLERANCE * max(size, 1.0):
         return Finding(
             name, "failed",
-            f"the output of the first example changes by {number(change)} (its size is {number(size)}) when the others are "
-            "replaced by copies of it: examples of a batch influence one another",
+            f"the output of the first example changes by {number(change)} (its size is {number(size)}) when the others "
+            "are replaced by copies of it: examples of a batch influence one another",
             "reshape, mean, softmax or matmul over another axis than the first, which counts the examples",
         )  # fmt: skip
     if any(isinstance(module, BATCH_NORMS) for module in subject.model.modules()):
@@ -104,10 +104,10 @@ def _train(subject: Subject, model: Module, rate: float, steps: int) -> tuple[fl
     def step(*batch: Any) -> Tensor:
         *inputs, target = batch
         optimizer.zero_grad()
-        loss = subject.loss(model(*inputs), target)
+        loss: Tensor = subject.loss(model(*inputs), target)
         loss.backward()
         optimizer.step()
-        return loss  # type: ignore[no-any-return]
+        return loss
 
     run = OfBatches(step, compile=None, note=_nowhere)
     first = last = float("nan")

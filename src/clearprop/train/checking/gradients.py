@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from clearprop.autodiff import no_grad
 from clearprop.cell import Parameter
@@ -16,6 +17,8 @@ from clearprop.tensor import Tensor
 from clearprop.train.checking.result import Finding, number
 from clearprop.train.checking.subject import Subject, as_number, trained
 from clearprop.train.health.advice import some
+
+Floats = npt.NDArray[np.float64]
 
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 _DIRECTIONS = 2
@@ -30,7 +33,8 @@ def frozen(subject: Subject) -> Finding | None:
         return None
     total = len(list(subject.model.parameters()))
     return Finding(
-        "frozen parameters", "warning", f"{len(names)} of {total} are not trained, with requires_grad=False: {some(names)}",
+        "frozen parameters", "warning",
+        f"{len(names)} of {total} are not trained, with requires_grad=False: {some(names)}",
         "nothing, if that is meant; else parameter.requires_grad = True",
     )  # fmt: skip
 
@@ -46,10 +50,11 @@ def reached(subject: Subject) -> Finding:
     missing = [(name, parameter) for name, parameter in parameters if parameter.grad is None]
     if missing:
         cause = tape.why(missing[0][1])
+        where = f" ({cause.where})" if cause.where and cause.where not in cause.words else ""
         return Finding(
             "gradients", "failed",
-            f"no gradient comes to {len(missing)} of {len(parameters)} parameters: {some([name for name, _ in missing])}. "
-            f"{cause.words}" + (f" ({cause.where})" if cause.where and cause.where not in cause.words else ""),
+            f"no gradient comes to {len(missing)} of {len(parameters)} parameters: "
+            f"{some([name for name, _ in missing])}. {cause.words}{where}",
             cause.advice or "leave out what the loss does not depend on",
         )  # fmt: skip
     zero = [name for name, parameter in parameters if not np.any(_gradient(parameter))]
@@ -63,7 +68,7 @@ def reached(subject: Subject) -> Finding:
 
 
 def numerical(subject: Subject) -> Finding:
-    """The derivative of the loss along a random direction of all parameters, in float64, against central differences."""
+    """The derivative of the loss along a random direction of all parameters, in float64, by central differences too."""
     model = subject.copy().to(float64)
     wide = Subject(model, subject.loss, tuple(map(_wide, subject.inputs)), _wide(subject.target))
     random = np.random.default_rng(0)
@@ -72,7 +77,7 @@ def numerical(subject: Subject) -> Finding:
         for parameter in parameters:
             _move(parameter, _SHIFT * _direction(parameter, random))
         loss = wide.loss_of(model)
-        if not isinstance(loss, Tensor) or loss.dtype != float64:
+        if loss.dtype != float64:
             return Finding("numerical gradients", "skipped", "the network computes in float32, whatever it is given")
         loss.backward()
     except ClearpropError as error:
@@ -80,14 +85,14 @@ def numerical(subject: Subject) -> Finding:
     flowing = [parameter for parameter in parameters if parameter.grad is not None]
     if not flowing:
         return Finding("numerical gradients", "skipped", "there are no gradients")
-    error, along, differences = min(_compared(wide, model, flowing, random) for _ in range(_DIRECTIONS))
+    distance, along, differences = min(_compared(wide, model, flowing, random) for _ in range(_DIRECTIONS))
     words = f"along a random direction {number(along)}, by central differences {number(differences)}"
-    if error > _LARGEST_ERROR:
+    if distance > _LARGEST_ERROR:
         return Finding(
-            "numerical gradients", "failed", f"{words}: a relative error of {error:.1e}",
+            "numerical gradients", "failed", f"{words}: a relative error of {distance:.1e}",
             "cp.check_gradients, operation by operation; detach() and rules of your own lie on purpose, perhaps",
         )  # fmt: skip
-    return Finding("numerical gradients", "passed", f"{words}: a relative error of {error:.1e}")
+    return Finding("numerical gradients", "passed", f"{words}: a relative error of {distance:.1e}")
 
 
 def _compared(
@@ -109,7 +114,11 @@ def _compared(
 
 
 def _loss_at(
-    subject: Subject, model: Module, parameters: Sequence[Parameter], directions: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.float64]]], step: float
+    subject: Subject,
+    model: Module,
+    parameters: Sequence[Parameter],
+    directions: Sequence[Floats],
+    step: float,
 ) -> float:
     before = [parameter.value for parameter in parameters]
     for parameter, direction in zip(parameters, directions, strict=True):
@@ -121,17 +130,17 @@ def _loss_at(
     return loss
 
 
-def _direction(parameter: Parameter, random: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _direction(parameter: Parameter, random: np.random.Generator) -> Floats:
     """Random numbers of the size of the parameter."""
     size = float(np.sqrt(np.mean(np.square(np.asarray(parameter.peek_array(), np.float64))))) if parameter.size else 0.0
     return random.standard_normal(parameter.shape) * (size or 0.1)
 
 
-def _move(parameter: Parameter, by: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+def _move(parameter: Parameter, by: Floats) -> None:
     parameter.assign(np.asarray(parameter.value.array) + by)
 
 
-def _gradient(parameter: Parameter) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _gradient(parameter: Parameter) -> Floats:
     assert parameter.grad is not None
     return np.asarray(parameter.grad.array, np.float64)
 

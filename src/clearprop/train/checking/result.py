@@ -37,7 +37,8 @@ class Check:
     Attributes:
         findings: in the order in which things were looked at.
 
-    >>> print(Check([Finding("data", "passed", "finite"), Finding("labels", "failed", "4 of 3 classes", "count again")]))
+    >>> data, labels = Finding("data", "passed", "finite"), Finding("labels", "failed", "4 of 3 classes", "count again")
+    >>> print(Check([data, labels]))
     ✓ data    finite
     ✗ labels  4 of 3 classes
               Try: count again
@@ -65,7 +66,8 @@ class Check:
     @property
     def summary(self) -> str:
         """How many findings there are of each kind."""
-        counts = {status: len(self.of(status)) for status in ("failed", "warning", "passed", "skipped")}  # type: ignore[arg-type]
+        order: tuple[Status, ...] = ("failed", "warning", "passed", "skipped")
+        counts = {status: len(self.of(status)) for status in order}
         words = {"warning": "warnings" if counts["warning"] != 1 else "warning"}
         return ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items() if count)
 
@@ -89,9 +91,10 @@ class Check:
         return f"<Check: {self.summary}>"
 
     def _repr_html_(self) -> str:
+        left = "style='text-align:left'"
         rows = "".join(
-            f"<tr><td>{MARKS[one.status]} {one.status}</td><th scope='row' style='text-align:left'>{escape(one.name)}</th>"
-            f"<td style='text-align:left'>{escape(one.text)}{f'<br>Try: {escape(one.hint)}' if one.hint else ''}</td></tr>"
+            f"<tr><td {left}>{MARKS[one.status]} {one.status}</td><th scope='row' {left}>{escape(one.name)}</th>"
+            f"<td {left}>{escape(one.text)}{f'<br>Try: {escape(one.hint)}' if one.hint else ''}</td></tr>"
             for one in self.findings
         )
         return f"<table><caption>{escape(self.summary)}</caption><tbody>{rows}</tbody></table>"

@@ -49,7 +49,9 @@ class Subject:
         if not isinstance(model, Module):
             raise UsageError(f"check: the model is a {type(model).__name__}", hint="an nn.Module")
         if not callable(loss) or isinstance(loss, type):
-            raise UsageError(f"check: the loss is {getattr(loss, '__name__', repr(loss))}", hint="nn.CrossEntropyLoss()")
+            raise UsageError(
+                f"check: the loss is {getattr(loss, '__name__', repr(loss))}", hint="nn.CrossEntropyLoss()"
+            )
         inputs, target = split_batch(batch, "check")
         return cls(model, loss, tuple(map(as_tensor, inputs)), as_tensor(target))
 
@@ -78,7 +80,8 @@ class Subject:
 
     def loss_of(self, model: Module) -> Tensor:
         """The loss of the batch."""
-        return self.loss(model(*self.inputs), self.target)  # type: ignore[no-any-return]
+        loss: Tensor = self.loss(model(*self.inputs), self.target)
+        return loss
 
     def class_axis(self, output: Any) -> int | None:
         """The axis of the classes in an output, if that is a tensor and the targets are labels; None if not."""

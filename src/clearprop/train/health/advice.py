@@ -95,8 +95,8 @@ def _not_finite(findings: Findings) -> Iterator[Advice]:
         value = "NaN" if math.isnan(findings.sample.gradient[last.name]) else "infinite"
         yield Advice(
             f"not finite {last.name}",
-            f"the loss is {findings.sample.loss:.4g}, but the gradient of {last.label} is {value}, the first to be so on "
-            "the way back. Try cp.record() around a step, and tape.birth_of_nan()",
+            f"the loss is {findings.sample.loss:.4g}, but the gradient of {last.label} is {value}, the first to be so "
+            "on the way back. Try cp.record() around a step, and tape.birth_of_nan()",
         )
 
 
@@ -132,9 +132,9 @@ def _saturated(findings: Findings) -> Iterator[Advice]:
         if findings.course.lasts(f"saturated {name}", share >= most) >= _SAMPLES_IN_A_ROW:
             yield Advice(
                 f"saturated {name}",
-                f"{_percent(share)} of the outputs of {_place(findings, name)} lie where {one.kind} is flat: the gradient "
-                f"is multiplied by {_figure(findings.sample.factor.get(name, 0.0))} there. Try smaller first weights, or "
-                "a normalization before it",
+                f"{_percent(share)} of the outputs of {_place(findings, name)} lie where {one.kind} is flat: the "
+                f"gradient is multiplied by {_figure(findings.sample.factor.get(name, 0.0))} there. Try smaller first "
+                "weights, or a normalization before it",
             )
 
 
@@ -169,10 +169,8 @@ def _exploding(findings: Findings) -> Iterator[Advice]:
     if len(sizes) > 1 and not is_so:
         (worst, large), (last_layer, usual) = max(sizes, key=lambda one: one[1]), sizes[-1]
         is_so = large > _HUGE_GRADIENT or (large >= 1.0 and usual > 0 and large / usual > _LARGEST_GRADIENT)
-        text = (
-            f"the gradient of {worst.label} is {_figure(large)} times its weights, that of {last_layer.label} "
-            f"{_figure(usual)} times"
-        )
+        text = f"the gradient of {worst.label} is {_figure(large)} times its weights"
+        text += f", that of {last_layer.label} {_figure(usual)} times" if worst is not last_layer else ""
     lasted = findings.course.lasts("exploding", is_so)
     from_the_beginning = lasted == findings.course.samples  # and no update has made it so
     if lasted and (from_the_beginning or (lasted >= _SAMPLES_IN_A_ROW and not _is_overshooting(findings.course))):
@@ -193,8 +191,8 @@ def _large_updates(findings: Findings) -> Iterator[Advice]:
         yield Advice(
             _LARGE,
             f"the learning rate is too large: steps have changed most layers by half of their weights and more, the "
-            f"last one {layer.label} by {_figure(size)} times, and the loss went from {_figure(first)} to {_figure(now)}. "
-            "Try a tenth of it",
+            f"last one {layer.label} by {_figure(size)} times, and the loss went from {_figure(first)} to "
+            f"{_figure(now)}. Try a tenth of it",
         )
 
 
@@ -210,8 +208,8 @@ def _zero(findings: Findings) -> Iterator[Advice]:
         names = some([layer.label for layer in lasting])
         yield Advice(
             f"zero {names}",
-            f"the gradient of {names} is 0 in every element: something behind it is flat, saturated or multiplied by 0. "
-            "Try smaller first weights; tape.why(parameter) after cp.record() around a step",
+            f"the gradient of {names} is 0 in every element: something behind it is flat, saturated or multiplied by "
+            "0. Try smaller first weights; tape.why(parameter) after cp.record() around a step",
         )
 
 

@@ -74,8 +74,11 @@ class Health(Callback):
         self._begin(layers_of(run.model))
         self._names = {parameter: name for name, parameter in run.model.named_parameters()}
         parts = [layer.name for layer in self._layers if layer.place is None]  # of modules with several matrices
-        self._order = [name for path, module in run.model.named_modules()
-                       for name in (path or type(module).__name__, *(one for one in parts if one.rpartition(".")[0] == path))]  # fmt: skip
+        self._order = [
+            name
+            for path, module in run.model.named_modules()
+            for name in (path or type(module).__name__, *(part for part in parts if part.rpartition(".")[0] == path))
+        ]
 
     def on_epoch_begin(self, run: Run) -> None:
         """Facts are told once, before the first step."""

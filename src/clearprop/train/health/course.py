@@ -75,7 +75,9 @@ class Course:
 
     def end_epoch(self, epoch: int, order: Iterable[str]) -> EpochHealth | None:
         """The row of an epoch; None if no sample fell into it. The sums begin anew."""
-        means = {column: {name: total / count for name, (count, total) in self.sums[column].items()} for column in _COLUMNS}
+        means = {
+            column: {name: total / count for name, (count, total) in self.sums[column].items()} for column in _COLUMNS
+        }
         if not any(means.values()):
             return None
         self.sums = {name: {} for name in _COLUMNS}

@@ -1,9 +1,9 @@
 """What one step says of the health of a network: norms of gradients and updates, dead and saturated units.
 
 The observer that the core tells of each node and each visit of a backward pass (`clearprop.graph.state.observer`) sees
-everything, also what a network computes with functions and not with modules. It computes with whatever the step computes
-with: in an eager step numbers, in a step that is being traced symbols, so that the statistics become outputs of the
-compiled function.
+everything, also what a network computes with functions and not with modules. It computes with whatever the step
+computes with: in an eager step numbers, in a step that is being traced symbols, so that the statistics become outputs
+of the compiled function.
 """
 
 from __future__ import annotations

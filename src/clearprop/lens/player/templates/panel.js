@@ -67,6 +67,12 @@ class Panel {
       this.facts(step.node)];
   }
 
+  again(step) {
+    const { label } = DATA.nodes[step.node];
+    return [heading(this.place("Backward", step), label), html("p", {}, step.words),
+      this.card("upstream", "Gradient so far", ["mi", label], step.value), this.facts(step.node)];
+  }
+
   end(step) {
     const reached = DATA.nodes.flatMap((node, number) => (!node.inputs.length && node.gradient !== null ? [number] : []));
     const root = DATA.roots.length ? DATA.nodes[DATA.roots[DATA.roots.length - 1]].label : "";

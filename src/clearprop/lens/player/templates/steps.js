@@ -1,6 +1,6 @@
 // What has happened up to a step, and which steps there are when modules are folded.
 
-const isBackward = (step) => ["begin", "edge", "sum"].includes(step.kind);
+const isBackward = (step) => ["begin", "edge", "sum", "again"].includes(step.kind);
 
 /** Everything that can be asked about the course of the play; steps are those of Python, numbered from 0. */
 class Course {
@@ -17,7 +17,7 @@ class Course {
 
   note(step, i) {
     if (step.kind === "forward") this.computed[step.node] = i;
-    if (step.kind === "begin" || step.kind === "sum") this.gradients[step.node].push([i, step.value]);
+    if (["begin", "sum", "again"].includes(step.kind)) this.gradients[step.node].push([i, step.value]);
     if (step.kind !== "edge") return;
     const [edge] = step.edges;
     this.passed[edge] = i;
