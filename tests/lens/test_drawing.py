@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +49,9 @@ def lecture() -> Tape:
 def transformer(layers: int = 12) -> Tape:
     cp.random.seed(0)
     model = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128, dropout=0.0, batch_first=True), layers)
-    x = np.random.default_rng(0).normal(size=(2, 5, 64)).astype(np.float32)
+    x, target = np.random.default_rng(0).normal(size=(2, 2, 5, 64)).astype(np.float32)
     with cp.record() as tape:
-        loss = cp.mean(cp.square(model(cp.asarray(x)) - 1.0))
+        loss = cp.mean(cp.square(model(cp.asarray(x)) - cp.asarray(target)))
         loss.backward()
     return tape
 
@@ -321,3 +321,89 @@ def test_saving(tmp_path: Path) -> None:
         drawing.save(tmp_path / "f.png")
     with pytest.raises(cp.FileError, match="folder does not exist"):
         drawing.save(tmp_path / "nowhere" / "f.svg")
+
+
+# All kinds of runs ---------------------------------------------------------------------------------------------------
+
+
+def gradient_of_a_gradient() -> None:
+    (x,) = leaves(2.0)
+    (x * x * x).backward(create_graph=True)
+    assert x.grad is not None
+    (x.grad * x.grad).backward()
+
+
+def inside_grad() -> None:
+    cp.grad(lambda x: cp.sum(cp.sin(x) * x))(cp.tensor([1.0, 2.0]))
+
+
+def inside_vmap() -> None:
+    cp.vmap(lambda x: cp.sum(x * x))(cp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)).sum().backward()
+
+
+def scanned() -> None:
+    w = cp.Parameter(0.5, name="w")
+    cp.scan(lambda c, x: (cp.tanh(w * c + x), c), cp.tensor(0.0), cp.ones((6,)))[0].backward()
+
+
+def checkpointed() -> None:
+    w = cp.Parameter([0.5, 1.0], name="w")
+    cp.sum(cp.checkpoint(lambda x: cp.tanh(x) * x)(w)).backward()
+
+
+def several_outputs() -> None:
+    (x,) = leaves(np.diag([1.0, 2.0, 3.0]))
+    first, *others = cp.unstack(x)
+    (first * others[-1]).sum().backward()
+
+
+def convolutional() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)
+    )
+    cp.functional.cross_entropy(model(cp.ones((2, 1, 8, 8))), cp.asarray([1, 2])).backward()
+
+
+def bidirectional() -> None:
+    nn.LSTM(3, 4, 2, bidirectional=True)(cp.ones((5, 2, 3)))[0].sum().backward()
+
+
+def without_elements() -> None:
+    (x,) = leaves(np.zeros((0, 3)))
+    (x * 2.0).sum().backward()
+
+
+def a_leaf_alone() -> None:
+    leaves(1.0)[0].backward()
+
+
+def overflowing() -> None:
+    (x,) = leaves(1e200)
+    (x * 1e200).backward(cp.tensor(1e200, dtype=cp.float64))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        gradient_of_a_gradient,
+        inside_grad,
+        inside_vmap,
+        scanned,
+        checkpointed,
+        several_outputs,
+        convolutional,
+        bidirectional,
+        without_elements,
+        a_leaf_alone,
+        overflowing,
+    ],
+)
+def test_all_kinds_of_runs(run: Callable[[], None]) -> None:
+    with cp.record() as tape:
+        run()
+    for depth in (None, 1, 20):
+        drawing = tape.draw(depth=depth)
+        root = ET.fromstring(drawing.svg)
+        assert rectangles(drawing.svg, "box") > 0
+        for path in root.iter(f"{SVG}path"):
+            assert re.fullmatch(r"[MVCh0-9.\- ]+", path.get("d", ""))

@@ -65,7 +65,7 @@ def test_of_arrays_the_product_is_element_by_element() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    evil = "<script>&\""
+    evil = '<script>&"'
     assert markup(fill(parse("x"), {"x": evil})) == "<math><mi>&lt;script&gt;&amp;&quot;</mi></math>"
 
 

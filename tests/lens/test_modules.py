@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -218,3 +219,44 @@ def test_recording_that_begins_inside_a_module() -> None:
 
 def test_nothing() -> None:
     assert tree([]).members == []
+
+
+def test_very_many_nodes_are_in_pieces() -> None:
+    draw = random.Random(0)
+    functions = [cp.tanh, cp.exp, cp.sin, cp.cos, cp.square]
+
+    def run(x: cp.Tensor) -> cp.Tensor:
+        for _ in range(3_000):
+            x = draw.choice(functions)(x)
+        return x
+
+    root = tree_of(recorded(run, cp.tensor(0.1, requires_grad=True)))
+    assert labels(root) == [f"part {i} of 20" for i in range(1, 21)]
+    assert max(len(group.members) for group in root.groups()) <= 100
+    assert sum(1 for node in root.nodes()) == 3_001
+    check_levels(root)
+
+
+def test_time_steps_inside_a_recurrent_module_are_rounds() -> None:
+    root = tree_of(recorded(nn.LSTM(3, 4), cp.ones((12, 2, 3))))
+    (lstm,) = (group for group in root.groups() if group.label == "LSTM")
+    steps = [member.label for member in lstm.members if isinstance(member, Group)]
+    assert len(steps) >= 10
+    assert steps[0].startswith("round 1 of ")
+    check_levels(root)
+    many = tree_of(recorded(nn.LSTM(3, 4), cp.ones((60, 2, 3))))
+    assert max(len(group.members) for group in many.groups()) < 100
+    assert any("more alike" in group.label for group in many.groups())
+    check_levels(many)
+
+
+def test_parameters_that_one_line_uses_are_in_its_group() -> None:
+    w, b, x = (cp.Parameter(2.0, name=name) for name in "wbx")
+
+    def run() -> cp.Tensor:
+        h = cp.tanh(w * 1.5 + b) * 2.0
+        return cp.sin(h) * h + cp.cos(h) * x + x
+
+    root = tree_of(recorded(run))
+    assert [labels(group)[:2] for group in root.members if isinstance(group, Group)] == [["w", "b"], ["x", "sin"]]
+    check_levels(root)

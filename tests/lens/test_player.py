@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -35,7 +36,9 @@ def trained(model: nn.Module, x: Any, y: Any) -> Tape:
 def mlp() -> Tape:
     cp.random.seed(0)
     x = cp.tensor(np.random.default_rng(0).normal(size=(5, 3)))
-    return trained(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(cp.float64), x, cp.tensor([0, 1, 0, 1, 1]))
+    return trained(
+        nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(cp.float64), x, cp.tensor([0, 1, 0, 1, 1])
+    )
 
 
 def data(page: str) -> Any:
@@ -78,7 +81,7 @@ def test_the_steps_of_the_lecture_in_words() -> None:
         "Multiplication switches: upstream 1 times local derivative y = 1 gives contribution 1 to q2.",
         "Addition distributes: upstream 1 times local derivative 1 gives contribution 1 to q1.",
         "Addition distributes: upstream 1 times local derivative 1 gives contribution 1 to x.",
-        "Q1 = x^2: upstream 1 times local derivative 2 · x = 4 gives contribution 4 to x.",
+        "q1 = x^2: upstream 1 times local derivative 2 · x = 4 gives contribution 4 to x.",
         "Fan-out adds: the contributions 1 and 4 to x make its gradient 5.",
         "The gradients are complete: by x 5, by y 6.",
     ]
@@ -118,7 +121,7 @@ def test_gradients_that_were_asked_for_are_summed_too() -> None:
 def test_without_a_backward_pass_the_values_are_played() -> None:
     x = cp.tensor(2.0, requires_grad=True)
     with cp.record() as tape:
-        x * x  # noqa: B018 (recorded)
+        x * x
     assert [step.kind for step in scenes(tape).steps] == ["given", "forward", "end"]
     assert "no backward pass" in scenes(tape).steps[-1].words
 
@@ -139,7 +142,7 @@ def test_an_empty_tape_and_one_that_is_too_long_are_errors() -> None:
         pass
     with pytest.raises(UsageError, match="nothing to play"):
         tape.player()
-    x = y = cp.tensor(1.0, requires_grad=True)
+    y = cp.tensor(1.0, requires_grad=True)
     with cp.record() as tape:
         for _ in range(MOST_NODES):
             y = y * 1.0
@@ -156,7 +159,8 @@ def test_numbers_are_told_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "how"), [(MOST_WRITTEN, "numbers"), (MOST_WRITTEN + 1, "heat"), (MOST_DRAWN, "heat"), (MOST_DRAWN + 1, "bars")]
+    ("size", "how"),
+    [(MOST_WRITTEN, "numbers"), (MOST_WRITTEN + 1, "heat"), (MOST_DRAWN, "heat"), (MOST_DRAWN + 1, "bars")],
 )
 def test_the_larger_an_array_the_less_of_it_is_told(size: int, how: str) -> None:
     told = summary(np.arange(float(size)))
@@ -165,8 +169,6 @@ def test_the_larger_an_array_the_less_of_it_is_told(size: int, how: str) -> None
 
 
 def test_heat_is_in_parts_of_the_largest_magnitude() -> None:
-    import base64
-
     told = summary(np.array([[-2.0, 0.0, 1.0, np.nan] * 10]))
     levels = np.frombuffer(base64.b64decode(told["heat"]), np.int8)
     assert levels[:4].tolist() == [-127, 0, 64, -128]
@@ -177,8 +179,8 @@ def test_heat_is_in_parts_of_the_largest_magnitude() -> None:
     "value",
     [
         np.array([]), np.zeros((0, 3)), np.array([np.nan] * 500), np.array([np.inf, -np.inf]), np.array([True, False]),
-        np.full(500, 3.0), [np.zeros(2), np.ones(3)], {0: np.zeros(2)}, np.array(["a"]), np.array([1e308, -1e308] * 300),
-        np.arange(50, dtype=np.int8),
+        np.full(500, 3.0), [np.zeros(2), np.ones(3)], {0: np.zeros(2)}, np.array(["a"]), np.arange(50, dtype=np.int8),
+        np.array([1e308, -1e308] * 300),
     ],
     ids=str,
 )  # fmt: skip
@@ -202,7 +204,9 @@ def test_each_node_stands_in_one_group_and_edges_join_boxes_of_one_group() -> No
         assert sorted(item for rank in group["ranks"] for item in rank)[: len(group["boxes"])] == list(
             range(len(group["boxes"]))
         )
-        assert all(chain[0] == a and chain[-1] == b for chain, (a, b) in zip(group["chains"], group["edges"], strict=True))
+        assert all(
+            chain[0] == a and chain[-1] == b for chain, (a, b) in zip(group["chains"], group["edges"], strict=True)
+        )
 
 
 def transformer(layers: int) -> Tape:

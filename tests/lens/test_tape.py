@@ -310,3 +310,28 @@ def test_large_tables_are_cut_and_large_values_summarized() -> None:
     assert "… and 51 more" in text
     assert "100×100: all 3" in text
     assert len(text.splitlines()) < 60
+
+
+def test_a_pass_inside_a_step_of_another_one_counts_once() -> None:
+    w = cp.Parameter([0.3, 0.7], name="w")
+    with cp.record() as tape:
+        y = cp.checkpoint(lambda x: cp.exp(x) * w)(w * 2.0)
+        loss = (y * w).sum()
+        loss.backward()
+    assert w.grad is not None
+    (visit,) = tape["w"].visits
+    assert visit.root is tape["loss"]
+    assert len(visit.contributions_in) == len(tape["w"].users) == 3  # as loss, checkpoint and w * 2 use it
+    check_sums(tape)
+    np.testing.assert_allclose(sum(edge.contribution for edge in tape["w"].users), w.grad.numpy(), rtol=1e-6)
+    assert "∂loss/∂w = sum of 3 contributions" in str(tape)
+
+
+def test_a_formula_of_many_inputs_is_short() -> None:
+    parts = [cp.tensor([float(i)], requires_grad=True) for i in range(40)]
+    with cp.record() as tape:
+        joined = cp.concat(parts)
+        few = cp.concat(parts[:3])
+    assert tape["few"].formula == "concat(#1, #2, #3)"
+    assert tape["joined"].formula == "concat(#1, #2, …, #40)"
+    assert (joined.size, few.size) == (40, 3)

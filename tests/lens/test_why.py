@@ -12,6 +12,7 @@ import clearprop as cp
 import clearprop.functional as F  # noqa: N812
 from clearprop import nn, optim
 from clearprop.lens import Tape
+from clearprop.lens.findings import findings
 
 
 def normal(*shape: int, seed: int = 0) -> cp.Tensor:
@@ -523,3 +524,54 @@ def test_inputs_that_are_not_normalized() -> None:
     cause = tape.why(model.weight)
     assert cause.kind == "huge"
     assert "normalized inputs" in cause.advice
+
+
+def test_nan_inside_a_checkpoint_is_found_there() -> None:
+    w = cp.Parameter([1.0, 2.0], name="w")
+    with cp.record() as tape:
+        part = cp.checkpoint(lambda x: cp.log(x) * x)  # in here
+        part(w * 0.0).sum().backward()
+    birth = tape.birth_of_nan()
+    assert birth.row is not None
+    assert birth.row.primitive == "log"
+    assert birth.where.startswith("test_why.py")
+    assert "# in here" in birth.where
+
+
+def test_findings_tell_the_birth_once() -> None:
+    model = nn.Linear(2, 1)
+    with cp.record() as tape:
+        cp.log(model(normal(3, 2)) * 0.0).sum().backward()
+    found = findings(tape)
+    assert not found.is_healthy
+    assert str(found).count("logarithm") == 1
+    assert "weight, bias" in str(found)
+    assert found.groups() == []
+
+
+def test_a_buffer_gets_no_gradient() -> None:
+    norm = nn.BatchNorm1d(3)
+    with cp.record() as tape:
+        norm(normal(4, 3)).sum().backward()
+    assert "is a Buffer" in tape.why(norm.running_mean).words
+
+
+def test_answers_in_a_notebook_are_escaped() -> None:
+    w = cp.Parameter([-1.0], name="<script>")
+    with cp.record() as tape:
+        F.relu(w).sum().backward()
+    for answer in (tape.why(w), tape.explain(w), tape.paths(tape.rows[-1], w), tape.birth_of_nan(), findings(tape)):
+        html = answer._repr_html_()
+        assert "<pre>" in html
+        assert "<script>" not in html
+    assert "&lt;script&gt;" in tape.why(w)._repr_html_()
+
+
+def test_a_bias_that_a_gradient_penalty_does_not_depend_on() -> None:
+    model = nn.Linear(3, 1)
+    with cp.record() as tape:
+        slope = cp.grad(lambda x: model(x).sum())(normal(4, 3))
+        penalty = (slope**2).sum()
+        penalty.backward()
+    assert tape.why(model.weight).is_healthy
+    assert tape.why(model.bias).words.startswith("penalty does not depend on bias")

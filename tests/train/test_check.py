@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.train.networks import blobs, images, mlp, numbers, sequences, tokens
+from tests.train.networks import blobs, images, mlp, numbers, run, sequences, tokens
 from tests.train.small import assert_same_weights, weights
 from tests.train.test_health import HEALTHY, Cut
 
@@ -325,8 +325,33 @@ def test_sequences_with_the_time_first_are_left_alone() -> None:
         return cp.functional.cross_entropy(output[0][-1], target)
 
     result = check(model, (x.swapaxes(0, 1).copy(), y), loss)
-    assert result["examples alone"].status == result["a few by heart"].status == "skipped"
+    assert result["examples alone"].status == "skipped"
+    assert result["a few by heart"].text.startswith("the whole batch")
     assert result.ok, str(result)
+
+
+@pytest.mark.parametrize("compile", [None, False])
+def test_a_trained_network_passes_too(compile: bool | None) -> None:
+    """The gradients that training has left behind are not those of the check."""
+    one = HEALTHY["sgd"]()
+    run(one, compile=compile)
+    result = check(one.model, tuple(array[:32] for array in one.arrays))  # type: ignore[arg-type]
+    assert failed(result) == failed(result, "warning") == [], str(result)
+
+
+class PartlyCompiled(nn.Module):
+    def __init__(self) -> None:
+        self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 4)
+        self.activation = cp.compile(cp.functional.relu)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.activation(self.first(x)))
+
+
+def test_a_network_with_a_compiled_function_in_it() -> None:
+    model = PartlyCompiled()
+    model(cp.ones((2, 16)))
+    assert check(model).ok
 
 
 # Nothing is changed --------------------------------------------------------------------------------------------------

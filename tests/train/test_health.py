@@ -398,6 +398,26 @@ def test_two_of_them_are_one_too_many() -> None:
         run(setting(nn.Linear(16, 4)), callbacks=[train.Health(), train.Health()])
 
 
+class OnceEach(nn.Module):
+    """Does not let itself be traced or run a second time."""
+
+    def __init__(self) -> None:
+        self.layer, self.calls = nn.Linear(16, 4), [0]
+
+    def forward(self, x: Any) -> Any:
+        self.calls[0] += self.training
+        if self.calls[0] > 1:
+            raise KeyError("again")
+        return self.layer(x)
+
+
+def test_what_goes_wrong_in_it_ends_it_and_not_the_training(capsys: pytest.CaptureFixture[str]) -> None:
+    history = run(setting(OnceEach()), progress=True)
+    assert len(history.epochs) == 3
+    assert history.health == []
+    assert capsys.readouterr().err.count("Health has ended, the training goes on: KeyError: 'again'") == 1
+
+
 class Halves(nn.Module):
     """Asks for a value, as a function that is traced cannot."""
 

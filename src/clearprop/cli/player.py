@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> None:
 def _of_expression(text: str, values: list[str]) -> Player:
     explanation = explain_expression(text, parse_values(values))
     pairs = ", ".join(f"{name} = {number(value)}" for name, value in explanation.values.items())
-    return Player(explanation.tape, f"{explanation.name} = {explanation.expression}", f"at {pairs}")
+    return Player(explanation.tape, f"{explanation.name} = {explanation.expression}", f"at {pairs}", sources=False)
 
 
 def _of_script(path: str, arguments: list[str]) -> Player:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import update_wrapper
 from time import perf_counter
@@ -55,6 +56,7 @@ class Compiled:
         watch: Watched | None = None,
     ) -> None:
         self.function = function
+        self._watch = watch
         self._watcher = None if watch is None else watcher(watch)
         self._body = function if self._watcher is None else self._watcher.watched(function)
         self.executor = name
@@ -71,6 +73,11 @@ class Compiled:
         if name == "function":  # not yet there
             raise AttributeError(name)
         return getattr(self.function, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        """A copy of the function, compiled in the same way; machine code cannot be copied."""
+        copied = deepcopy(self.function, memo)
+        return Compiled(copied, self.executor, tuple(self._static), self._keep_grads, self._watch)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result; what the function changes is changed."""

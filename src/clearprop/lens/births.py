@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from clearprop.lens.answers import Answer
 from clearprop.lens.factors import by_place, strongest
 from clearprop.lens.figures import figure, number
 from clearprop.lens.grouping import arrows
-from clearprop.lens.layout import DIM, HEADING, NAME, REMARK, Line, Span, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEADING, NAME, REMARK, Line, Span, wrapped
 from clearprop.lens.remarks import reason, remedy
 from clearprop.lens.rows import Edge, Operand, Row, Visit
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from clearprop.lens.tape import Tape
 
 
-class Birth:
+_SMALLER = "smaller weights, a smaller learning rate, or clip_grad_norm_"
+
+
+class Birth(Answer):
     """Where the first NaN of a run was born, or the infinity that led to it; false where there is none.
 
     Attributes:
@@ -33,6 +37,8 @@ class Birth:
             bad gradients down to an input, if in the backward pass.
         parameters: the leaves whose gradients became NaN or infinite.
     """
+
+    title = "Birth of NaN"
 
     def __init__(self) -> None:
         self.row: Row | None = None
@@ -57,7 +63,7 @@ class Birth:
         if self.row is None:
             return wrapped([Span(self.words)], width)
         lines: list[Line] = [[Span(self.words, REMARK)]]
-        lines += [[Span(f"  at {self.where}", DIM)]] if self.where else []
+        lines += [[Span(f"  {place_in_words(self.row, self.where)}", DIM)]] if self.where else []
         if len(self.way) > 1:
             towards = "backward" if self.edge is not None else "forward"
             lines.append([Span(f"  {towards}: ", HEADING), Span(arrows(row.label for row in self.way), NAME)])
@@ -83,28 +89,29 @@ class Birth:
             "advice": self.advice,
         }
 
-    def __str__(self) -> str:
-        return plain_text(self.lines())
-
     def __repr__(self) -> str:
         return f"<Birth: {self.words}>"
+
+
+def place_in_words(row: Row | None, where: str) -> str:
+    """``at train.py:31: …``; with the module, if it is in one."""
+    return f"in {row.module}, at {where}" if row is not None and row.module else f"at {where}"
 
 
 def birth_of_nan(tape: Tape) -> Birth:
     """See `Tape.birth_of_nan`."""
     row = next((row for row in tape.rows if not row.is_leaf and has_nan(row.value)), None)
-    root = visit = None
-    for one in tape.visits:
-        root = one.row if one.begins else root
-        if has_nan(one.upstream) or any(has_nan(edge.contribution) for edge in one.edges):
-            visit = one
-            break
-    if row is not None and (visit is None or root is None or row.number <= root.number):
+    visit = next((visit for visit in tape.visits if _hands_on_nan(visit)), None)
+    if row is not None and (visit is None or row.number <= visit.root.number):
         return _complete(tape, _traced_value(tape, row))
     if visit is not None:
         return _complete(tape, _traced_visit(tape, visit))
     leaf = next((row for row in tape.rows if row.is_leaf and has_nan(row.value)), None)
     return Birth() if leaf is None else _complete(tape, _traced_value(tape, leaf))
+
+
+def _hands_on_nan(visit: Visit) -> bool:
+    return has_nan(visit.upstream) or any(has_nan(edge.contribution) for edge in visit.edges)
 
 
 def birth_of_gradient(tape: Tape, row: Row) -> Birth:
@@ -133,8 +140,19 @@ def _traced_value(tape: Tape, row: Row) -> _Found:
     found = _back(nan.row, is_bad) if nan.operand is None else nan
     if found.operand is not None and not has_nan(found.operand.value) and has_nan(nan.row.value):
         found = nan
+    inside = _inside(tape, found.row) if found.operand is None else None
+    if inside is not None:
+        return _traced_value(tape, inside)
     earlier = _update(tape, found.row) if found.row.is_leaf else None
     return found if earlier is None else _traced_visit(tape, earlier)
+
+
+def _inside(tape: Tape, row: Row) -> Row | None:
+    """Of a node that stands for a whole part, as a checkpoint does: the first bad value in that part."""
+    if row.primitive != "custom":
+        return None
+    first = max((parent.number for parent in row.node.parents if parent is not None), default=row.number)
+    return next((one for one in tape.rows if first < one.number < row.number and is_bad(one.value)), None)
 
 
 def _back(row: Row, is_wrong: Callable[[Any], bool]) -> _Found:
@@ -230,7 +248,9 @@ def _tell_of_value(birth: Birth, row: Row) -> None:
         birth.advice = remedy(row.primitive, numbers, value)
     else:
         birth.words = f"{name} is {_what(row.value, birth.index)}{_at(birth)}, although its inputs are finite"
-    if value is not None and math.isinf(value) and not birth.advice:
+    if row.primitive == "custom":
+        birth.advice = f"look into {row.attributes['function']}: record() what it does, outside of it"
+    elif value is not None and math.isinf(value) and not birth.advice:
         birth.words += _growth(row)
         birth.advice = "a smaller learning rate, smaller initial weights, clip_grad_norm_, or normalized inputs"
 
@@ -286,9 +306,9 @@ def _tell_of_edge(birth: Birth, edge: Edge) -> None:
         what = f"{_what(edge.contribution, birth.index)}{_at(birth)}"
         birth.words = f"the contribution of {formula} to {edge.input.label} is {what}, the first that is bad"
         birth.words += _explosion(edge)
-        birth.advice = "smaller weights, a smaller learning rate, or clip_grad_norm_"
+        birth.advice = _SMALLER
         return
-    birth.advice = remedy(row.primitive, [operand], local)
+    birth.advice = remedy(row.primitive, [operand], local) or _SMALLER
     if math.isfinite(local):
         birth.words = f"the contribution of {formula} to {edge.input.label} overflows{_at(birth)}: "
         birth.words += f"{number(upstream)} · {number(local)} is larger than {row.node.dtype} holds{_explosion(edge)}"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from clearprop.cell import Cell, Parameter
 from clearprop.lens import missing
-from clearprop.lens.births import birth_of_gradient, is_bad
-from clearprop.lens.derivation import source
+from clearprop.lens.answers import Answer
+from clearprop.lens.births import birth_of_gradient, is_bad, place_in_words
 from clearprop.lens.factors import Dominating, dominating
 from clearprop.lens.figures import json_number, number, percent
-from clearprop.lens.layout import DIM, HEADING, REMARK, Line, Span, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEADING, REMARK, Line, Span, wrapped
 from clearprop.lens.pushing import Between, check_whole, norm
 from clearprop.lens.rows import Row
 from clearprop.lens.strength import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HEALTHY = ("healthy", "cancels")
 
 
-class Cause:
+class Cause(Answer):
     """Why the gradient of a parameter, or of another node, is as it is.
 
     Attributes:
@@ -50,6 +50,8 @@ class Cause:
         advice: what to try.
         numbers: the figures in the words, by name.
     """
+
+    title = "Why"
 
     def __init__(self, kind: str, label: str, finding: Finding) -> None:
         self.kind, self.label = kind, label
@@ -65,7 +67,7 @@ class Cause:
         state = {"none": "no gradient", "nan": "NaN or infinite", "cancels": "zero but for rounding"}
         head = [Span(f"{self.label}: {state.get(self.kind, self.kind)}", HEADING)]
         lines: list[Line] = [head, [Span("  "), Span(self.words, "" if self.is_healthy else REMARK)]]
-        lines += [[Span(f"  at {self.where}", DIM)]] if self.where else []
+        lines += [[Span(f"  {place_in_words(self.row, self.where)}", DIM)]] if self.where else []
         lines += [[Span(f"Try: {self.advice}")]] if self.advice else []
         return [piece for line in lines for piece in wrapped(line, width)]
 
@@ -81,9 +83,6 @@ class Cause:
             "advice": self.advice,
             "numbers": {name: json_number(value) for name, value in self.numbers.items()},
         }
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
     def __repr__(self) -> str:
         return f"<Cause: {self.label} is {self.kind}: {self.words}>"
@@ -133,15 +132,13 @@ def _latest(tape: Tape, rows: Sequence[Row]) -> Row:
 def _judged(tape: Tape, row: Row, rows: Sequence[Row]) -> tuple[str, str, Finding]:
     """What kind of gradient it is, and its cause; the worst first."""
     gradient, label = row.visits[-1].upstream, row.label
-    found = growth(tape, [one for one in rows if one.visits])
+    found = growth([one for one in rows if one.visits])
     if found is not None:
         return "growing", label, found
     if is_bad(gradient):
         birth = birth_of_gradient(tape, row)
         return "nan", label, Finding(birth.words, birth.where, birth.row, birth.advice, {"places": birth.count})
-    root = source(tape, row)
-    assert root is not None  # there is a visit
-    between = Between(tape, root, row)
+    between = Between(tape, row.visits[-1].root, row)
     found = broadcast_target(between)
     if found is not None:
         return "broadcast", label, found
@@ -157,7 +154,7 @@ def _judged(tape: Tape, row: Row, rows: Sequence[Row]) -> tuple[str, str, Findin
 
 def _sized(between: Between, path: Dominating, size: float) -> tuple[str, str, Finding]:
     row = between.input
-    largest = max(map(norm, [path.contribution, *(detour.contribution for detour in path.detours)]))
+    largest = max(map(norm, [path.contribution, *(path.arrived.get(use, 0.0) for use in between.uses[row])]))
     at_output = norm(path.edges[head_length(path)].upstream) if path.edges else size
     if size < TINY * at_output or size < TINY * largest:
         if largest > CANCELS * size or _cancels_in_sum(path):
@@ -169,7 +166,7 @@ def _sized(between: Between, path: Dominating, size: float) -> tuple[str, str, F
     saturated = saturated_output(path, between.output.value, size)
     if saturated is not None:
         return "tiny", row.label, saturated
-    return "healthy", row.label, _nothing_wrong(between, path, size, value)
+    return "healthy", row.label, _nothing_wrong(between, size, value)
 
 
 def _cancels_in_sum(path: Dominating) -> bool:
@@ -191,7 +188,7 @@ def _no_effect(row: Row, size: float, largest: float) -> Finding:
     )
 
 
-def _nothing_wrong(between: Between, path: Dominating, size: float, value: float) -> Finding:
+def _nothing_wrong(between: Between, size: float, value: float) -> Finding:
     row = between.input
     words = f"nothing wrong: its norm is {number(size)}"
     if value > 0.0 and math.isfinite(value):
@@ -200,8 +197,8 @@ def _nothing_wrong(between: Between, path: Dominating, size: float, value: float
     if len(uses) > 1:
         users = list(dict.fromkeys(user for user, _ in uses))
         parts = [norm(edge.contribution) for edge in row.users if edge.row in users]
-        places = "; ".join(f"{user.label} = {user.formula} ({user.where})" for user in users[:3])
+        places = "; ".join(f"{user.label} = {user.formula} ({user.where.partition(': ')[0]})" for user in users[:3])
         more = f" and {len(users) - 3:,} more" if len(users) > 3 else ""
         norms = ", ".join(map(number, parts[:3])) + (", …" if len(parts) > 3 else "")
         words += f". It is used {len(uses):,} times: {places}{more}; the contributions, of norms {norms}, are added up"
-    return Finding(words, "", row, "", {"norm": size, "uses": len(uses), "paths": path.paths})
+    return Finding(words, "", row, "", {"norm": size, "uses": len(uses)})

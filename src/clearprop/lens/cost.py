@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clearprop.errors import UsageError
 from clearprop.graph import Node
+from clearprop.lens.answers import Answer
 from clearprop.lens.below import below, roots
 from clearprop.lens.figures import nbytes
-from clearprop.lens.layout import DIM, HEAD, HEADING, NAME, VALUE, Line, Span, in_columns, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEAD, HEADING, NAME, VALUE, Line, Span, in_columns, wrapped
 from clearprop.primitives.contraction import Matmul
 from clearprop.primitives.convolution import Convolution, ConvolutionDataGradient, ConvolutionWeightGradient
 from clearprop.primitives.families import Elementwise
@@ -64,7 +65,7 @@ class _Edge(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Answer):
     """What `Tape.cost` returns.
 
     Attributes:
@@ -76,6 +77,8 @@ class Cost:
         growth: by depth, down to which the graph is looked at: multiplications with upstream gradients kept, and
             without.
     """
+
+    title = "Cost"
 
     nodes: int
     edges: int
@@ -148,9 +151,6 @@ class Cost:
             "ways": [way._asdict() for way in self.ways],
             "growth": [{"depth": d, "kept": kept, "not_kept": again} for d, kept, again in self.growth],
         }
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
 
 def cost(tape: Tape, output: Row | None = None) -> Cost:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearprop.errors import UsageError
-from clearprop.lens.factors import Detour, Dominating, dominating, gain
-from clearprop.lens.figures import figure, json_number, number, percent
+from clearprop.lens.answers import Answer
+from clearprop.lens.factors import Detour, detours, dominating, gain
+from clearprop.lens.figures import count, figure, json_count, json_number, number, percent
 from clearprop.lens.layout import (
     DIM,
     HEAD,
@@ -23,7 +24,6 @@ from clearprop.lens.layout import (
     cells,
     cut,
     in_columns,
-    plain_text,
     wrapped,
 )
 from clearprop.lens.pushing import Between, norm, remarks_on
@@ -33,10 +33,10 @@ from clearprop.lens.table import edge_name, local_text
 if TYPE_CHECKING:
     from clearprop.lens.tape import Tape
 
-_EDGES_SHOWN, _DETOURS_SHOWN = 40, 12
+_EDGES_SHOWN = 40
 
 
-class Derivation:
+class Derivation(Answer):
     """How the gradient of an input came about.
 
     Attributes:
@@ -47,16 +47,20 @@ class Derivation:
             contributions are those of this path alone, so each contribution is the next upstream gradient.
         gains: by what each of these edges multiplies the norm of the gradient.
         contribution, share: of that path; see `clearprop.lens.pushing.share`.
-        detours: the other paths, by where they meet this one; their shares and this one's add up to 1.
+        detours: the other paths, by where they meet this one, the smallest put together if there are many; their shares
+            and this one's add up to 1.
         remarks: what to know about the numbers.
     """
 
-    def __init__(self, between: Between, found: Dominating) -> None:
+    title = "How the gradient came about"
+
+    def __init__(self, between: Between) -> None:
+        found = dominating(between)
         self.output, self.input = between.output, between.input
         self.gradient, self.count = found.total, found.paths
         self.edges, self.gains = list(found.edges), [gain(edge) for edge in found.edges]
         self.contribution, self.share = found.contribution, found.share
-        self.detours: list[Detour] = list(found.detours)
+        self.detours: list[Detour] = detours(between, found)
         parts = [self.contribution, *(detour.contribution for detour in self.detours)]
         self.remarks = remarks_on(between, parts, self.gradient)
 
@@ -75,7 +79,7 @@ class Derivation:
     def _path(self, width: int) -> list[Line]:
         head = "The only path"
         if self.count > 1:
-            head = f"The path that contributes most: {percent(self.share)} of it, one of {self.count:,}"
+            head = f"The path that contributes most: {percent(self.share)} of it, one of {count(self.count)}"
         shown = self._shown()
         table = self._in_numbers(shown) if self._are_numbers else self._in_norms(shown, width)
         if len(shown) < len(self.edges):
@@ -121,20 +125,11 @@ class Derivation:
         return list(range(last)) if last <= _EDGES_SHOWN else [*range(half), *range(last - half, last)]
 
     def _others(self) -> list[Line]:
-        shown = sorted(self.detours, key=_size, reverse=True)[:_DETOURS_SHOWN]
         rows = [
-            [
-                Span(percent(detour.share), VALUE),
-                Span(f"{detour.paths:,}"),
-                Span(f"to {detour.row.label} from {_named(detour.users)}", NAME),
-            ]
-            for detour in shown
+            [Span(percent(detour.share), VALUE), Span(count(detour.paths)), Span(_meeting(detour), NAME)]
+            for detour in sorted(self.detours, key=_size, reverse=True)
         ]
-        lines = in_columns([[Span(name, HEAD) for name in ("share", "paths", "they meet it")], *rows], ">><")
-        if len(shown) < len(self.detours):
-            rest = sum(detour.share for detour in self.detours if all(detour is not one for one in shown))
-            more = len(self.detours) - len(shown)
-            lines.append([Span(f"  … and {more:,} smaller ones, together {percent(rest)}: see detours", DIM)])
+        lines = in_columns([_heads("share", "paths", "they meet it"), *rows], ">><")
         return [[Span("All others", HEADING)], *lines]
 
     def as_dict(self) -> dict[str, Any]:
@@ -143,7 +138,7 @@ class Derivation:
             "output": self.output.label,
             "input": self.input.label,
             "norm": json_number(norm(self.gradient)),
-            "paths": self.count,
+            "paths": json_count(self.count),
             "share": json_number(self.share),
             "edges": [
                 {"edge": edge_name(edge), "local_derivative": local_text(edge), "gain": json_number(factor)}
@@ -151,9 +146,9 @@ class Derivation:
             ],
             "others": [
                 {
-                    "at": detour.row.label,
+                    "at": "" if detour.row is None else detour.row.label,
                     "from": [user.label for user in detour.users],
-                    "paths": detour.paths,
+                    "paths": json_count(detour.paths),
                     "share": json_number(detour.share),
                 }
                 for detour in self.detours
@@ -161,15 +156,17 @@ class Derivation:
             "remarks": self.remarks,
         }
 
-    def __str__(self) -> str:
-        return plain_text(self.lines())
-
     def __repr__(self) -> str:
-        return f"<Derivation of ∂{self.output.label}/∂{self.input.label} over {self.count:,} paths>"
+        return f"<Derivation of ∂{self.output.label}/∂{self.input.label} over {count(self.count)} paths>"
 
 
 def _heads(*names: str) -> list[Span]:
     return [Span(name, HEAD) for name in names]
+
+
+def _meeting(detour: Detour) -> str:
+    """``to h from #3, #4``."""
+    return "elsewhere" if detour.row is None else f"to {detour.row.label} from {_named(detour.users)}"
 
 
 def _named(rows: Sequence[Row]) -> str:
@@ -185,23 +182,12 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, dict) and np.ndim(value) == 0
 
 
-def source(tape: Tape, row: Row) -> Row | None:
-    """The row where the pass began that was the last to bring a gradient to this one; None if none did."""
-    root = found = None
-    for visit in tape.visits:
-        root = visit.row if visit.begins else root
-        if visit.row is row:
-            found = root
-    return found
-
-
 def explain(tape: Tape, w: Any) -> Derivation:
     """See `Tape.explain`."""
     row = tape[w]
-    root = source(tape, row)
-    if root is None:
+    if not row.visits:
         raise UsageError(
             f"no recorded backward pass brought a gradient to {row.label}", hint=f"why: tape.why({row.label!r})"
         )
-    between = Between(tape, root, row)
-    return Derivation(between, dominating(between))
+    between = Between(tape, row.visits[-1].root, row)
+    return Derivation(between)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from clearprop.lens.answers import Answer
 from clearprop.lens.figures import figure
-from clearprop.lens.layout import DIM, HEADING, NAME, REMARK, VALUE, Line, Span, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEADING, NAME, REMARK, VALUE, Line, Span, wrapped
 
 if TYPE_CHECKING:
     from clearprop.lens.rows import Row
@@ -44,7 +45,7 @@ class Parting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Answer):
     """What `Tape.diff` returns; it is true if there is a difference.
 
     Attributes:
@@ -53,6 +54,8 @@ class Difference:
         first: where the runs part, in forward order, and after it in backward order; None if they do not.
         largest: the largest difference of a value or gradient.
     """
+
+    title = "Difference"
 
     compared: int
     values: int
@@ -81,9 +84,6 @@ class Difference:
             line.append(Span(f"; most of all the {self.largest.what} of "))
             line += [Span(self.largest.label, NAME), Span(f", by {_percent(self.largest.error)}")]
         return [line]
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
 
 def diff(tape: Tape, other: Tape, rtol: float | None = None) -> Difference:

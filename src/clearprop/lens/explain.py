@@ -10,9 +10,10 @@ import numpy as np
 
 from clearprop.errors import UsageError
 from clearprop.lens import expression, table
+from clearprop.lens.answers import Answer
 from clearprop.lens.expression import Parsed
 from clearprop.lens.figures import json_number, number
-from clearprop.lens.layout import HEADING, NO_BREAK, REMARK, Line, Span, plain_text, wrapped
+from clearprop.lens.layout import HEADING, NO_BREAK, REMARK, Line, Span, wrapped
 from clearprop.lens.remarks import remarks
 from clearprop.lens.rows import Edge, Row
 from clearprop.lens.tape import Recorder, Tape
@@ -20,7 +21,7 @@ from clearprop.primitives.control import identity
 from clearprop.tensor import Tensor, tensor
 
 
-class Explanation:
+class Explanation(Answer):
     """An expression at a point, with the tape of its forward and backward run.
 
     Attributes:
@@ -32,6 +33,8 @@ class Explanation:
         remarks: what to know about infinities, NaN and kinks in this run.
         tape: the record; its rows have the names that the table shows.
     """
+
+    title = "Explanation"
 
     def __init__(self, text: str, values: Mapping[str, float], result: Row, tape: Tape) -> None:
         self.expression = text
@@ -75,9 +78,6 @@ class Explanation:
             "gradients": {name: json_number(value) for name, value in self.gradients.items()},
             "remarks": self.remarks,
         }
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
 
 def _forward(row: Row) -> dict[str, Any]:

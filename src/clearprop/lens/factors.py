@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,43 +13,46 @@ from clearprop.lens.paths import MOST_GROUPS, by_path
 from clearprop.lens.pushing import Between, kept, norm, share
 from clearprop.lens.rows import Edge, Row, Visit, as_data
 
+MOST_DETOURS = 12
+"""So many ways beside a path are told apart; each costs as much as the path itself."""
+
+
+class Dominating(NamedTuple):
+    """The path that contributes most, edge by edge.
+
+    Attributes:
+        edges: from the output to the input; upstream gradients and contributions are those of this path alone.
+        contribution: what comes over it.
+        share: of the whole gradient, see `clearprop.lens.pushing.share`.
+        total: the whole gradient.
+        paths: the number of all paths.
+        arrived: over every edge between output and input, by node and place among its inputs, the whole contribution.
+    """
+
+    edges: Sequence[Edge]
+    contribution: Any
+    share: float
+    total: Any
+    paths: int
+    arrived: Mapping[tuple[Row, int], Any]
+
 
 class Detour(NamedTuple):
     """Paths that end like another one: they meet it at a node, coming from other users of that node.
 
     Attributes:
-        row: the node where they meet.
+        row: the node where they meet; None for paths that meet it at several.
         users: of that node, from which they come.
         paths: how many there are.
         contribution: what comes over them to the end of the path.
         share: of the whole gradient.
     """
 
-    row: Row
+    row: Row | None
     users: Sequence[Row]
     paths: int
     contribution: Any
     share: float
-
-
-class Dominating(NamedTuple):
-    """The path that contributes most, edge by edge, and all others by where they meet it.
-
-    Attributes:
-        edges: from the output to the input; upstream gradients and contributions are those of this path alone.
-        contribution: what comes over it.
-        share: of the whole gradient, see `clearprop.lens.pushing.share`.
-        detours: all other paths.
-        total: the whole gradient.
-        paths: the number of all paths.
-    """
-
-    edges: Sequence[Edge]
-    contribution: Any
-    share: float
-    detours: Sequence[Detour]
-    total: Any
-    paths: int
 
 
 def dominating(between: Between) -> Dominating:
@@ -59,14 +62,51 @@ def dominating(between: Between) -> Dominating:
     times, to the use whose contribution has the largest share of the gradient of that node.
     """
     arrived, totals = _everything(between)
-    counts, above = between.counts(), _paths_above(between)
-    is_comparable = 1 < counts[between.output] <= MOST_GROUPS
-    steps = by_path(between) if is_comparable else _upwards(between, arrived, totals)
+    count = between.counts()[between.output]
+    steps = by_path(between) if 1 < count <= MOST_GROUPS else _upwards(between, arrived, totals)
     edges = _along(between, steps)
     total = totals[between.input]
     end = edges[-1].contribution if edges else total
-    detours = list(_detours(between, edges, arrived, total, above))
-    return Dominating(edges, end, share(end, total), detours, total, counts[between.output])
+    return Dominating(edges, end, share(end, total), total, count, arrived)
+
+
+def detours(between: Between, path: Dominating) -> list[Detour]:
+    """All other paths, by the node where they meet this one; in run order, from the output down.
+
+    What comes over them is sent along the path in one walk. Of more than `MOST_DETOURS` the smallest are put together.
+    """
+    above = _paths_above(between)
+    known, rest = list[Detour](), list[Detour]()
+    for edge in path.edges:
+        known = [_pushed(between, detour, edge) for detour in known]
+        rest = [_pushed(between, detour, edge) for detour in rest]
+        others = [use for use in between.uses[edge.input] if use != (edge.row, edge.index) and use in path.arrived]
+        if others:
+            g = _sum([path.arrived[use] for use in others])
+            count = sum(above[user] for user, _ in others)
+            known.append(Detour(edge.input, [user for user, _ in others], count, g, math.nan))
+        if len(known) > MOST_DETOURS:
+            smallest = min(known, key=lambda detour: norm(detour.contribution))
+            known = [detour for detour in known if detour is not smallest]
+            rest = [_together([smallest, *rest])]
+    return [detour._replace(share=share(detour.contribution, path.total)) for detour in [*known, *rest]]
+
+
+def _pushed(between: Between, detour: Detour, edge: Edge) -> Detour:
+    contribution = between.push(edge.row, detour.contribution, edge.index)[edge.index]
+    return detour._replace(contribution=contribution)
+
+
+def _together(parts: Sequence[Detour]) -> Detour:
+    g = _sum([detour.contribution for detour in parts])
+    return Detour(None, (), sum(detour.paths for detour in parts), g, math.nan)
+
+
+def _sum(parts: Sequence[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = as_data(accumulate(total, part))
+    return total
 
 
 def gain(edge: Edge) -> float:
@@ -132,22 +172,6 @@ def _paths_above(between: Between) -> dict[Row, int]:
         for i in between.edges(row):
             above[between.parent(row, i)] += above[row]
     return above
-
-
-def _detours(
-    between: Between, edges: Sequence[Edge], arrived: dict[tuple[Row, int], Any], total: Any, above: dict[Row, int]
-) -> Iterable[Detour]:
-    for i, edge in enumerate(edges):
-        others = [use for use in between.uses[edge.input] if use != (edge.row, edge.index) and use in arrived]
-        if not others:
-            continue
-        g = arrived[others[0]]
-        for use in others[1:]:
-            g = as_data(accumulate(g, arrived[use]))
-        for following in edges[i + 1 :]:
-            g = between.push(following.row, g, following.index)[following.index]
-        count = sum(above[user] for user, _ in others)
-        yield Detour(edge.input, [user for user, _ in others], count, g, share(g, total))
 
 
 # Which factors matter -------------------------------------------------------------------------------------------------

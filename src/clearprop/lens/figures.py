@@ -34,6 +34,27 @@ def percent(part: float) -> str:
     return f"{100 * part:.{digits}f} %" if abs(part) >= 0.0005 or part == 0.0 else f"{100 * part:.0e} %"
 
 
+def count(number: int) -> str:
+    """How many; a number that is too long to be read in powers of ten.
+
+    >>> count(1234567), count(2**400)
+    ('1,234,567', '2.6e+120')
+    """
+    if number < 10**15:
+        return f"{number:,}"
+    exponent = math.log10(number)  # of an integer of any length
+    return f"{10 ** (exponent % 1):.1f}e+{int(exponent)}"
+
+
+def json_count(number: int) -> int | str:
+    """How many for JSON: an integer, as long as all readers of JSON take it for one; else as `count` says it.
+
+    >>> json_count(12), json_count(2**400)
+    (12, '2.6e+120')
+    """
+    return number if number < 2**53 else count(number)
+
+
 def json_number(value: Any) -> float | str:
     """A number for JSON, which lacks NaN and infinity: these become strings.
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from clearprop.lens.answers import Answer
 from clearprop.lens.births import Birth, birth_of_nan
 from clearprop.lens.causes import Cause, known_parameters, why
 from clearprop.lens.figures import number
-from clearprop.lens.layout import DIM, HEADING, NAME, Line, Span, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEADING, NAME, Line, Span, wrapped
 from clearprop.lens.tape import Tape
 
 _NAMED = 6
 
 
-class Findings:
+class Findings(Answer):
     """The causes of all gradients of a run.
 
     Attributes:
         causes: one for each parameter.
         birth: where the first NaN comes from.
     """
+
+    title = "Gradients of the run"
 
     def __init__(self, causes: Sequence[Cause], birth: Birth) -> None:
         self.causes, self.birth = list(causes), birth
@@ -31,10 +34,14 @@ class Findings:
         return not self.birth and all(cause.is_healthy or cause.kind == "frozen" for cause in self.causes)
 
     def groups(self) -> list[list[Cause]]:
-        """The causes that are not healthy, those of one place together; the most parameters first."""
+        """The causes that are not healthy, those of one place together; the most parameters first.
+
+        Those that `birth` tells are left out.
+        """
         found: dict[Any, list[Cause]] = {}
         for cause in self.causes:
-            if not cause.is_healthy:
+            is_told = cause.kind == "nan" and cause.row is not None and cause.row is self.birth.row
+            if not cause.is_healthy and not is_told:
                 is_of_all = cause.kind in ("growing", "frozen")
                 place = cause.row.node if cause.row is not None and cause.where else cause.label
                 found.setdefault((cause.kind, "" if is_of_all else place), []).append(cause)
@@ -45,7 +52,7 @@ class Findings:
         groups = self.groups()
         lines: list[Line] = []
         if self.birth:
-            lines += [[Span("The first NaN", HEADING)], *_indented(self.birth.lines(width - 2))]
+            lines += [[Span("The first bad number", HEADING)], *_indented(self.birth.lines(width - 2))]
         for group in groups:
             lines += [[]] if lines else []
             first, *others = group[0].lines(width)
@@ -81,9 +88,6 @@ class Findings:
             "birth_of_nan": self.birth.as_dict(),
             "parameters": [cause.as_dict() for cause in self.causes],
         }
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
     def __repr__(self) -> str:
         return f"<Findings on {_counted(len(self.causes))}>"

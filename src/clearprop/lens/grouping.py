@@ -260,7 +260,7 @@ def _default(between: Between, limit: int) -> Grouping:
     if not between.rows or between.counts()[between.output] <= limit:
         return ByPath(between)
     by_use = ByUse(between)
-    return by_use if 1 < len(by_use.uses) <= limit else ByModule(between)
+    return by_use if len(by_use.uses) > 1 else ByModule(between)
 
 
 def first_fan_out(between: Between) -> Row:

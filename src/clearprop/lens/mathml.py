@@ -1,8 +1,8 @@
 r"""The formulas of the primitives' rows typeset as MathML, which browsers render without any library.
 
-A small parser reads the LaTeX of the rows, as far as rows use it, into a tree: ``("msup", ("mi", "e"), ("mi", "x"))``. In
-it letters are replaced by names or numbers, and it becomes markup here, or elements of a page in the player. A class
-after a dot says what an element is for: an operator that encloses (``mo.fence``), the upstream gradient (``mi.upstream``).
+A small parser reads the LaTeX of the rows, as far as rows use it, into a tree: ``("msup", ("mi", "e"), ("mi", "x"))``.
+In it letters are replaced by names or numbers, and it becomes markup here, or elements of a page in the player. A class
+after a dot says what an element is for: a bracket (``mo.fence``), the upstream gradient (``mi.upstream``).
 """
 
 from __future__ import annotations
@@ -116,7 +116,12 @@ class _Parser:
             scripts[sign] = self._argument()
         if not scripts:
             return base
-        has_limits = base[0] == "mo.large" and base[1] != "∫" or base[1] in ("max", "min", "arg\u2009max", "arg\u2009min")
+        has_limits = (base[0] == "mo.large" and base[1] != "∫") or base[1] in (
+            "max",
+            "min",
+            "arg\u2009max",
+            "arg\u2009min",
+        )
         if has_limits:
             return ("munder", base, scripts["_"])
         if len(scripts) == 2:
@@ -157,7 +162,7 @@ def _is_function(math: Math) -> bool:
 
 
 def _expects_operand(math: Math) -> bool:
-    return math[0] in ("mo", "mo.prefix") or (math[0] == "mo.fence" and math[1] in _OPENING)
+    return math[0] in ("mo", "mo.prefix") or (math[0] == "mo.fence" and math[1] in tuple(_OPENING))
 
 
 # Filling in ----------------------------------------------------------------------------------------------------------
@@ -221,7 +226,10 @@ def fill(math: Math, names: Mapping[str, str], *, of_numbers: bool = False) -> M
     if math == ("mo", "⊙") and of_numbers:
         return ("mo", "·")
     if tag != "mrow":
-        return (tag, *(fill(child, names, of_numbers=of_numbers) if isinstance(child, tuple) else child for child in children))
+        return (
+            tag,
+            *(fill(child, names, of_numbers=of_numbers) if isinstance(child, tuple) else child for child in children),
+        )
     return ("mrow", *_filled_row([child for child in children if isinstance(child, tuple)], names, of_numbers))
 
 
@@ -255,8 +263,10 @@ def _power(math: Math, names: Mapping[str, str], of_numbers: bool) -> Math:
 def label(text: str) -> Math:
     """A name or a number as it is typeset.
 
-    >>> label("q"), label("-4"), label("1e-09")[1:]
-    (('mi', 'q'), ('mrow', ('mo.prefix', '−'), ('mn', '4')), (('mn', '1'), ('mo', '·'), ('msup', ('mn', '10'), ('mn', '−9'))))
+    >>> label("q"), label("-4")
+    (('mi', 'q'), ('mrow', ('mo.prefix', '−'), ('mn', '4')))
+    >>> label("1e-09")[1:]
+    (('mn', '1'), ('mo', '·'), ('msup', ('mn', '10'), ('mn', '−9')))
     """
     match = _NUMBER.fullmatch(text)
     if match is None:

@@ -1,8 +1,8 @@
 """What the forward pass keeps for the backward pass, where, and what a checkpoint there would free and cost.
 
 An array that several nodes keep counts once, at the first of them; parameters and inputs (tensors in variables around
-the recording) do not count, since they are there anyway. A checkpoint around a module keeps the module's inputs instead of what its nodes keep, and computes the
-module once more in the backward pass (Chen et al. 2016).
+the recording) do not count, since they are there anyway. A checkpoint around a module keeps the module's inputs instead
+of what its nodes keep, and computes the module once more in the backward pass (Chen et al. 2016).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from clearprop.graph import RELEASED
+from clearprop.lens.answers import Answer
 from clearprop.lens.below import below, roots
 from clearprop.lens.figures import nbytes
-from clearprop.lens.layout import DIM, HEAD, HEADING, NAME, VALUE, Line, Span, in_columns, plain_text, wrapped
+from clearprop.lens.layout import DIM, HEAD, HEADING, NAME, VALUE, Line, Span, in_columns, wrapped
 
 if TYPE_CHECKING:
     from clearprop.lens.rows import Row
@@ -54,7 +55,7 @@ class Checkpoint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(Answer):
     """What `Tape.memory` returns.
 
     Attributes:
@@ -63,6 +64,8 @@ class Memory:
         operations, places: the same by primitive and by source line, the largest first.
         checkpoints: for each module that keeps something; those that free most come first.
     """
+
+    title = "Memory"
 
     nbytes: int
     flops: int
@@ -114,9 +117,6 @@ class Memory:
             "places": [share._asdict() for share in self.places],
             "checkpoints": [one._asdict() for one in self.checkpoints],
         }
-
-    def __str__(self) -> str:
-        return plain_text(self.lines())
 
 
 def _more(count: int) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from clearprop.cell import Cell
+from clearprop.cell import Cell, Parameter
 from clearprop.graph import Node
 from clearprop.lens.rows import Cut, Row
 
@@ -52,6 +52,9 @@ def not_in_the_graph(tape: Tape, parameter: Cell) -> Missing:
     """Of a parameter that no recorded operation has used: what was seen of it."""
     cut = _most_telling(cut for cut in tape.cuts if cut.node.cell is parameter)
     label = parameter.name or "the parameter"
+    if not isinstance(parameter, Parameter):
+        kind = type(parameter).__name__
+        return Missing(f"{label} is a {kind}, which is not trained", "", None, "cp.Parameter for what is to be trained")
     if cut is not None:
         return _at_cut(cut, label, None)
     return Missing(
@@ -70,7 +73,7 @@ def no_gradient(tape: Tape, row: Row) -> Missing:
         return Missing(f"no backward pass was recorded after {row.label} was used{error}", "", row, "loss.backward()")
     reached = _reached(tape, row)
     for user in reversed(reached):
-        if user.visits:
+        if any(visit.root is roots[-1] for visit in user.visits):
             return _handed_nothing(user, reached, row)
     nodes = {one.node: one for one in reached}
     ends = {one.node for one in _dead_ends(tape, reached)}

@@ -15,6 +15,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -25,7 +26,9 @@ _LINES_FROM = 8  # so many nodes beside one another, outside of any part: those 
 _NODES_OF_A_LINE = 3  # fewer need no group
 _LONG_RUN = 16  # more equal blocks than that in a row are put in a group, but for the first and the last
 _SHOWN_IN_FRONT = 2
-_LONGEST_PERIOD = 8
+_LONGEST_PERIOD = 8  # members of a block
+_LONGEST_ROUND, _SHORTEST_ROUND, _FEWEST_ROUNDS = 64, 4, 3
+_MOST_AT_A_LEVEL, _PIECES = 100, 20  # a level of more members than that is put into so many pieces
 
 
 @dataclass
@@ -112,28 +115,31 @@ def tree(nodes: Iterable[Node], calls: Sequence[Call] = (), *, by_line: bool = T
     """
     ordered = sorted(nodes, key=attrgetter("number"))
     root = Group("", "")
-    home = _in_calls(root, ordered, calls) if calls else _by_path(root, ordered)
-    _add_leaves(root, ordered, home)
+    computed = [node for node in ordered if not node.is_leaf]
+    if calls:
+        _in_calls(root, computed, calls)
+    else:
+        _by_path(root, computed)
     for group in list(root.groups()):
         if by_line:
-            group.members = _in_lines(group)
-        group.members = _shortened(group)
+            _in_lines(group)
+        _in_rounds(group)
+        _shorten(group)
+        _in_pieces(group)
+    _add_leaves(root, [node for node in ordered if node.is_leaf])
     _dissolve(root)
     return root
 
 
-def _in_calls(root: Group, nodes: Sequence[Node], calls: Sequence[Call]) -> dict[Node, Group]:
-    """Put each node that is no leaf into the group of the innermost call that it was computed in."""
-    begin = next((node.number for node in nodes if not node.is_leaf), 0)
+def _in_calls(root: Group, nodes: Sequence[Node], calls: Sequence[Call]) -> None:
+    """Put each node into the group of the innermost call that it was computed in."""
+    begin = nodes[0].number if nodes else 0
     calls = [call for call in calls if call.last > begin]  # a tape of the last steps has forgotten what others computed
     networks = [call for call in calls if call.is_network]
     waiting = deque(call for call in calls if len(networks) > 1 or not call.is_network)  # one network is the whole run
     counts: dict[str, int] = {}
-    home: dict[Node, Group] = {}
     group, ends = root, [math.inf]
     for node in nodes:
-        if node.is_leaf:
-            continue
         while waiting and waiting[0].first < node.number:
             call = waiting.popleft()
             while ends[-1] < call.first:
@@ -146,26 +152,19 @@ def _in_calls(root: Group, nodes: Sequence[Node], calls: Sequence[Call]) -> dict
             ends.pop()
             group = group.parent or root
         group.members.append(node)
-        home[node] = group
-    return home
 
 
-def _by_path(root: Group, nodes: Sequence[Node]) -> dict[Node, Group]:
-    """Put each node that is no leaf into the group of its path, as long as nothing else comes between."""
+def _by_path(root: Group, nodes: Sequence[Node]) -> None:
+    """Put each node into the group of its path, as long as nothing else comes between."""
     counts: dict[str, int] = {}
-    home: dict[Node, Group] = {}
     group = root
     for node in nodes:
-        if node.is_leaf:
-            continue
         while group.path and not f"{node.module}.".startswith(f"{group.path}."):
             group = group.parent or root
         inner = node.module[len(group.path) :].strip(".")
         for part in inner.split(".") if inner else ():
             group = _opened(group, f"{group.path}.{part}".strip("."), "", counts)
         group.members.append(node)
-        home[node] = group
-    return home
 
 
 def _opened(around: Group, path: str, about: str, counts: dict[str, int]) -> Group:
@@ -182,18 +181,27 @@ def _about(module: Any) -> str:
     return f"{type(module).__name__}({module.extra_repr()})".removesuffix("()")
 
 
-def _add_leaves(root: Group, nodes: Sequence[Node], home: dict[Node, Group]) -> None:
-    users: dict[Node, list[Group]] = {}
-    for node, group in home.items():
-        for parent in node.parents:
-            if parent is not None:
-                users.setdefault(parent, []).append(group)
+def _gathered(around: Group, label: str, about: str, members: list[Member]) -> Group:
+    """A new group of some members of another, in whose place it is to stand."""
+    inner = Group(around.path, label, about, around, members)
+    for member in members:
+        if isinstance(member, Group):
+            member.parent = inner
+    return inner
+
+
+def _add_leaves(root: Group, leaves: Sequence[Node]) -> None:
+    """Put each leaf into the smallest group that has all its users, in front."""
+    users: dict[Node, list[Group]] = {leaf: [] for leaf in leaves}
+    for group in root.groups():
+        for parent in (parent for member in group.members if isinstance(member, Node) for parent in member.parents):
+            if parent in users:
+                users[parent].append(group)
     added: dict[Group, list[Member]] = {}
-    for node in nodes:
-        if node.is_leaf:
-            added.setdefault(_smallest_around(root, users.get(node, [])), []).append(node)
-    for group, leaves in added.items():
-        group.members = [*leaves, *group.members]
+    for leaf in leaves:
+        added.setdefault(_smallest_around(root, users[leaf]), []).append(leaf)
+    for group, its_own in added.items():
+        group.members = [*its_own, *group.members]
 
 
 def _smallest_around(root: Group, groups: Sequence[Group]) -> Group:
@@ -228,21 +236,20 @@ def _dissolve(group: Group) -> None:
 # Lines of the user's code --------------------------------------------------------------------------------------------
 
 
-def _in_lines(group: Group) -> list[Member]:
-    """The members, with nodes of one line of code in a group, where a level has many nodes of several lines."""
-    loose = [member for member in group.members if isinstance(member, Node) and not member.is_leaf]
+def _in_lines(group: Group) -> None:
+    """Put nodes of one line of code into a group, where a level has many nodes of several lines."""
+    loose = [member for member in group.members if isinstance(member, Node)]
     if len(loose) < _LINES_FROM or len({_line(node) for node in loose}) < 2:
-        return group.members
+        return
     members: list[Member] = []
     for run in _runs(group.members):
-        if len(run) < _NODES_OF_A_LINE:
+        first = run[0]
+        if len(run) < _NODES_OF_A_LINE or isinstance(first, Group):
             members += run
             continue
-        first = run[0]
-        assert isinstance(first, Node)
         place, _, text = describe(first.position).partition(": ")
-        members.append(Group(group.path, text or place, place, group, run))
-    return members
+        members.append(_gathered(group, text or place, place, run))
+    group.members = members
 
 
 def _runs(members: Sequence[Member]) -> Iterator[list[Member]]:
@@ -258,7 +265,7 @@ def _runs(members: Sequence[Member]) -> Iterator[list[Member]]:
 
 
 def _goes_on(before: Member, member: Member) -> bool:
-    if isinstance(before, Group) or isinstance(member, Group) or before.is_leaf or member.is_leaf:
+    if isinstance(before, Group) or isinstance(member, Group):
         return False
     if before.position is None or member.position is None or _line(before) != _line(member):
         return False
@@ -272,37 +279,82 @@ def _line(node: Node) -> tuple[Any, int] | None:
 # Equal blocks --------------------------------------------------------------------------------------------------------
 
 
-def _shortened(group: Group) -> list[Member]:
-    """The members; of many equal blocks in a row the first, the last, and one group of all between."""
-    kinds = [_kind(member) for member in group.members]
-    start, period, count = _longest_repetition(kinds)
+def _shorten(group: Group) -> None:
+    """Of many equal blocks in a row leave the first and the last, and put all between into one group."""
+    start, period, count = _longest_repetition([_kind(member) for member in group.members], _LONGEST_PERIOD)
     if count <= _LONG_RUN:
-        return group.members
+        return
     first, last = start + _SHOWN_IN_FRONT * period, start + (count - 1) * period
-    hidden = count - _SHOWN_IN_FRONT - 1
-    between = Group(group.path, f"… {hidden} more alike …", "", group, group.members[first:last])
-    for member in between.members:
-        if isinstance(member, Group):
-            member.parent = between
-    return [*group.members[:first], between, *group.members[last:]]
+    label = f"… {count - _SHOWN_IN_FRONT - 1} more alike …"
+    between = _gathered(group, label, "", group.members[first:last])
+    group.members = [*group.members[:first], between, *group.members[last:]]
 
 
 def _kind(member: Member) -> str:
+    """What equal blocks have in common."""
     if isinstance(member, Node):
-        return member.name if not member.is_leaf else ""
+        return member.name
     return re.sub(r"\d+", "#", f"{member.label} {member.about}") + f" {len(member.members)}"
 
 
-def _longest_repetition(kinds: Sequence[str]) -> tuple[int, int, int]:
+def _longest_repetition(kinds: Sequence[str], longest: int) -> tuple[int, int, int]:
     """Where the most equal blocks in a row begin, how many members each has, and how many blocks there are."""
     best = (0, 1, 0)
-    for period in range(1, min(_LONGEST_PERIOD, len(kinds) // 2) + 1):
+    for period in range(1, min(longest, len(kinds) // 2) + 1):
         start = 0
         for i in range(len(kinds) - period + 1):
-            equal = i + period < len(kinds) and kinds[i] == kinds[i + period] != ""
+            equal = i + period < len(kinds) and kinds[i] == kinds[i + period]
             if not equal:
                 count = (i - start) // period + 1
                 if count * period > best[1] * best[2] and count > 1:
                     best = (start, period, count)
                 start = i + 1
     return best
+
+
+def _in_rounds(group: Group) -> None:
+    """Where very many nodes repeat, as the time steps inside a recurrent module, put each round into a group."""
+    for _ in range(_PIECES):
+        if len(group.members) <= _MOST_AT_A_LEVEL:
+            return
+        kinds = [member.name if isinstance(member, Node) else str(i) for i, member in enumerate(group.members)]
+        start, period, count = _longest_repetition(kinds, _LONGEST_ROUND)
+        if period < _SHORTEST_ROUND or count < _FEWEST_ROUNDS:
+            return
+        rounds = [
+            _gathered(group, f"round {i + 1} of {count}", "", group.members[at : at + period])
+            for i, at in enumerate(range(start, start + count * period, period))
+        ]
+        group.members = [*group.members[:start], *rounds, *group.members[start + count * period :]]
+
+
+def _in_pieces(group: Group) -> None:
+    """Put very many members into pieces, and these too if they are large; groups among them stay if they are few."""
+    count = len(group.members)
+    if count <= _MOST_AT_A_LEVEL:
+        return
+    size = -(-count // _PIECES)
+    groups = sum(map(_is_group, group.members))
+    runs = [group.members] if groups > _MOST_AT_A_LEVEL // 2 else _loose_runs(group.members)
+    pieces = [run[start : start + size] for run in runs for start in range(0, len(run), size)]
+    count, i = sum(len(piece) > 1 for piece in pieces), 0
+    group.members = []
+    for piece in pieces:
+        if len(piece) > 1:
+            i += 1
+            inner = _gathered(group, f"part {i} of {count}", "", piece)
+            group.members.append(inner)
+            _in_pieces(inner)
+        else:
+            group.members += piece
+
+
+def _loose_runs(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Nodes that follow one another, and each group alone."""
+    for are_groups, run in groupby(members, _is_group):
+        found = list(run)
+        yield from [[member] for member in found] if are_groups else [found]
+
+
+def _is_group(member: Member) -> bool:
+    return isinstance(member, Group)

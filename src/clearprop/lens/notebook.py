@@ -25,7 +25,7 @@ def html(tape: Tape) -> str:
     picture = draw(tape)._repr_html_()
     is_small = len(tape) <= IN_FULL
     lines = table.of_tape(tape, _WIDTH, _ROWS)
-    body = f"<details{' open' if is_small else ''}><summary>Table</summary><pre>{_spans(lines)}</pre></details>"
+    body = f"<details{' open' if is_small else ''}><summary>Table</summary><pre>{spans(lines)}</pre></details>"
     about = [f"{len(tape):,} nodes", f"{len(tape.visits):,} visits of the backward pass"]
     return markup.card("Tape", about, *_error(tape), f"<details open><summary>Graph</summary>{picture}</details>", body)
 
@@ -34,7 +34,8 @@ def _error(tape: Tape) -> list[str]:
     return [f'<div class="warning">ended with {markup.text(tape.error)}</div>'] if tape.error else []
 
 
-def _spans(lines: Iterable[Line]) -> str:
+def spans(lines: Iterable[Line]) -> str:
+    """Styled lines as HTML, to stand in a ``<pre>``."""
     return "\n".join("".join(_span(text, style) for text, style in line) for line in lines)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from clearprop.arguments import whole
 from clearprop.autodiff.backward import accumulate
-from clearprop.lens.figures import figure, json_number, number, percent
+from clearprop.lens.answers import Answer
+from clearprop.lens.figures import count, figure, json_count, json_number, number, percent
 from clearprop.lens.grouping import ByPath, Grouping, Key, choose
 from clearprop.lens.layout import (
     DIM,
@@ -27,7 +28,6 @@ from clearprop.lens.layout import (
     Span,
     cut,
     in_columns,
-    plain_text,
     wrapped,
 )
 from clearprop.lens.pushing import Between, norm, remarks_on, share
@@ -71,7 +71,7 @@ class PathGroup(NamedTuple):
     rows: Sequence[Row]
 
 
-class Paths:
+class Paths(Answer):
     """The ways from an output to an input, with what each of them contributes to the gradient.
 
     Attributes:
@@ -84,6 +84,8 @@ class Paths:
         remarks: what to know about the numbers.
     """
 
+    title = "Paths"
+
     def __init__(self, between: Between, grouping: Grouping, groups: Sequence[PathGroup], total: Any) -> None:
         self.output, self.input = between.output, between.input
         self.by = grouping.name
@@ -95,7 +97,7 @@ class Paths:
 
     def lines(self, width: int = 80) -> list[Line]:
         """A line for each group, in styled lines that fit the width."""
-        paths = f"{self.count:,} path{'' if self.count == 1 else 's'}"
+        paths = f"{count(self.count)} path{'' if self.count == 1 else 's'}"
         title = [
             Span(f"Paths from {self.output.label} to {self.input.label}", HEADING),
             Span(f"  {paths}, {self.by}" if self.count > 1 else f"  {paths}", DIM),
@@ -131,7 +133,7 @@ class Paths:
             Span(percent(group.share), VALUE),
             Span(("▇" if group.share > 0 else "░") * round(length), DIM),
             Span(figure(group.contribution) if is_number else number(group.norm)),
-            Span(f"{group.paths:,}"),
+            Span(count(group.paths)),
             Span(group.title, NAME),
         ]
 
@@ -141,11 +143,11 @@ class Paths:
             "output": self.output.label,
             "input": self.input.label,
             "by": self.by,
-            "paths": self.count,
+            "paths": json_count(self.count),
             "groups": [
                 {
                     "title": group.title,
-                    "paths": group.paths,
+                    "paths": json_count(group.paths),
                     "share": json_number(group.share),
                     "norm": json_number(group.norm),
                     "nodes": [row.label for row in group.rows],
@@ -156,11 +158,10 @@ class Paths:
             "remarks": self.remarks,
         }
 
-    def __str__(self) -> str:
-        return plain_text(self.lines())
-
     def __repr__(self) -> str:
-        return f"<Paths from {self.output.label} to {self.input.label}: {self.count:,} in {len(self.groups)} groups>"
+        return (
+            f"<Paths from {self.output.label} to {self.input.label}: {count(self.count)} in {len(self.groups)} groups>"
+        )
 
 
 def paths(tape: Tape, output: Any, w: Any, by: Any = None, *, limit: int = MOST_GROUPS) -> Paths:
@@ -179,7 +180,7 @@ def _in_order(grouping: Grouping, parts: dict[Key, _Part], total: Any) -> list[P
     """The groups in the order of the grouping, or the largest share first; what was put together last."""
     groups = {
         key: PathGroup(
-            f"other {part.paths:,} paths, the smallest" if key == _OTHERS else grouping.title(key),
+            f"other {count(part.paths)} paths, the smallest" if key == _OTHERS else grouping.title(key),
             part.paths, part.g, share(part.g, total), norm(part.g),
             grouping.rows(key) if part.paths == 1 and key != _OTHERS else (),
         )

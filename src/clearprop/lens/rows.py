@@ -27,6 +27,8 @@ from clearprop.source import Position, describe
 from clearprop.tensor import Tensor
 
 _CONTRACTIONS = (Matmul,)
+_MOST_NAMED = 6
+"""Inputs; of more in a formula the first and the last are named."""
 
 
 class Operand(NamedTuple):
@@ -177,7 +179,10 @@ class Row:
             return ""
         labels = {operand.name: operand.label for operand in self.operands}
         if not labels.keys() & {"x", "y", "c"}:
-            return f"{self.attributes.get('function', self.primitive)}({', '.join(labels.values())})"
+            names = list(labels.values())
+            if len(names) > _MOST_NAMED:
+                names = [*names[:2], "…", names[-1]]
+            return f"{self.attributes.get('function', self.primitive)}({', '.join(names)})"
         return formulas.fill(formulas.right_side(self.latex), labels)
 
     @property
@@ -226,6 +231,7 @@ class Visit:
             outputs a dict, by output.
         contributions_in: the edges over which it arrived, in the order in which they did, as far as they are recorded.
         begins: whether a backward pass begins here.
+        root: the node at which the pass began.
         edges: what it handed on, one edge for each input that receives a gradient.
     """
 
@@ -235,6 +241,7 @@ class Visit:
         self.residuals = residuals
         self.contributions_in: list[Edge] = []
         self.begins = False
+        self.root = row
         self.edges: list[Edge] = []
 
     @property

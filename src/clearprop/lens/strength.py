@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from clearprop.lens.figures import number, percent
 from clearprop.lens.pushing import Between, norm
 from clearprop.lens.rows import Edge, Operand, Row
 from clearprop.primitives.families import Binary
-
-if TYPE_CHECKING:
-    from clearprop.lens.tape import Tape
 
 TINY = 1e-6
 """A gradient is tiny if its norm is below this share of that at the output of the network: below the resolution of
@@ -53,7 +50,7 @@ def place_of(row: Row) -> str:
 # From step to step ----------------------------------------------------------------------------------------------------
 
 
-def growth(tape: Tape, rows: Sequence[Row]) -> Finding | None:
+def growth(rows: Sequence[Row]) -> Finding | None:
     """Gradients and losses that grow from step to step: the updates are too large.
 
     Args:
@@ -61,7 +58,7 @@ def growth(tape: Tape, rows: Sequence[Row]) -> Finding | None:
     """
     if len(rows) < _FEW_STEPS:
         return None
-    losses, norms = [_loss(tape, row) for row in rows], [norm(row.visits[-1].upstream) for row in rows]
+    losses, norms = [_loss(row) for row in rows], [norm(row.visits[-1].upstream) for row in rows]
     start = len(rows) - 1
     while start and math.isfinite(norms[start - 1]) and _grew(losses, start) and _grew(norms, start):
         start -= 1
@@ -84,14 +81,10 @@ def growth(tape: Tape, rows: Sequence[Row]) -> Finding | None:
     return Finding(words, rows[first].where, rows[first], advice, {"moved": largest, "steps": float(len(rows))})
 
 
-def _loss(tape: Tape, row: Row) -> float:
-    root = None
-    for visit in tape.visits:
-        root = visit.row if visit.begins else root
-        if visit.row is row and root is not None:
-            value = root.value
-            return float(value) if value is not None and np.ndim(value) == 0 else math.nan
-    return math.nan
+def _loss(row: Row) -> float:
+    """The value at which the pass began that brought the last gradient."""
+    value = row.visits[-1].root.value
+    return float(value) if value is not None and np.ndim(value) == 0 else math.nan
 
 
 def _grew(values: Sequence[float], i: int) -> bool:

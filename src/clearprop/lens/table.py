@@ -109,12 +109,11 @@ def _forward_narrow(row: Row) -> Iterator[Line]:
 
 def _backward(steps: Sequence[Visit], width: int, limit: int | None) -> list[Line]:
     title = [Span("Backward", HEADING), Span("  from the result to the inputs", DIM)]
-    shown, root = steps[:limit], ""
+    shown = steps[:limit]
     table = _edge_table([edge for visit in shown for edge in visit.edges], width)
     lines, edges = [title, *(table[:1] or _NARROW_HEAD)], iter(table[1:])
     for i, visit in enumerate(shown, 1):
-        root = visit.row.label if visit.begins else root
-        lines += _step_heading(i, visit, root)
+        lines += _step_heading(i, visit, visit.root.label)
         for edge in visit.edges:
             lines += [next(edges)] if table else _edge_narrow(edge)
     return [*lines, *_rest(len(steps), limit)]
@@ -207,10 +206,8 @@ def _gradients(tape: Tape, limit: int | None) -> list[Line]:
     rows = [row for row in tape.rows if row.users and (row.is_leaf or not row.visits)]
     if not rows:
         return []
-    roots = [visit.row.label for visit in tape.visits if visit.begins]
     title = [Span("Gradients", HEADING), Span("  the sum of the contributions to each input", DIM)]
-    root = roots[-1] if roots else ""
-    sums = [[Span("  "), *_sum(root, row, row.users, row.gradient)] for row in rows[:limit]]
+    sums = [[Span("  "), *_sum(row.users[-1].visit.root.label, row, row.users, row.gradient)] for row in rows[:limit]]
     return [title, *sums, *_rest(len(rows), limit)]
 
 

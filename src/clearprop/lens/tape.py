@@ -27,6 +27,7 @@ from clearprop.lens.drawing import Drawing, draw
 from clearprop.lens.memory import Memory, memory
 from clearprop.lens.modules import Call
 from clearprop.lens.names import constants, variables
+from clearprop.lens.passes import Passes
 from clearprop.lens.paths import MOST_GROUPS, Paths, paths
 from clearprop.lens.player import Player
 from clearprop.lens.rows import Cut, Edge, Operand, Row, Visit, as_data
@@ -68,7 +69,7 @@ class Tape:
         self._used = 0  # so many events are in the rows already
         self._rows: dict[Node, Row] = {}
         self._visits: list[Visit] = []
-        self._waiting: dict[Node, list[Edge]] = {}  # contributions that no visit has summed up yet
+        self._passes = Passes()
         self._latest: Row | None = None
         self._names: dict[Node, str] = {}
         self.is_partial = False
@@ -355,7 +356,7 @@ class Tape:
 
     def read_again(self) -> None:
         """Make all rows anew, because events have been taken away."""
-        self._used, self._rows, self._visits, self._waiting, self._latest = 0, {}, [], {}, None
+        self._used, self._rows, self._visits, self._passes, self._latest = 0, {}, [], Passes(), None
 
     def learn_names(self, values: Mapping[str, Any]) -> None:
         """Take over the names of variables for nodes that have none yet."""
@@ -419,8 +420,7 @@ class Tape:
         if not row.operands and node.primitive is not None:
             row.operands = self._operands(node, [None] * len(node.parents))
         visit = Visit(row, as_data(g), residuals)
-        visit.contributions_in = self._waiting.pop(node, [])
-        visit.begins = not visit.contributions_in if begins is None else begins
+        self._passes.arrive(visit, begins)
         for i, (parent, contribution) in enumerate(zip(node.parents, contributions, strict=False)):
             if parent is None or contribution is None:
                 continue
@@ -428,7 +428,7 @@ class Tape:
             visit.edges.append(edge)
             if not self.is_partial:
                 edge.input.users.append(edge)
-            self._waiting.setdefault(parent, []).append(edge)
+            self._passes.hand_on(edge)
         if self.is_partial:  # others may have contributed to what is not watched
             row.users += visit.contributions_in
         row.visits.append(visit)

@@ -20,6 +20,9 @@ _MANY_BATCHES = 8
 class OfBatches:
     """A function of the parts of a batch, compiled as long as that goes well.
 
+    Attributes:
+        has_compiled: whether it has gone well up to now; False before the first call.
+
     Args:
         function: it.
         compile: True, False, or None: compile it if it can be traced, and say so if it cannot.
@@ -36,13 +39,14 @@ class OfBatches:
         keep_grads: bool = False,
     ) -> None:
         self._function, self._note = function, note
+        self.has_compiled = False
         self._may_fall_back = compile is None
         self._compiled = None if compile is False else compiled(function, keep_grads=keep_grads)
 
     @property
-    def is_compiled(self) -> bool:
-        """Whether the function is, or is going to be, called as a compiled one."""
-        return self._compiled is not None
+    def is_eager(self) -> bool:
+        """Whether the function is called as it is."""
+        return self._compiled is None
 
     def __call__(self, *batch: Any) -> Any:
         """What the function returns.
@@ -59,12 +63,13 @@ class OfBatches:
                 raise
             self._go_on_eagerly(f"the network cannot be compiled, so it runs operation by operation: {error.message}")
             return self._function(*batch)
+        self.has_compiled = True
         if self._may_fall_back and self._compiled.traces > _MOST_SHAPES:
             self._go_on_eagerly(f"batches of more than {_MOST_SHAPES} shapes: from now on operation by operation")
         return result
 
     def _go_on_eagerly(self, why: str) -> None:
-        self._compiled = None
+        self._compiled, self.has_compiled = None, False
         self._note(f"{why}\n(compile=False says that this is meant)")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 from clearprop.array import check_finite
-from clearprop.errors import ClearpropError, NotFiniteError, UsageError
+from clearprop.errors import NotFiniteError, UsageError
 from clearprop.lens import record
 from clearprop.nn.utils import clip_grad_norm_
 from clearprop.tensor import Tensor
@@ -67,13 +68,17 @@ class Step:
         health = self._run.health
         if health is None or not health.is_due(self._run.position.step):
             return self._update(*batch)
-        if not self._update.is_compiled:
+        if self._update.is_eager:
             return health.watch(self._run, self._train, batch)
-        with Before() as before:  # the step goes first: it may turn out that it cannot be compiled
+        look = partial(health.look, self._run, self._train, tuple(map(as_tensor, batch)))
+        if self._update.has_compiled:
+            look()
+            return self._update(*batch)
+        with Before() as before:  # the first step goes first: it may turn out that it cannot be compiled
             done = self._update(*batch)
-        if self._update.is_compiled:
+        if self._update.has_compiled:
             with before.again():
-                health.look(self._run, partial(self._train, checked=False), tuple(map(as_tensor, batch)))
+                look()
         return done
 
     def _beginning(self, *batch: Any) -> tuple[str, str]:
@@ -81,38 +86,26 @@ class Step:
 
         The step is taken once more, operation by operation, while everything is recorded.
         """
-        try:
-            with Unchanged(), record() as tape:
-                self._train(*batch, checked=False)
-        except ClearpropError:  # a check of the user's own, perhaps
-            return "", ""
+        with suppress(NotFiniteError), Unchanged(), record() as tape:
+            self._train(*batch)
         birth = tape.birth_of_nan()
         if not birth or birth.row is None:
             return "", ""
         places = [place for place in (birth.row.module, birth.where) if place]
         return f"it begins with {birth.words}" + (f" ({', '.join(places)})" if places else ""), birth.advice
 
-    def _train(self, *batch: Any, checked: bool = True) -> tuple[Tensor, Any, Any]:
-        """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for.
-
-        Args:
-            checked: whether loss and norm must be finite.
-        """
+    def _train(self, *batch: Any) -> tuple[Tensor, Any, Any]:
+        """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for."""
         run, (*inputs, target) = self._run, batch
-        check = check_finite if checked else _unchecked
         run.optimizer.zero_grad()
         output = run.model(*inputs)
-        loss = check(_as_number(run.loss(output, target)), _LOSS)
+        loss = check_finite(_as_number(run.loss(output, target)), _LOSS)
         loss.backward()
         norm = None
         if run.clip_grad_norm is not None:
-            norm = check(clip_grad_norm_(self._parameters, run.clip_grad_norm), _NORM)
+            norm = check_finite(clip_grad_norm_(self._parameters, run.clip_grad_norm), _NORM)
         run.optimizer.step()
         return loss, norm, output if run.metrics else None
-
-
-def _unchecked(x: Tensor, _: str) -> Tensor:
-    return x
 
 
 def _as_number(loss: Any) -> Tensor:

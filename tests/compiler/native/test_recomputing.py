@@ -80,3 +80,11 @@ def test_the_gradient_of_a_normalization() -> None:
 
     names = written(f, X, ROW, ROW + 1.0, Y)
     assert names.count("multiply") + names.count("subtract") <= 3  # what is returned, and columns of numbers
+
+
+@pytest.mark.parametrize(
+    "follow", [lambda y: y + 1.0, lambda y: cp.sqrt(cp.sum(y)), lambda y: cp.astype(y, cp.float32)]
+)
+def test_a_check_stays_where_it_is(follow: Any) -> None:
+    """It is one element after the other, too, but no loop nest has code for it."""
+    assert "finite" in written(lambda x: (follow(cp.check_finite(cp.exp(x))),), X)

@@ -12,9 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from clearprop.compiler.native.kinds import is_elementwise
 from clearprop.compiler.native.views import View
 from clearprop.graph import Node
-from clearprop.primitives.families import Elementwise
 
 if TYPE_CHECKING:
     from clearprop.compiler.native.kernels import Kernel
@@ -50,7 +50,7 @@ class Recomputing:
     def run(self) -> None:
         """Look at all that is stored, what comes first first."""
         for node in sorted(self._stored, key=lambda node: node.number):
-            if not isinstance(node.primitive, Elementwise):
+            if not is_elementwise(node):
                 continue
             kernels = self._readers(node)
             steps = self._steps(node, moves=len(kernels) == 1 and not self._is_used_at_home(node)) if kernels else []
@@ -73,7 +73,7 @@ class Recomputing:
 
         def follow(step: Node) -> bool:
             moved = moves and (step is node or all(user in found for user in self._users[step]))
-            may_be = step.name in _CHEAP or (moved and isinstance(step.primitive, Elementwise))
+            may_be = step.name in _CHEAP or (moved and is_elementwise(step))
             if not may_be or step not in self._home or len(found) >= _MOST_OPERATIONS:
                 return False
             found[step] = None

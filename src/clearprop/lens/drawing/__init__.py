@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import difflib
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from clearprop.errors import UsageError
 from clearprop.files.atomic import atomic_write
 from clearprop.graph import Node
 from clearprop.lens.drawing.frames import Picture
 from clearprop.lens.drawing.svg import drawn
-from clearprop.lens.modules import Group, tree
+from clearprop.lens.modules import Group, Member, tree
 from clearprop.lens.rows import Row
 
 if TYPE_CHECKING:
@@ -120,16 +119,26 @@ def _to_depth(root: Group, depth: int) -> set[Group]:
 
 
 def _overlooked(root: Group) -> set[Group]:
-    """From the outside inwards, of one group all inner ones or none."""
-    opened, visible, waiting = {root}, len(root.members), deque([root])
-    while waiting:
-        inner = [member for member in waiting.popleft().members if isinstance(member, Group)]
-        more = sum(len(group.members) - 1 for group in inner)
-        if visible + more <= OVERLOOKED:
-            visible += more
-            waiting += inner
+    """From the outside inwards, of one level all groups or none: first those with groups inside, then any."""
+    opened, visible = {root}, len(root.members)
+    for is_worth_it in (_has_groups, _is_group):
+        level = [root]
+        while level:
+            inner = [member for group in level for member in group.members if is_worth_it(member)]
+            visible += sum(len(group.members) - 1 for group in inner if group not in opened)
+            if visible > OVERLOOKED:
+                return opened
             opened.update(inner)
+            level = inner
     return opened
+
+
+def _is_group(member: Member) -> TypeGuard[Group]:
+    return isinstance(member, Group)
+
+
+def _has_groups(member: Member) -> TypeGuard[Group]:
+    return isinstance(member, Group) and any(isinstance(inner, Group) for inner in member.members)
 
 
 def _group_at(root: Group, path: str) -> Group:

@@ -88,7 +88,7 @@ def _inside(name: str, around: Group) -> str:
 def of_group(group: Group, rows: Mapping[Node, Row]) -> Contents:
     """A folded group: what it is called, what it is, how much is inside, and the gradient of its parameters."""
     lines = [Text(cut(title_of(group), _LONGEST), "title")]
-    if group.about:
+    if about_of(group):
         lines.append(Text(cut(group.about, _LONGEST), "about"))
     nodes = list(group.nodes())
     operations = sum(not node.is_leaf for node in nodes)
@@ -103,8 +103,14 @@ def of_group(group: Group, rows: Mapping[Node, Row]) -> Contents:
 
 
 def title_of(group: Group) -> str:
-    """Its label; of a module called before, which call it is."""
-    return f"{group.label} (call {group.call})" if group.call > 1 else group.label
+    """Its label, or what says more than that; of a module called before, which call it is."""
+    title = group.label if about_of(group) else group.about or group.label
+    return f"{title} (call {group.call})" if group.call > 1 else title
+
+
+def about_of(group: Group) -> str:
+    """The class and settings, unless they begin with the label, as of a module that is no part of another."""
+    return "" if group.about.startswith(group.label) else group.about
 
 
 def _counted(count: int, thing: str) -> str:

@@ -14,6 +14,7 @@ from clearprop.lens.coordinates import Gaps, Placement, Point, Ports, Size, plac
 from clearprop.lens.drawing import contents
 from clearprop.lens.drawing.contents import LINE, Contents, Text
 from clearprop.lens.layered import arrange
+from clearprop.lens.layout import cut
 from clearprop.lens.modules import Group, Member
 from clearprop.lens.rows import Edge, Row
 
@@ -25,6 +26,7 @@ LABEL = 13.0
 
 PORT: Size = (0.0, 0.0)
 _GAPS = Gaps(across=20.0, along=26.0, ports=16.0)
+_LONGEST_TITLE = 36  # characters in one line
 _LEAF_WEIGHT = 0.05  # parameters stand beside the way of the data
 
 
@@ -34,12 +36,14 @@ class Wire:
 
     Attributes:
         source: the node whose value it is.
+        start: the item that it leaves, by its number in the frame; a higher number for a port.
         edges: along which contributions came back, all inside the box.
         labels: what stands at its lower end.
         route: see `Placement`; in the coordinates of its frame.
     """
 
     source: Node
+    start: int
     edges: Sequence[Edge]
     labels: Sequence[Text]
     route: list[Point] = field(default_factory=list)
@@ -161,7 +165,7 @@ class _Level:
             if source in outputs:
                 outside = [use for use in self.picture.users[source] if use[0] not in self.box_of]
                 self.edges.append((start, outputs[source]))
-                self.wires.append(Wire(source, self.picture.edges(source, outside), ()))
+                self.wires.append(Wire(source, start, self.picture.edges(source, outside), ()))
         return list(inputs), list(outputs)
 
     def _uses(self, source: Node, start: int) -> dict[tuple[int, int], list[tuple[Node, int]]]:
@@ -177,7 +181,7 @@ class _Level:
         edges = self.picture.edges(source, uses)
         at_node = self.picture.in_full and isinstance(self.members[end], Node)
         self.edges.append((start, end))
-        self.wires.append(Wire(source, edges, contents.at_edge(edges[-1]) if at_node and edges else ()))
+        self.wires.append(Wire(source, start, edges, contents.at_edge(edges[-1]) if at_node and edges else ()))
 
     def frame(self) -> Frame:
         """The finished frame."""
@@ -248,16 +252,15 @@ class _Level:
         elif target is None:
             bottom = Point(bottom.x, size[1])
         wire = self.wires[i]
-        return Wire(wire.source, wire.edges, wire.labels, [top, *route[1:-1], bottom])
+        return Wire(wire.source, start, wire.edges, wire.labels, [top, *route[1:-1], bottom])
 
 
 def _title(group: Group) -> list[Text]:
-    text = contents.title_of(group)
-    return (
-        [Text(f"{text}  {group.about}".strip(), "title")]
-        if len(text) + len(group.about) < 36
-        else [Text(text, "title"), *([Text(group.about, "about")] if group.about else [])]
-    )
+    text, about = contents.title_of(group), contents.about_of(group)
+    if len(text) + len(about) <= _LONGEST_TITLE:
+        return [Text(f"{text}  {about}".rstrip(), "title")]
+    lines = [Text(text, "title"), Text(about, "about")] if about else [Text(text, "title")]
+    return [Text(cut(line.text, _LONGEST_TITLE), line.role) for line in lines]
 
 
 def _moved(point: Point, by: Point) -> Point:

@@ -116,21 +116,21 @@ def _box(box: Box, at: Point) -> Iterator[str]:
 
 
 def _labels(frame: Frame, at: Point, halo: str) -> Iterator[str]:
-    """Numbers where wires enter boxes, shapes where they leave them; each place once."""
-    seen: set[Point] = set()
-    rightmost: dict[object, Point] = {}
+    """Numbers where wires enter boxes; where they leave them the shapes, each once, beside the rightmost."""
+    rightmost: dict[int, Point] = {}
+    shapes: dict[int, dict[str, None]] = {}
     for wire in frame.wires:
         start, end = wire.route[0], wire.route[-1]
         for i, label in enumerate(wire.labels):
             y = end.y - (len(wire.labels) - i) * LABEL + 9
             yield _line(label, _plus(Point(end.x + 5, y), at), halo)
-        if start.y and start.x >= rightmost.get(wire.source, start).x:
-            rightmost[wire.source] = start
-    for source, start in rightmost.items():
-        shape = shape_of(source)  # type: ignore[arg-type]
-        if shape and start not in seen:
-            seen.add(start)
-            yield _line(Text(shape, "shape"), _plus(Point(start.x + 6, start.y + 11), at), halo)
+        if wire.start < len(frame.items):
+            rightmost[wire.start] = max(rightmost.get(wire.start, start), start)
+            shapes.setdefault(wire.start, {})[shape_of(wire.source)] = None
+    for item, start in rightmost.items():
+        words = ", ".join(filter(None, shapes[item]))
+        if words:
+            yield _line(Text(words, "shape"), _plus(Point(start.x + 6, start.y + 11), at), halo)
 
 
 def _legend(scale: Scale | None, used: set[str], top: float, width: float) -> tuple[list[str], tuple[float, float]]:

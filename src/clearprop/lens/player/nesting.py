@@ -74,9 +74,9 @@ def _laid_out(
     boxes: list[dict[str, Any]] = []
     box_of: dict[Node, int] = {}
     for member in group.members:
-        is_group = isinstance(member, Group)
-        box_of |= dict.fromkeys(member.nodes() if is_group else [member], len(boxes))
-        boxes.append({"group": numbers[member]} if is_group else {"node": place[member]})
+        inside = member.nodes() if isinstance(member, Group) else [member]
+        box_of |= dict.fromkeys(inside, len(boxes))
+        boxes.append({"group": numbers[member]} if isinstance(member, Group) else {"node": place[member]})
     edges = {
         (box_of[parent], box): None
         for node, box in box_of.items()

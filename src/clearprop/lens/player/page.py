@@ -31,6 +31,12 @@ _FRAME_HEIGHT = 640
 class Player:
     """A page on which a run can be played forward and backward; made by `Tape.player`.
 
+    Args:
+        tape: the run.
+        title: what the page is called; by default after the node from which the gradients come.
+        about: a few words more, beside the title.
+        sources: say at which source line each node was made.
+
     Attributes:
         html: the page.
         scenes: what it shows, as data.
@@ -38,8 +44,8 @@ class Player:
         error: the error that ended the recording, in words; empty if none did.
     """
 
-    def __init__(self, tape: Tape, title: str = "", about: str = "") -> None:
-        self.scenes = scenes(tape)
+    def __init__(self, tape: Tape, title: str = "", about: str = "", *, sources: bool = True) -> None:
+        self.scenes = scenes(tape, sources=sources)
         self.title = title or _title(self.scenes)
         self.error = tape.error
         text = _page(tape, self.scenes, self.title, about)
@@ -124,10 +130,10 @@ def _hash(text: str) -> str:
 
 
 def _json(data: Any) -> str:
-    """JSON that can stand inside a script element: none of its characters means anything to HTML.
+    r"""JSON that can stand inside a script element: none of its characters means anything to HTML.
 
     >>> _json(["</script>", "<!--"])
-    '["\\\\u003c/script\\\\u003e","\\\\u003c!--"]'
+    '["\\u003c/script\\u003e","\\u003c!--"]'
     """
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":

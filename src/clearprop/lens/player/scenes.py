@@ -20,6 +20,7 @@ from clearprop.lens.mathml import Math
 from clearprop.lens.player import words
 from clearprop.lens.player.values import Values
 from clearprop.lens.rows import Edge, Row, Visit, as_data
+from clearprop.lens.table import local_text
 
 if TYPE_CHECKING:
     from clearprop.lens.tape import Tape
@@ -83,8 +84,8 @@ class Step:
     """One step of the play.
 
     Attributes:
-        kind: "given", "forward", "begin" (of a backward pass), "edge", "sum" (where several contributions meet), "again"
-            (a gradient is added to that of an earlier pass), "end".
+        kind: "given", "forward", "begin" (of a backward pass), "edge", "sum" (where several contributions meet),
+            "again" (a gradient is added to that of an earlier pass), "end".
         node: of which node; -1 for the first and the last step.
         edges: the edges that it is about.
         value: what comes out of it: the value, the upstream gradient, the contribution, the sum.
@@ -126,8 +127,12 @@ class Scenes:
     detailed: bool = True
 
 
-def scenes(tape: Tape) -> Scenes:
+def scenes(tape: Tape, *, sources: bool = True) -> Scenes:
     """The play of a tape.
+
+    Args:
+        tape: the run.
+        sources: say at which source line each node was made.
 
     Raises:
         UsageError: if the tape is empty, or has more than `MOST_NODES` nodes.
@@ -143,14 +148,15 @@ def scenes(tape: Tape) -> Scenes:
             f"the tape has {len(rows):,} nodes, more than the {MOST_NODES:,} that a page can play",
             hint="record one step, fewer time steps or a part of the network",
         )
-    return _Writer(tape, rows).written()
+    return _Writer(tape, rows, sources).written()
 
 
 class _Writer:
     """Writes the scenes of one tape."""
 
-    def __init__(self, tape: Tape, rows: list[Row]) -> None:
+    def __init__(self, tape: Tape, rows: list[Row], sources: bool) -> None:
         self.tape = tape
+        self.sources = sources
         self.rows = rows
         self.number = {id(row): i for i, row in enumerate(rows)}
         self.edge_number: dict[int, int] = {}
@@ -160,7 +166,7 @@ class _Writer:
     def written(self) -> Scenes:
         """All of them."""
         self.scenes.nodes = [self._node(row) for row in self.rows]
-        self._step("given", None, words.given([row for row in self.rows if not row.operands]))
+        self._step("given", None, words.given([row for row in self.rows if not row.operands and row.value is not None]))
         for row in self.rows:
             if row.operands:
                 self._step("forward", row, words.forward(row), value=row.value)
@@ -177,7 +183,7 @@ class _Writer:
             row.label,
             row.primitive,
             row.module,
-            row.where,
+            row.where if self.sources else "",
             [(-1 if one.row is None else self.number[id(one.row)], one.label) for one in row.operands],
             _formula(row, {one.name: one.label for one in row.operands}),
             _formula(row, {one.name: figure(one.value) for one in row.operands}) if row.numbers else None,
@@ -210,7 +216,7 @@ class _Writer:
             self.values.add(edge.contribution),
             _filled(mathml.local_derivative(edge.latex), edge.labels, of_numbers) if edge.formula else None,
             _filled(mathml.right_side(mathml.parse(edge.latex)), edge.labels, of_numbers),
-            edge.formula or words.rule(edge),
+            edge.formula or local_text(edge, in_full=False),
         )
 
     def _sum(self, row: Row, edges: Sequence[Edge], total: Any) -> None:
@@ -224,9 +230,7 @@ class _Writer:
             total = as_data(accumulate(total, later.upstream))
         self._step("again", visit.row, words.again(visits, total), value=total)
 
-    def _step(
-        self, kind: str, row: Row | None, told: str, *, edges: Sequence[Edge] = (), value: Any = None
-    ) -> None:
+    def _step(self, kind: str, row: Row | None, told: str, *, edges: Sequence[Edge] = (), value: Any = None) -> None:
         node = -1 if row is None else self.number[id(row)]
         numbers = [self.edge_number[id(edge)] for edge in edges]
         self.scenes.steps.append(Step(kind, node, numbers, self.values.add(value), told))

@@ -31,13 +31,13 @@ class Values:
         detailed: with what is needed to draw medium and large arrays.
 
     >>> values = Values()
-    >>> x = np.array([[1.0, -2.0], [0.0, 4.0]])
+    >>> x = np.array([1.0, 2.0])
     >>> values.add(np.float64(3.0)), values.add(x), values.add(x), values.add(None)
     (0, 1, 1, None)
     >>> values.summaries[0]
     {'text': '3'}
     >>> values.summaries[1]
-    {'text': '2×2: -2 … 4', 'shape': '2×2', 'dtype': 'float64', 'mean': '0.75', 'short': '-2 … 4', 'numbers': [['1', '-2'], ['0', '4']]}
+    {'text': '[1 2]', 'shape': '2', 'dtype': 'float64', 'mean': '1.5', 'short': '1 … 2', 'numbers': [['1', '2']]}
     """
 
     def __init__(self, detailed: bool = True) -> None:

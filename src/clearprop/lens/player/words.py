@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.lens import formulas
 from clearprop.lens.figures import figure
 from clearprop.lens.rows import Edge, Row, Visit
+from clearprop.lens.table import local_text
 
 _MOST_NAMED = 6
 
@@ -18,10 +18,10 @@ def given(rows: Sequence[Row]) -> str:
     """What there is before anything is computed.
 
     >>> given([])
-    'Nothing was given to which gradients flow.'
+    'No input of the run was recorded.'
     """
     if not rows:
-        return "Nothing was given to which gradients flow."
+        return "No input of the run was recorded."
     if len(rows) > _MOST_NAMED:
         return f"Given: {len(rows):,} inputs, {_named(rows)}."
     return f"Given: {', '.join(f'{row.label} = {figure(row.value)}' for row in rows)}."
@@ -32,7 +32,7 @@ def _named(rows: Sequence[Row]) -> str:
 
 
 def forward(row: Row) -> str:
-    """A node is computed: ``q = x + y = -2 + 5 = 3.``"""
+    """A node is computed: ``q = x + y = -2 + 5 = 3``."""
     return " = ".join(part for part in (row.label, row.formula, row.numbers, figure(row.value)) if part) + "."
 
 
@@ -43,7 +43,7 @@ def begin(visit: Visit) -> str:
 
 
 def sums_up(row: Row, edges: Sequence[Edge], total: Any) -> str:
-    """Contributions are added up: ``Fan-out adds: the contributions 5 and 5 to h make its gradient 10.``"""
+    """Contributions are added up: ``Fan-out adds: the contributions 5 and 5 to h make its gradient 10``."""
     if all(_is_number(edge.contribution) for edge in edges) and len(edges) <= _MOST_NAMED:
         *others, last = [figure(edge.contribution) for edge in edges]
         which = f"contributions {', '.join(others)} and {last}"
@@ -53,31 +53,25 @@ def sums_up(row: Row, edges: Sequence[Edge], total: Any) -> str:
 
 
 def again(visits: Sequence[Visit], total: Any) -> str:
-    """The gradient of a leaf is added to those of earlier passes: ``Gradients add up over 2 backward passes: …``"""
+    """The gradient of a leaf is added to those of earlier passes: ``Gradients add up over 2 backward passes: …``."""
     label, latest = visits[0].row.label, figure(visits[-1].upstream)
-    return f"Gradients add up over {len(visits)} backward passes: with this one's {latest}, {label} has {figure(total)}."
+    return (
+        f"Gradients add up over {len(visits)} backward passes: with this one's {latest}, {label} has {figure(total)}."
+    )
 
 
 def edge(one: Edge) -> str:
     """A contribution is handed on, with the pattern in the words of the lecture notes."""
-    opening = one.row.pattern or f"{one.row.label} = {one.row.formula}"
+    pattern = one.row.pattern
+    opening = f"{pattern[0].upper()}{pattern[1:]}" if pattern else f"{one.row.label} = {one.row.formula}"
     upstream, contribution = figure(one.upstream), figure(one.contribution)
+    local = local_text(one, in_full=False)
     if one.local_derivative is None:
-        how = f"upstream {upstream} becomes {rule(one)}, the contribution {contribution}"
+        how = f"upstream {upstream} becomes {local}, the contribution {contribution}"
     else:
         each = "" if _is_number(one.contribution) else ", element by element,"
-        how = f"upstream {upstream} times local derivative {_local(one)}{each} gives contribution {contribution}"
-    return f"{opening[:1].upper()}{opening[1:]}: {how} to {one.input.label}."
-
-
-def _local(one: Edge) -> str:
-    value = figure(one.local_derivative)
-    return value if value == one.formula else f"{one.formula} = {value}"
-
-
-def rule(one: Edge) -> str:
-    """The rule of an edge that is no product element by element, with g for the upstream gradient: ``g @ wᵀ``."""
-    return formulas.fill(formulas.in_terms_of_g(one.latex), one.labels)
+        how = f"upstream {upstream} times local derivative {local}{each} gives contribution {contribution}"
+    return f"{opening}: {how} to {one.input.label}."
 
 
 def end(rows: Sequence[Row], error: str) -> str:

@@ -12,7 +12,7 @@ from clearprop.tensor import Tensor
 from clearprop.train.checking.result import Finding, number
 from clearprop.train.checking.subject import Subject, as_number
 
-_TOO_MUCH_CLASSES, _TOO_MUCH_NUMBERS = 2.0, 20.0
+_TOO_MUCH_CLASSES, _TOO_MUCH_NUMBERS = 4.0, 20.0
 _WRONG_SCALE = 3.0
 _NAME = "loss at the beginning"
 

@@ -54,13 +54,16 @@ def _change(subject: Subject, model: Module) -> tuple[float | None, float]:
 
 
 def overfit(subject: Subject, steps: int = _STEPS) -> Finding:
-    """Whether a copy of the network can learn a few examples by heart."""
+    """Whether a copy of the network can learn a few examples by heart; all, where they cannot be told apart."""
     name = "a few by heart"
-    if not subject.has_batch_axis:
-        return Finding(name, "skipped", "the first axis does not count the examples")
-    rows = _a_few(subject)
-    few = Subject(subject.model, subject.loss, tuple(selected(x, rows) for x in subject.inputs),
-                  selected(subject.target, rows))  # fmt: skip
+    few, what = subject, "the whole batch"
+    if subject.has_batch_axis:
+        rows = _a_few(subject)
+        inputs = tuple(selected(x, rows) for x in subject.inputs)
+        few, what = (
+            Subject(subject.model, subject.loss, inputs, selected(subject.target, rows)),
+            f"{len(rows)} examples",
+        )
     if not trained(few.model):
         return Finding(name, "skipped", "nothing is trained")
     best: tuple[float, str] = (-1.0, "")
@@ -68,7 +71,7 @@ def overfit(subject: Subject, steps: int = _STEPS) -> Finding:
         model = few.copy()
         first, last, taken = _train(few, model, rate, steps)
         right = _right(few, model)
-        of = f"{len(rows)} examples in {taken} steps of Adam, lr {rate:g}: "
+        of = f"{what} in {taken} steps of Adam, lr {rate:g}: "
         losses = f"the loss went from {number(first)} to {number(last)}"
         if right == 1.0 or last <= _LEARNED * first:  # of equal beginnings of texts not all can be right
             learned = "all labels are learned, " if right == 1.0 else ""

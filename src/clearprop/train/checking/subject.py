@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.array import check_finite
-from clearprop.cell import Parameter
+from clearprop.cell import Parameter, zero_gradients
 from clearprop.errors import UsageError
 from clearprop.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module
 from clearprop.random import default_generator
@@ -72,6 +72,7 @@ class Subject:
             quiet: in evaluation mode but for batch normalizations, so without dropout; else in training mode.
         """
         model = copy.deepcopy(self.model)
+        zero_gradients(model.parameters(), set_to_none=True)  # of an earlier training
         model.train(not quiet)
         for module in model.modules() if quiet else ():
             if isinstance(module, BATCH_NORMS):

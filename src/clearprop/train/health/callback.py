@@ -48,6 +48,18 @@ class Health(Callback):
 
     Raises:
         UsageError: `every` is not a whole number from 1 on.
+
+    >>> import clearprop as cp
+    >>> from clearprop import nn, optim, train
+    >>> cp.random.seed(0)
+    >>> sigmoids = [layer for _ in range(8) for layer in (nn.Linear(16, 16), nn.Sigmoid())]
+    >>> model = nn.Sequential(*sigmoids, nn.Linear(16, 1))
+    >>> batches = [(cp.ones((4, 16)), cp.ones((4, 1)))] * 5
+    >>> history = train.fit(
+    ...     model, batches, loss=nn.MSELoss(), optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=1, progress=False
+    ... )
+    >>> history.advice[0].partition("; ")[2].partition(". Try")[0]
+    'the 8 times sigmoid on the way multiplies it by 0.22 to 0.25'
     """
 
     def __init__(self, every: int = 50) -> None:
@@ -114,7 +126,7 @@ class Health(Callback):
         """Look at a step that is going to be run as a compiled function.
 
         Args:
-            step: the same step, without checks; it is carried out, and taken back.
+            step: the same step; it is carried out, and taken back.
             batch: what it takes; the target is the last.
         """
         shapes = str([tuple(x.shape) for x in batch if hasattr(x, "shape")])
@@ -128,9 +140,10 @@ class Health(Callback):
             sample = self._probe(batch, eagerly=self._course.samples == 0)
         except NotFiniteError:  # the step itself is going to say so
             return
-        except ClearpropError as error:
+        except Exception as error:  # whatever it is, it is no reason to end a training
             self._ended, self._waits = True, False
-            run.note(f"Health has ended, the training goes on: {error.message}")
+            words = error.message if isinstance(error, ClearpropError) else f"{type(error).__name__}: {error}"
+            run.note(f"Health has ended, the training goes on: {words}")
             return
         self._take(run, sample, self._probe.met, len(batch[-1]))
 

@@ -19,7 +19,7 @@ class Graph {
     this.open = new Set(DATA.groups.flatMap((group, number) => (group.open ? [number] : [])));
     this.svg = svg("svg", { role: "group", "aria-label": "Computational graph" }, this.marker());
     this.world = svg("g", { class: "world" });
-    this.layers = Object.fromEntries(["groups", "links", "boxes", "marks"].map((name) => [name, svg("g", { class: name })]));
+    this.layers = Object.fromEntries(["groups", "links", "titles", "boxes", "marks"].map((name) => [name, svg("g", { class: name })]));
     this.world.append(...Object.values(this.layers));
     this.svg.append(this.world);
     stage.append(this.svg);
@@ -87,7 +87,8 @@ class Graph {
     if (box.group !== undefined) {
       const value = DATA.nodes[this.lastOf[box.group]];
       const widest = Math.max(this.width(this.groupTitle(box.group), "650 13px"), this.width(shortText(value.value), "12.5px"), this.width(shortText(value.gradient), "12.5px") + 16);
-      return [Math.min(WIDEST + 60, Math.max(140, widest + 44)), GROUP_HEIGHT];
+      const about = this.width(DATA.groups[box.group].about, "11.5px") + this.width(this.groupTitle(box.group), "650 13px") + 14;
+      return [Math.min(WIDEST + 90, Math.max(140, widest + 44, about + 44)), GROUP_HEIGHT];
     }
     const node = DATA.nodes[box.node], [name, kind] = this.names(box.node);
     const first = this.width(name, "650 13px") + (kind ? this.width(kind, "11.5px") + 12 : 0);
@@ -103,7 +104,7 @@ class Graph {
   /** Lay everything out anew and draw it; called at the beginning and whenever something is folded or unfolded. */
   draw() {
     const lay = (sideways, gap) => layOut(DATA.groups, { sizeOf: (box) => this.sizeOf(box), isOpen: (group) => this.open.has(group),
-      titleWidth: (group) => this.width(this.groupTitle(group), "650 13px") + 44, sideways, gap });
+      titleWidth: (group) => Math.min(280, this.width(this.groupTitle(group), "650 13px") + this.width(DATA.groups[group].about, "11.5px") + 52), sideways, gap });
     const [down, right] = [lay(false, 66), lay(true, 118)]; // room for an upstream gradient, a contribution, a local derivative
     this.layout = this.fit(right.size) > this.fit(down.size) * 1.05 ? right : down;
     for (const layer of Object.values(this.layers)) layer.replaceChildren();
@@ -136,14 +137,16 @@ class Graph {
     const { element, width } = parts;
     element.append(svg("title", {}, [DATA.groups[group].path, DATA.groups[group].about, isOpen ? "click to fold" : "click to unfold"].filter(Boolean).join("\n")));
     element.append(svg("path", { class: "sign", d: isOpen ? "M10 16l5 5 5-5" : "M13 13l5 5-5 5" }));
-    element.append(svg("text", { class: "label", x: 28, y: 23 }, this.cut(this.groupTitle(group), width - 40, "650 13px")));
+    const title = this.cut(this.groupTitle(group), width - 40, "650 13px"), end = 28 + this.width(title, "650 13px") + 8;
+    const texts = [svg("text", { class: "label", x: 28, y: 23 }, title)];
+    if (width - end > 48) texts.push(svg("text", { class: "kind", x: end, y: 23 }, this.cut(DATA.groups[group].about, width - end - 10, "11.5px")));
+    if (isOpen) this.layers.titles.append(svg("g", { transform: element.getAttribute("transform"), "aria-hidden": true }, texts)); // above the edges
+    else element.append(...texts);
     if (isOpen) return;
-    const count = this.count(group);
-    element.append(svg("text", { class: "kind", x: 28, y: 39 }, `${count} operation${count === 1 ? "" : "s"}`));
+    parts.count = svg("text", { class: "kind", x: 28, y: 39 });
     parts.value = svg("text", { class: "value", x: 28, y: 39 });
     parts.gradient = svg("text", { class: "gradient", x: 28, y: 54 });
-    parts.count = element.lastChild;
-    element.append(parts.value, parts.gradient);
+    element.append(parts.count, parts.value, parts.gradient);
   }
 
   count(group) {

@@ -38,7 +38,7 @@ class Marks {
       parts.element.classList.toggle("computed", isComputed);
       parts.element.classList.toggle("current", key === current);
       if (parts.value) parts.value.textContent = isComputed ? graph.cut(shortText(DATA.nodes[node].value), parts.width - 24, "12.5px") : "";
-      if (parts.count) parts.count.textContent = isComputed ? "" : parts.count.textContent || countWords(graph.count(number));
+      if (parts.count) parts.count.textContent = isComputed ? "" : countWords(graph.count(number));
       if (parts.gradient) parts.gradient.textContent = gradient === null ? "" : `∂ ${graph.cut(shortText(gradient), parts.width - 38, "12.5px")}`;
       parts.element.setAttribute("aria-label", isNode ? this.nodeWords(node, isComputed, gradient) : `Module ${DATA.groups[number].path}`);
       if (key === current) parts.element.setAttribute("aria-current", "step"); else parts.element.removeAttribute("aria-current");
@@ -159,7 +159,8 @@ class Marks {
   /** Put a pill on a path, or beside it; 0 is at the input, 1 at the operation. Edges side by side keep their distance. */
   put(pill, path, share, edge, isBeside = false) {
     const { x, y } = this.point(path, share, edge);
-    const aside = this.graph.layout.sideways ? [0, -24] : [pill.width / 2 + 14, 0];
+    const { x: x0, y: y0 } = this.point(path, 0, edge), slant = (distance) => Math.max(-12, Math.min(12, distance / 3)); // away from the line
+    const aside = this.graph.layout.sideways ? [slant(y0 - y), -24] : [pill.width / 2 + 14, slant(x0 - x)];
     pill.setAttribute("transform", `translate(${tenth(x + (isBeside ? aside[0] : 0))} ${tenth(y + (isBeside ? aside[1] : 0))})`);
   }
 

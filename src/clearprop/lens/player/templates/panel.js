@@ -24,8 +24,8 @@ class Panel {
   forward(step) {
     const node = DATA.nodes[step.node];
     const equals = (tree) => (tree ? math(["mo", "="], tree) : null);
-    return [heading(this.place("Forward", step), node.label),
-      html("div", { class: "equation" }, math(["mi", node.label], ["mo", "="], node.formula), equals(node.numbers)),
+    return [heading(this.place("Forward", step), breakable(node.label)),
+      html("div", { class: "equation" }, math(["mi", brief(node.label)], ["mo", "="], node.formula), equals(node.numbers)),
       this.card("value", "Value", ["mi", node.label], step.value),
       this.facts(step.node)];
   }
@@ -42,7 +42,7 @@ class Panel {
     const edge = DATA.edges[step.edges[0]], source = DATA.nodes[edge.source], target = DATA.nodes[edge.target];
     const root = this.rootAt(step), several = this.course.together(step.edges[0]).length > 1;
     const isProduct = edge.local !== null;
-    const arrow = html("span", { class: "edge" }, source.label, html("span", { "aria-label": "to" }, " → "), target.label);
+    const arrow = html("span", {}, breakable(source.label), " → ", breakable(target.label));
     return [heading(this.place("Backward", step), arrow), this.pattern(source.pattern),
       html("div", { class: "equation" }, isProduct ? this.chainRule(edge, root, several) : math(...this.left(root, target, several), edge.rule)),
       html("div", { class: isArray(edge.contribution) || isArray(edge.upstream) ? "factors tall" : "factors" },
@@ -50,7 +50,7 @@ class Panel {
         html("span", { class: "sign" }, isProduct ? "×" : "→"),
         isProduct ? this.card("local", "Local derivative", this.localFormula(edge, source, target), edge.local) : this.ruleCard(edge),
         html("span", { class: "sign" }, "="),
-        this.card("contribution", "Contribution", several ? ["mrow", ["mtext", "to\u00a0"], ["mi", target.label]] : partial(root, target.label), edge.contribution)),
+        this.card("contribution", "Contribution", several ? ["mrow", ["mtext", "to\u00a0"], ["mi", brief(target.label)]] : partial(root, target.label), edge.contribution)),
       several ? html("p", { class: "quiet" }, `${target.label} has several users: this contribution waits until all have arrived.`) : null,
       this.facts(edge.source)];
   }
@@ -60,7 +60,7 @@ class Panel {
     const summands = step.edges.map((number) => [this.button(DATA.edges[number].source, "from "), text(DATA.edges[number].contribution)]);
     const isShort = !isArray(step.value) && step.edges.length <= 6;
     const terms = step.edges.flatMap((number, i) => [i ? ["mo", "+"] : null, this.term(DATA.edges[number].contribution, i)]).filter(Boolean);
-    return [heading(this.place("Backward", step), label), this.pattern("fan-out adds"),
+    return [heading(this.place("Backward", step), breakable(label)), this.pattern("fan-out adds"),
       isShort ? html("div", { class: "equation" }, math(partial(root, label), ["mo", "="], ["mrow.contribution", ...terms], ["mo", "="], ["mrow.upstream", numeral(text(step.value))])) : null,
       this.table(["contribution", "value"], summands, "contributions"),
       this.card("upstream", "Gradient: their sum", partial(root, label), step.value),
@@ -69,7 +69,7 @@ class Panel {
 
   again(step) {
     const { label } = DATA.nodes[step.node];
-    return [heading(this.place("Backward", step), label), html("p", {}, step.words),
+    return [heading(this.place("Backward", step), breakable(label)), html("p", {}, step.words),
       this.card("upstream", "Gradient so far", ["mi", label], step.value), this.facts(step.node)];
   }
 
@@ -88,7 +88,7 @@ class Panel {
     const group = DATA.groups[view.group], backward = isBackward(DATA.steps[view.last]);
     const unfold = html("button", { type: "button", class: "wide" }, "Unfold this module");
     unfold.addEventListener("click", () => this.onFold(view.group));
-    const title = heading(`${backward ? "Backward" : "Forward"}, ${view.last - view.first + 1} steps`, group.path || group.label);
+    const title = heading(`${backward ? "Backward" : "Forward"}, ${view.last - view.first + 1} steps`, breakable(group.path || group.label));
     return backward ? [title, ...this.foldedBackward(view), unfold] : [title, this.foldedValue(view), unfold];
   }
 
@@ -179,7 +179,7 @@ class Panel {
   }
 
   button(node, before = "") {
-    const button = html("button", { type: "button", class: "jump" }, DATA.nodes[node].label);
+    const button = html("button", { type: "button", class: "jump" }, breakable(DATA.nodes[node].label));
     button.addEventListener("click", () => this.onJump(node));
     return before ? html("span", {}, before, button) : button;
   }

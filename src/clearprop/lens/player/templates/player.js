@@ -35,17 +35,20 @@ class Player {
 
   /** To the step about a node; what it lies in is unfolded. */
   jump(node) {
+    const panel = document.querySelector(".panel"), wasInPanel = panel.contains(document.activeElement);
     this.pause();
     const step = this.course.about(node, this.views[this.at].last >= this.course.turn);
     const folded = this.graph.around(node).filter((group) => !this.graph.open.has(group));
     folded.forEach((group) => this.graph.open.add(group));
     if (folded.length) this.redraw(step); else this.go(this.viewOf(step));
+    if (wasInPanel) panel.focus({ preventScroll: true }); // the button that had the focus is gone
   }
 
   fold(group) {
     this.pause();
     const step = this.graph.open.has(group) ? this.views[this.at].last : this.views[this.at].first;
-    const focused = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.key;
+    const active = document.activeElement;
+    const focused = active.closest(".panel") ? `g${group}` : active.dataset.key; // keeps the focus, though the box is another
     this.graph.fold(group);
     this.redraw(step);
     const box = focused && this.graph.boxes.get(focused);

@@ -27,9 +27,20 @@ function mathElement([tag, ...children]) {
   return make(MATHML, name, attributes, children.map((child) => (Array.isArray(child) ? mathElement(child) : child)));
 }
 
+/** A path that can be broken after its dots. */
+function breakable(label) {
+  return label.split(/(?<=[._])/).flatMap((part, i) => (i ? [html("wbr"), part] : [part]));
+}
+
+/** A path that fits into a formula: its end says most. */
+function brief(label) {
+  const parts = label.split(".");
+  return label.length > 22 && parts.length > 2 ? `…${parts.slice(-2).join(".")}` : label;
+}
+
 /** ∂y/∂x as a fraction. */
 function partial(y, x) {
-  const part = (name) => ["mrow", ["mi", "∂"], ["mi", name]];
+  const part = (name) => ["mrow", ["mi", "∂"], ["mi", brief(name)]];
   return ["mfrac", part(y), part(x)];
 }
 
