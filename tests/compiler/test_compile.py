@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -341,3 +342,14 @@ def test_places_that_are_arguments(executor: str) -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     with pytest.raises(cp.RangeError):
         cp.compile(f, executor=executor)(x, cp.asarray([2, 3]))
+
+
+def test_a_copy_is_compiled_anew() -> None:
+    model = cp.compile(cp.nn.Linear(2, 1))
+    x = cp.ones((3, 2))
+    with cp.no_grad():
+        before = model(x).numpy()
+        copied = copy.deepcopy(model)
+        copied.weight.assign(cp.zeros((2, 1)))
+        np.testing.assert_array_equal(model(x).numpy(), before)
+        np.testing.assert_array_equal(copied(x).numpy(), np.broadcast_to(copied.bias.numpy(), (3, 1)))

@@ -575,3 +575,13 @@ def test_a_bias_that_a_gradient_penalty_does_not_depend_on() -> None:
         penalty.backward()
     assert tape.why(model.weight).is_healthy
     assert tape.why(model.bias).words.startswith("penalty does not depend on bias")
+
+
+def test_contributions_that_cancel_to_the_bit() -> None:
+    bias = cp.Parameter([0.0], name="bias")
+    with cp.record() as tape:
+        h = cp.tensor([1.0, 3.0]) + bias
+        loss = ((h - h.mean()) * cp.tensor([1.0, 2.0])).sum()
+        loss.backward()
+    assert float(tape[bias].gradient[0]) == 0.0
+    assert tape.why(bias).kind == "cancels"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.train.networks import (
 
 import clearprop as cp
 from clearprop import nn, optim, train
+from clearprop.graph import Observer
 from clearprop.train.health.watching import Watch
 
 BOTH = pytest.mark.parametrize("compile", [None, False])
@@ -286,6 +288,14 @@ def test_names_stand_in_the_order_of_the_network() -> None:
     assert list(row.gradient) == ["first", "shared", "last"]
     assert list(row.dead) == ["relu after first", "relu after shared"]
     assert list(row.saturated) == ["tanh after shared"]
+
+
+def test_an_observer_knows_all_that_the_core_tells() -> None:
+    told = set()
+    for path in Path(cp.__file__).parent.rglob("*.py"):
+        told |= set(re.findall(r"\bobserver\.(\w+)\(", path.read_text(encoding="utf-8")))
+    assert told
+    assert told <= set(vars(Observer))
 
 
 # Nothing is changed --------------------------------------------------------------------------------------------------

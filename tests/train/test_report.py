@@ -15,7 +15,7 @@ import pytest
 from clearprop.errors import FileError
 from clearprop.train.history import History
 from clearprop.train.pictures import picture as train_picture
-from clearprop.train.records import Evaluation, Example, Layer
+from clearprop.train.records import EpochHealth, Evaluation, Example, Layer
 from clearprop.train.report import network_tree, render, write_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -363,3 +363,68 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = write_report(History(command="train \udcff"), tmp_path / "report.html")
     assert "train ?" in path.read_text(encoding="utf-8")
+
+
+# Health --------------------------------------------------------------------------------------------------------------
+
+
+def with_health(epochs: int = 3, layers: int = 2) -> History:
+    """A record in which somebody has looked at the network."""
+    history = History("seen")
+    for epoch in range(1, epochs + 1):
+        history.add_epoch({"loss": 1.0 / epoch})
+        gradient = {f"fc{i}": 10.0**-i / epoch for i in range(layers)}
+        history.health.append(
+            EpochHealth(epoch, gradient, {"fc0": 0.001}, {"act": 0.25}, {"act": 0.5}, {"squash": 0.75})
+        )
+    return history
+
+
+def test_the_health_is_shown_with_pictures_and_numbers() -> None:
+    page = render(with_health())
+    assert "There was nothing to say" in page
+    assert "In epoch 1 it is largest at fc0, 1, and smallest at fc1, 0.1." in page
+    assert page.count('class="bar"') == 2 * 3 + 4  # layers and epochs, and the legend
+    assert "<title>fc1, epoch 2: 0.05</title>" in page
+    assert "50\N{NO-BREAK SPACE}%" in page
+    assert "75\N{NO-BREAK SPACE}%" in page
+
+
+def test_a_run_without_health_has_no_such_section() -> None:
+    history = History("blind")
+    history.add_epoch({"loss": 1.0})
+    assert "Health" not in render(history)
+
+
+def test_advice_and_names_are_escaped() -> None:
+    history = with_health(1)
+    history.advice.append("<b>bold</b> advice")
+    history.health[0] = EpochHealth(1, {"<script>": 1.0}, {}, {}, {}, {})
+    page = render(history)
+    assert "<b>bold" not in page
+    assert "&lt;b&gt;bold&lt;/b&gt; advice" in page
+    assert "<script>" not in page
+
+
+def test_zeros_and_numbers_that_are_none_have_marks_of_their_own() -> None:
+    history = with_health(1)
+    history.health[0] = EpochHealth(1, {"a": 0.0, "b": math.nan, "c": 2.0}, {}, {}, {}, {})
+    page = render(history)
+    assert page.count('class="ring"') == 1
+    assert page.count('class="cross"') == 1
+
+
+def test_many_layers_and_epochs_are_thinned() -> None:
+    page = render(with_health(500, 100))
+    assert "Shown are 40 of 100 layers, evenly spread." in page
+    assert page.count('class="bar"') <= 40 * 30 + 4 + 4
+    assert len(page) < 1_000_000
+
+
+def test_layers_stand_in_the_order_of_the_network() -> None:
+    history = with_health(1)
+    history.layers = [Layer("", "Sequential"), *(Layer(str(i), "Linear" if i % 2 == 0 else "ReLU") for i in range(4))]
+    history.health[0] = EpochHealth(1, {"0": 1.0, "2": 1.0}, {}, {"1": 0.5, "3": 0.5}, {"1": 0.0, "3": 0.0}, {})
+    table = render(history).partition("By layer")[2]
+    places = [table.index(f'<tr><th scope="row">{i}</th><td>') for i in range(4)]
+    assert places == sorted(places)

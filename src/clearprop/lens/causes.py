@@ -27,6 +27,7 @@ from clearprop.lens.strength import (
     mostly_dead,
     nothing_arrives,
     saturated_output,
+    stopped,
     tiny,
 )
 
@@ -144,7 +145,9 @@ def _judged(tape: Tape, row: Row, rows: Sequence[Row]) -> tuple[str, str, Findin
         return "broadcast", label, found
     size = norm(gradient)
     if size == 0.0:
-        return "zero", label, nothing_arrives(between)
+        edge = stopped(between)
+        if edge is not None:
+            return "zero", label, nothing_arrives(edge)
     path = dominating(between)
     found = mostly_dead(path)
     if found is not None:
@@ -156,8 +159,8 @@ def _sized(between: Between, path: Dominating, size: float) -> tuple[str, str, F
     row = between.input
     largest = max(map(norm, [path.contribution, *(path.arrived.get(use, 0.0) for use in between.uses[row])]))
     at_output = norm(path.edges[head_length(path)].upstream) if path.edges else size
-    if size < TINY * at_output or size < TINY * largest:
-        if largest > CANCELS * size or _cancels_in_sum(path):
+    if size <= TINY * max(at_output, largest):
+        if size == 0.0 or largest > CANCELS * size or _cancels_in_sum(path):
             return "cancels", row.label, _no_effect(row, size, largest)
         return "tiny", row.label, tiny(path, size, at_output)
     value = norm(row.value) if row.value is not None else 1.0

@@ -159,9 +159,8 @@ class Paths(Answer):
         }
 
     def __repr__(self) -> str:
-        return (
-            f"<Paths from {self.output.label} to {self.input.label}: {count(self.count)} in {len(self.groups)} groups>"
-        )
+        ends = f"from {self.output.label} to {self.input.label}"
+        return f"<Paths {ends}: {count(self.count)} in {len(self.groups)} groups>"
 
 
 def paths(tape: Tape, output: Any, w: Any, by: Any = None, *, limit: int = MOST_GROUPS) -> Paths:

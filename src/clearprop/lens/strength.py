@@ -146,24 +146,22 @@ def _repeated_axis(operand: Operand) -> int | None:
 # Zero -----------------------------------------------------------------------------------------------------------------
 
 
-def nothing_arrives(between: Between) -> Finding:
-    """Where a gradient became zero: the edge that made zero of an upstream gradient that was not."""
-    blocked: list[Edge] = []
-    for row in between.rows:
-        for edge in row.visits[-1].edges if row.visits else ():
-            on_the_way = edge.index in between.edges(row)
-            if on_the_way and norm(edge.upstream) > 0.0 and norm(edge.contribution) == 0.0:
-                blocked.append(edge)
-    if not blocked:
-        row = between.input
-        return Finding(
-            f"all contributions to it are zero, or cancel: nothing that was computed from {row.label} changes "
-            f"{between.output.label}", row.where, row, "use it in another way", {},
-        )  # fmt: skip
-    return _zero(max(blocked, key=lambda edge: norm(edge.upstream)))
+def stopped(between: Between) -> Edge | None:
+    """Where a gradient became zero: the edge that made zero of an upstream gradient that was not.
+
+    None if there is no such edge: then contributions have cancelled where they were added up.
+    """
+    blocked = [
+        edge
+        for row in between.rows
+        for edge in (row.visits[-1].edges if row.visits else ())
+        if edge.index in between.edges(row) and norm(edge.upstream) > 0.0 and norm(edge.contribution) == 0.0
+    ]
+    factors = [edge for edge in blocked if edge.row.primitive != "broadcast"]  # which adds up
+    return max(factors, key=lambda edge: norm(edge.upstream), default=None)
 
 
-def _zero(edge: Edge) -> Finding:
+def nothing_arrives(edge: Edge) -> Finding:
     """What an edge that makes zero of everything does."""
     row, primitive = edge.row, edge.row.primitive
     where, numbers = row.where, dict[str, float]()
@@ -311,7 +309,7 @@ def huge(path: Dominating, size: float, value: float) -> Finding:
 
 def _factor(most: Repeated) -> str:
     row, count = most.strongest, len(most.rows)
-    place = f"{row.primitive} at {place_of(row)}"
+    place = f"{row.primitive} ({place_of(row)})"
     if count > 1:
         return f"factor {most.each:.3g} at {place}, {count:,} times"
     operands = [operand for operand in row.operands if operand.value is not None and np.size(operand.value)]

@@ -102,6 +102,7 @@ def _left_out(heat: HeatMap) -> str:
 
 def _table(history: History, last: EpochHealth) -> list[LayerHealth]:
     kinds = {layer.path or layer.kind: layer.kind for layer in history.layers}
+    columns = [last.gradient, last.update, last.gain, last.dead, last.saturated]
     return [
         LayerHealth(
             name,
@@ -112,7 +113,8 @@ def _table(history: History, last: EpochHealth) -> list[LayerHealth]:
             last.dead.get(name),
             last.saturated.get(name),
         )
-        for name in merged([last.gradient, last.update, last.gain, last.dead, last.saturated])
+        for name in merged([kinds, *columns])
+        if any(name in column for column in columns)
     ]
 
 

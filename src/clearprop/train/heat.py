@@ -14,7 +14,7 @@ WIDTH = 380
 ROW, TOP, BOTTOM = 18, 18, 46
 NUMBERS = 124
 MOST_ROWS, MOST_COLUMNS = 40, 30
-_LETTERS, _LETTER = 17, 6.7  # of a name: how many fit beside the map, and how wide one is
+_LETTERS, _LETTER = 21, 6.7  # of a name: how many fit beside the map, and how wide one is
 _SMALLEST = 0.15  # height of a bar, as a share of the highest
 _WIDEST = 22  # cell
 _LEGEND = 4
@@ -78,7 +78,8 @@ def heat_map(epochs: Sequence[int], values: Sequence[Mapping[str, float]]) -> He
     if high - low < 1.0:
         low, high = (low + high - 1.0) / 2, (low + high + 1.0) / 2
     shown = [names[place] for place in _spread(len(names), MOST_ROWS)]
-    edge = max(40.0, max(len(_short(name)) for name in shown) * _LETTER)
+    short = shortened(shown)
+    edge = max(40.0, max(map(len, short.values())) * _LETTER)
     size = min(_WIDEST, (WIDTH - edge - 8 - NUMBERS) / len(columns))
     places = [edge + 8 + (i + 0.5) * size for i in range(len(columns))]
     rows = []
@@ -90,7 +91,7 @@ def heat_map(epochs: Sequence[int], values: Sequence[Mapping[str, float]]) -> He
             if name in values[column]
         ]
         known = [row[name] for row in values if name in row]
-        rows.append(HeatRow(name, _short(name), y, cells, _ends(known)))
+        rows.append(HeatRow(name, short[name], y, cells, _ends(known)))
     bottom = TOP + len(rows) * ROW
     return HeatMap(
         round(edge, 1),
@@ -144,8 +145,23 @@ def _ends(values: Sequence[float]) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LETTERS else "…" + name[1 - _LETTERS :]
+def shortened(names: Sequence[str]) -> dict[str, str]:
+    """Names that are too long without what they have in common; what is still too long, without its middle.
+
+    >>> list(shortened(["encoder.layers.0.attention.out", "encoder.layers.1.attention.out", "head"]).values())
+    ['…0.attention.out', '…1.attention.out', 'head']
+    """
+    long = [name.split(".") for name in names if len(name) > _LETTERS]
+    common = 0
+    while long and all(len(parts) > common + 1 and parts[common] == long[0][common] for parts in long):
+        common += 1
+    found = {}
+    for name in names:
+        short = "…" + ".".join(name.split(".")[common:]) if len(name) > _LETTERS and common else name
+        if len(short) > _LETTERS:
+            short = f"{short[: _LETTERS // 3]}…{short[1 + _LETTERS // 3 - _LETTERS :]}"
+        found[name] = short
+    return found
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -76,7 +76,7 @@ class Step:
             return self._update(*batch)
         with Before() as before:  # the first step goes first: it may turn out that it cannot be compiled
             done = self._update(*batch)
-        if self._update.has_compiled:
+        if not self._update.is_eager:
             with before.again():
                 look()
         return done

@@ -27,8 +27,8 @@ def check(model: Module, loss: Callable[[Any, Any], Any], batch: Any) -> Check:
 
     Args:
         loss: ``loss(output, target)``, as for `fit`.
-        batch: a tuple of inputs and, last, a target: ``next(iter(loader))``. Some 32 examples are good; all of them
-            pass through the network a dozen times, and 8 of them up to 600 times.
+        batch: a tuple of inputs and, last, a target: ``next(iter(loader))``. Some 32 examples are good; they
+            pass through the network a few times, and 8 of them up to 600 times.
 
     Raises:
         UsageError, DataError: arguments that are no network, no loss, no batch.

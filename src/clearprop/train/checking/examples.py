@@ -11,11 +11,10 @@ from clearprop.nn import Module
 from clearprop.optim import Adam
 from clearprop.tensor import Tensor
 from clearprop.train.checking.result import Finding, number
-from clearprop.train.checking.subject import BATCH_NORMS, Array, Subject, selected, trained
+from clearprop.train.checking.subject import BATCH_NORMS, FEW, Array, Subject, selected, trained
 from clearprop.train.compiling import OfBatches
 
 _TOLERANCE = 1e-4
-_FEW = 8
 _STEPS = 300
 _RATES = (0.01, 0.001)
 _LEARNED = 0.05  # of the loss at the beginning
@@ -58,12 +57,8 @@ def overfit(subject: Subject, steps: int = _STEPS) -> Finding:
     name = "a few by heart"
     few, what = subject, "the whole batch"
     if subject.has_batch_axis:
-        rows = _a_few(subject)
-        inputs = tuple(selected(x, rows) for x in subject.inputs)
-        few, what = (
-            Subject(subject.model, subject.loss, inputs, selected(subject.target, rows)),
-            f"{len(rows)} examples",
-        )
+        few = subject.part(_a_few(subject))
+        what = f"{few.examples} examples"
     if not trained(few.model):
         return Finding(name, "skipped", "nothing is trained")
     best: tuple[float, str] = (-1.0, "")
@@ -96,8 +91,8 @@ def _a_few(subject: Subject) -> Array:
             seen.add(content)
             by_label.setdefault(np.asarray(subject.target.array)[i].tobytes(), []).append(i)
     queues = list(by_label.values())
-    picked = [queue[turn] for turn in range(_FEW) for queue in queues if turn < len(queue)]
-    return np.array(sorted(picked[:_FEW]), np.int64)
+    picked = [queue[turn] for turn in range(FEW) for queue in queues if turn < len(queue)]
+    return np.array(sorted(picked[:FEW]), np.int64)
 
 
 def _train(subject: Subject, model: Module, rate: float, steps: int) -> tuple[float, float, int]:

@@ -15,7 +15,7 @@ from clearprop.lens import record
 from clearprop.nn import Module
 from clearprop.tensor import Tensor
 from clearprop.train.checking.result import Finding, number
-from clearprop.train.checking.subject import Subject, as_number, trained
+from clearprop.train.checking.subject import FEW, Subject, as_number, trained
 from clearprop.train.health.advice import some
 
 Floats = npt.NDArray[np.float64]
@@ -69,8 +69,9 @@ def reached(subject: Subject) -> Finding:
 
 def numerical(subject: Subject) -> Finding:
     """The derivative of the loss along a random direction of all parameters, in float64, by central differences too."""
-    model = subject.copy().to(float64)
-    wide = Subject(model, subject.loss, tuple(map(_wide, subject.inputs)), _wide(subject.target))
+    few = subject.part(np.arange(min(FEW, subject.examples))) if subject.has_batch_axis else subject
+    model = few.copy().to(float64)
+    wide = Subject(model, few.loss, tuple(map(_wide, few.inputs)), _wide(few.target))
     random = np.random.default_rng(0)
     try:
         parameters = [parameter for _, parameter in trained(model)]

@@ -20,6 +20,9 @@ from clearprop.train.checks import split_batch
 from clearprop.train.unchanged import Unchanged
 
 Array = np.ndarray[Any, Any]
+FEW = 8
+"""So many examples are enough where all of a batch would take long."""
+
 BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 
 
@@ -64,6 +67,12 @@ class Subject:
     def has_batch_axis(self) -> bool:
         """Whether the first axis of everything counts the examples."""
         return self.examples > 0 and all(x.ndim and x.shape[0] == self.examples for x in self.inputs)
+
+    def part(self, rows: Array) -> Subject:
+        """The same with some of the examples, by their places."""
+        return Subject(
+            self.model, self.loss, tuple(selected(x, rows) for x in self.inputs), selected(self.target, rows)
+        )
 
     def copy(self, *, quiet: bool = True) -> Module:
         """The network once more.

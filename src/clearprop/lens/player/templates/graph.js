@@ -55,8 +55,7 @@ class Graph {
 
   /** The key of what can be seen of a node: itself, or the folded group that it is in. */
   seen(node) {
-    const group = this.foldedAround(node);
-    return group < 0 ? `n${node}` : `g${group}`;
+    return this.shown[node];
   }
 
   fold(group) {
@@ -103,10 +102,15 @@ class Graph {
 
   /** Lay everything out anew and draw it; called at the beginning and whenever something is folded or unfolded. */
   draw() {
+    this.room = [this.stage.clientWidth, this.stage.clientHeight]; // asked once: it costs a layout of the page
     const lay = (sideways, gap) => layOut(DATA.groups, { sizeOf: (box) => this.sizeOf(box), isOpen: (group) => this.open.has(group),
       titleWidth: (group) => Math.min(280, this.width(this.groupTitle(group), "650 13px") + this.width(DATA.groups[group].about, "11.5px") + 52), sideways, gap });
     const [down, right] = [lay(false, 66), lay(true, 118)]; // room for an upstream gradient, a contribution, a local derivative
     this.layout = this.fit(right.size) > this.fit(down.size) * 1.05 ? right : down;
+    this.shown = DATA.nodes.map((_, node) => {
+      const group = this.foldedAround(node);
+      return group < 0 ? `n${node}` : `g${group}`;
+    });
     for (const layer of Object.values(this.layers)) layer.replaceChildren();
     this.boxes = new Map();
     for (const [key, rectangle] of this.layout.rectangles) this.boxes.set(key, this.box(key, rectangle));
@@ -234,13 +238,13 @@ class Graph {
 
   fit([width, height]) {
     const margin = 48;
-    return Math.min(1.35, (this.stage.clientWidth - margin) / width, (this.stage.clientHeight - margin) / height);
+    return Math.min(1.35, (this.room[0] - margin) / width, (this.room[1] - margin) / height);
   }
 
   /** All of it, in the middle. */
   showAll() {
     const [width, height] = this.layout.size, scale = this.fit(this.layout.size);
-    this.look({ scale, x: (this.stage.clientWidth - width * scale) / 2, y: (this.stage.clientHeight - height * scale) / 2 });
+    this.look({ scale, x: (this.room[0] - width * scale) / 2, y: (this.room[1] - height * scale) / 2 });
     this.free = false;
   }
 
@@ -253,7 +257,7 @@ class Graph {
     const found = keys.length ? keys.map((key) => this.layout.rectangles.get(key)).filter(Boolean) : [first];
     const scale = Math.min(1, Math.max(0.8, all));
     const box = bounds(found);
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight], [w, h] = this.layout.size;
+    const [width, height] = this.room, [w, h] = this.layout.size;
     const within = (middle, room, whole) => (whole * scale <= room - 24 ? (room - whole * scale) / 2
       : Math.min(20, Math.max(room - whole * scale - 20, room / 2 - middle * scale)));
     this.look({ scale, x: within(box.x + box.width / 2, width, w), y: within(box.y + box.height / 2, height, h) });
@@ -264,7 +268,7 @@ class Graph {
     this.world.style.transform = `translate(${tenth(camera.x)}px, ${tenth(camera.y)}px) scale(${camera.scale.toFixed(4)})`;
   }
 
-  zoom(factor, cx = this.stage.clientWidth / 2, cy = this.stage.clientHeight / 2) {
+  zoom(factor, cx = this.room[0] / 2, cy = this.room[1] / 2) {
     const scale = Math.min(3, Math.max(0.08, this.camera.scale * factor)), ratio = scale / this.camera.scale;
     this.free = true;
     this.look({ scale, x: cx - (cx - this.camera.x) * ratio, y: cy - (cy - this.camera.y) * ratio });

@@ -1,5 +1,6 @@
 // What a step marks in the graph: the box it is about, edges that carry something, and numbers on their way.
 
+const MOST_PILLS = 12; // of a weight with a thousand users the latest contributions: more would cover the graph
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 class Marks {
@@ -80,10 +81,10 @@ class Marks {
   /** What moves in a step: functions of the share of its time that has passed. */
   travels(view, step) {
     const waiting = this.course.waiting(view.last).filter((edge) => !(view.first === view.last && step.edges.includes(edge)));
-    waiting.forEach((edge) => this.rest(edge));
+    waiting.slice(-MOST_PILLS).forEach((edge) => this.rest(edge));
     if (view.first !== view.last) {
       const leaving = DATA.steps.slice(view.first, view.last + 1).flatMap((one) => (one.kind === "edge" ? one.edges : []));
-      return leaving.map((edge) => this.handed(edge)).filter(Boolean);
+      return leaving.slice(-MOST_PILLS).map((edge) => this.handed(edge)).filter(Boolean);
     }
     if (step.kind === "edge") return [this.product(step.edges[0])].filter(Boolean);
     if (step.kind === "sum") return [this.added(step)];
@@ -127,7 +128,7 @@ class Marks {
     const { graph } = this, key = graph.seen(step.node), rectangle = graph.layout.rectangles.get(key);
     const shown = graph.boxes.get(key).gradient, total = shown ? shown.textContent : "";
     const middle = { x: rectangle.x + rectangle.width / 2, y: rectangle.y + rectangle.height - 10 };
-    const pills = step.edges.flatMap((edge) => {
+    const pills = step.edges.slice(-MOST_PILLS).flatMap((edge) => {
       const path = this.pathOf(edge);
       return path ? [[this.pill("contribution", shortText(DATA.edges[edge].contribution)), this.point(path, 0, edge)]] : [];
     });

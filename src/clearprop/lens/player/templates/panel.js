@@ -42,7 +42,7 @@ class Panel {
     const edge = DATA.edges[step.edges[0]], source = DATA.nodes[edge.source], target = DATA.nodes[edge.target];
     const root = this.rootAt(step), several = this.course.together(step.edges[0]).length > 1;
     const isProduct = edge.local !== null;
-    const arrow = html("span", {}, breakable(source.label), " → ", breakable(target.label));
+    const arrow = html("span", {}, breakable(source.label), " → ", breakable(target.label), this.which(step.edges[0]));
     return [heading(this.place("Backward", step), arrow), this.pattern(source.pattern),
       html("div", { class: "equation" }, isProduct ? this.chainRule(edge, root, several) : math(...this.left(root, target, several), edge.rule)),
       html("div", { class: isArray(edge.contribution) || isArray(edge.upstream) ? "factors tall" : "factors" },
@@ -142,6 +142,13 @@ class Panel {
     if (isArray(edge.local)) return math(...this.left(root, target, several), ...product);
     return math(...this.left(root, target, several), ...product, ["mo", "="], ["mrow.upstream", numeral(text(edge.upstream))], ["mo", "·"],
       ["mrow.local", this.term(edge.local, 1)], ["mo", "="], ["mrow.contribution", numeral(text(edge.contribution))]);
+  }
+
+  /** Of several edges between the same two nodes, as x · x has them, which one this is. */
+  which(number) {
+    const { source, target } = DATA.edges[number];
+    const same = this.course.together(number).filter((other) => DATA.edges[other].source === source && DATA.edges[other].target === target);
+    return same.length > 1 ? html("span", { class: "quiet" }, ` ${same.indexOf(number) + 1} of ${same.length}`) : null;
   }
 
   /** What a single contribution is equal to; one of several is only a part of it. */

@@ -185,4 +185,5 @@ class Player {
   }
 }
 
+document.querySelectorAll("body > [hidden]").forEach((element) => { element.hidden = false; }); // of no use without this script
 new Player();
