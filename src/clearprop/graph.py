@@ -33,7 +33,12 @@ class Observer:
 
     Args:
         outer: the observer before it, if there is one.
+
+    Attributes:
+        looks_into_compiled: whether compiled functions run operation by operation for it to see; else each is a node.
     """
+
+    looks_into_compiled = True
 
     def __init__(self, outer: Observer | None = None) -> None:
         self.outer = outer

@@ -13,7 +13,7 @@ import clearprop as cp
 from clearprop.cli import main
 from clearprop.lens.recent import RecentTape
 from clearprop.lens.scripts import record_script
-from clearprop.lens.tape import Recorder
+from clearprop.lens.recorder import Recorder
 
 _HEAD = """
 import sys

@@ -278,3 +278,27 @@ def test_in_notebooks_it_is_a_frame_that_may_run_scripts_and_nothing_else() -> N
     assert frame.startswith("<iframe ")
     assert 'sandbox="allow-scripts"' in frame
     assert "<script" not in frame
+
+
+# Cost ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_source_is_asked_for_the_name_of_a_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("clearprop.lens.rows.assigned_name", lambda position: asked.append(position) or "")
+    tape = mlp()
+    tape.player()
+    assert len(asked) <= len(tape)
+
+
+def test_a_weight_with_many_users_takes_space_in_proportion() -> None:
+    def size(uses: int) -> int:
+        x = y = cp.tensor(1.0, requires_grad=True)
+        with cp.record() as tape:
+            for _ in range(uses):
+                y = y * 0.5 + x
+            y.backward()
+        return len(tape.player().html)
+
+    once, twice, thrice = size(100), size(200), size(300)
+    assert thrice - twice < 1.2 * (twice - once)

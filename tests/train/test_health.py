@@ -314,6 +314,28 @@ def test_a_run_has_the_same_bits_without_it(compile: bool | None) -> None:
     assert results[0][1] == results[1][1]
 
 
+class PartlyCompiled(nn.Module):
+    """What is compiled rounds otherwise than the same operation by operation."""
+
+    def __init__(self) -> None:
+        self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 4)
+        self.middle = cp.compile(lambda x: cp.functional.softmax(cp.functional.gelu(x)))
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.middle(self.first(x)))
+
+
+@BOTH
+def test_compiled_parts_of_a_network_keep_their_bits(compile: bool | None) -> None:
+    results = []
+    for health in (True, False):
+        cp.random.seed(0)
+        one = setting(PartlyCompiled())
+        run(one, compile=compile, health=health)
+        results.append(small.weights(one.model))
+    small.assert_same_weights(*results)
+
+
 @BOTH
 def test_batch_norm_and_clipping_keep_their_bits(compile: bool | None) -> None:
     results = []

@@ -35,4 +35,4 @@ def check_page(path: str | Path) -> None:
         return
     with Path(path).open("rb") as file:
         if file.read(len(_PAGE)).lower() not in (b"", _PAGE):
-            raise UsageError(f"{path} is no HTML page, and is not written over", hint="-o comparison.html")
+            raise UsageError(f"{path} is no HTML page, and is not written over", hint="-o page.html")

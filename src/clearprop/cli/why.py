@@ -11,8 +11,8 @@ from clearprop.cli.command import Command
 from clearprop.errors import UsageError
 from clearprop.lens.findings import findings
 from clearprop.lens.recent import RecentTape
+from clearprop.lens.recorder import Recorder
 from clearprop.lens.scripts import record_script
-from clearprop.lens.tape import Recorder
 
 FOUND = 1
 """The exit code if something is wrong, as of a linter."""

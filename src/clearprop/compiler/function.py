@@ -85,7 +85,7 @@ class Compiled:
             result = self._latest.again(args)
             if result is not MISSED:
                 return result if self._watcher is None else self._watcher.result(result)
-        if state.tracer is not None or state.batches or state.observer is not None:
+        if state.tracer is not None or state.batches or _is_looked_into():
             return self.function(*args, **kwargs)  # part of another trace, or of a whole batch; or all shall be seen
         result = self._call(args, kwargs)
         return result if self._watcher is None else self._watcher.result(result)
@@ -201,6 +201,11 @@ class Compiled:
         for _ in range(calls):
             entry.call_other(runner, call.tensors)
         return _of_one_call(runner.describe(), calls)
+
+
+def _is_looked_into() -> bool:
+    """Whether somebody watches who wants to see every operation."""
+    return state.observer is not None and getattr(state.observer, "looks_into_compiled", True)
 
 
 def _of_one_call(measured: Description, calls: int) -> Description:

@@ -14,9 +14,10 @@ from clearprop.lens.answers import Answer
 from clearprop.lens.expression import Parsed
 from clearprop.lens.figures import json_number, number
 from clearprop.lens.layout import HEADING, NO_BREAK, REMARK, Line, Span, wrapped
+from clearprop.lens.recorder import Recorder
 from clearprop.lens.remarks import remarks
 from clearprop.lens.rows import Edge, Row
-from clearprop.lens.tape import Recorder, Tape
+from clearprop.lens.tape import Tape
 from clearprop.primitives.control import identity
 from clearprop.tensor import Tensor, tensor
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from clearprop.errors import UsageError
 from clearprop.graph import Node
-from clearprop.lens.tape import Recorder, Tape
+from clearprop.lens.recorder import Recorder
+from clearprop.lens.tape import Tape
 from clearprop.source import describe
 from clearprop.tensor import Tensor
 

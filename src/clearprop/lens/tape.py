@@ -1,4 +1,4 @@
-"""The tape: the record of forward and backward runs, as data.
+"""The tape: the record of forward and backward runs, as data, and the questions that it answers.
 
 While it records, each step of a run costs the tape one tuple of references. The rows are made when somebody looks.
 The core knows no tape: it tells whoever is registered as the thread's observer what it does.
@@ -7,16 +7,12 @@ The core knows no tape: it tells whoever is registered as the thread's observer 
 from __future__ import annotations
 
 import difflib
-import inspect
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
-from types import TracebackType
-from typing import Any, overload
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from clearprop.cell import Cell
 from clearprop.errors import UsageError
-from clearprop.graph import Node, state, take_number
+from clearprop.graph import Node
 from clearprop.lens import notebook, table
 from clearprop.lens.births import Birth, birth_of_nan
 from clearprop.lens.causes import Cause, why
@@ -25,19 +21,17 @@ from clearprop.lens.derivation import Derivation, explain
 from clearprop.lens.difference import Difference, diff
 from clearprop.lens.drawing import Drawing, draw
 from clearprop.lens.memory import Memory, memory
-from clearprop.lens.modules import Call
-from clearprop.lens.names import constants, variables
-from clearprop.lens.passes import Passes
+from clearprop.lens.names import variables
 from clearprop.lens.paths import MOST_GROUPS, Paths, paths
 from clearprop.lens.player import Player
-from clearprop.lens.rows import Cut, Edge, Operand, Row, Visit, as_data
-from clearprop.source import Position
+from clearprop.lens.recording import Recording
+from clearprop.lens.rows import Row, Visit
 from clearprop.tensor import Tensor
 
 ROWS_SHOWN = 50
 
 
-class Tape:
+class Tape(Recording):
     """What happened while `record` was watching.
 
     Attributes:
@@ -59,22 +53,6 @@ class Tape:
     >>> edge.input.label, edge.local_derivative.item(), edge.upstream.item(), edge.contribution.item()
     ('q', -4.0, 1.0, -4.0)
     """
-
-    def __init__(self) -> None:
-        self.result: Any = None
-        self.error = ""
-        self.cuts: dict[Cut, None] = {}
-        self.calls: list[Call] = []
-        self._events: list[tuple[Any, ...]] = []
-        self._used = 0  # so many events are in the rows already
-        self._rows: dict[Node, Row] = {}
-        self._visits: list[Visit] = []
-        self._passes = Passes()
-        self._latest: Row | None = None
-        self._names: dict[Node, str] = {}
-        self.is_partial = False
-        self._constant_names: dict[int, str] = {}
-        self._named_constants: list[Any] = []  # kept, so that no other array takes their identity
 
     # Reading ------------------------------------------------------------------------------------------------------
 
@@ -333,113 +311,6 @@ class Tape:
     def __repr__(self) -> str:
         return f"<Tape of {len(self)} nodes, {len(self._visits)} visits of the backward pass>"
 
-    # Writing ------------------------------------------------------------------------------------------------------
-
-    def add(self, event: tuple[Any, ...]) -> None:
-        """Keep one event: the name of the observer's method and what it was told."""
-        self._events.append(event)
-
-    @property
-    def events(self) -> list[tuple[Any, ...]]:
-        """What was kept, in the order in which it happened."""
-        return list(self._events)
-
-    @property
-    def named_constants(self) -> list[Any]:
-        """The arrays of tensors to which no gradient flows and which variables around the recording hold."""
-        return list(self._named_constants)
-
-    def learn_names_of_nodes(self, names: Mapping[Node, str]) -> None:
-        """Take over the names of all nodes that will have rows; nothing else is then looked up."""
-        self._names |= names
-        self.is_partial = True
-
-    def read_again(self) -> None:
-        """Make all rows anew, because events have been taken away."""
-        self._used, self._rows, self._visits, self._passes, self._latest = 0, {}, [], Passes(), None
-
-    def learn_names(self, values: Mapping[str, Any]) -> None:
-        """Take over the names of variables for nodes that have none yet."""
-        self._names = variables(values) | self._names
-        for name, array in constants(values):
-            if self._constant_names.setdefault(id(array), name) == name:
-                self._named_constants.append(array)
-        for node, name in self._names.items():
-            if node in self._rows and not self._rows[node].given_name:
-                self._rows[node].given_name = name
-
-    def _read(self) -> dict[Node, Row]:
-        """All rows, after those events that are not in them yet."""
-        for kind, node, *told in self._events[self._used :]:
-            if kind == "forward":
-                self._add_forward(node, *told)
-            elif kind == "value":
-                self._row(node).value = as_data(told[0])
-            else:
-                self._add_visit(node, *told)
-        self._used = len(self._events)
-        return self._rows
-
-    def _row(self, node: Node) -> Row:
-        row = self._rows.get(node)
-        if row is None:
-            row = self._rows[node] = Row(node, len(self._rows) + 1)
-            row.given_name = getattr(node.cell, "name", "") or self._names.get(node, "")
-            row.ends_expression = not self.is_partial
-        return row
-
-    def _add_forward(self, node: Node, values: list[Any], output: Any, residuals: Any) -> None:
-        operands = self._operands(node, values)
-        row = self._row(node)
-        row.value, row.kept, row.operands = as_data(output), residuals, operands
-        if self._latest is not None and _same_place(self._latest.node, node):
-            self._latest.ends_expression = False
-        self._latest = row
-
-    def _operands(self, node: Node, values: list[Any]) -> tuple[Operand, ...]:
-        primitive = node.primitive
-        assert primitive is not None
-        operands = []
-        for i, (parent, value) in enumerate(zip(node.parents, values, strict=True)):
-            name = f"x{i + 1}" if primitive.variadic else primitive.inputs[i]
-            row = None if parent is None else self._row(parent)
-            if row is not None and row.value is None:
-                row.value = as_data(value)
-            operands.append(Operand(name, row, as_data(value), self._constant_names))
-        return tuple(operands)
-
-    def _add_visit(
-        self,
-        node: Node,
-        g: Any,
-        contributions: Iterable[Any] = (),
-        residuals: Any = None,
-        begins: bool | None = None,
-    ) -> None:
-        row = self._row(node)
-        if not row.operands and node.primitive is not None:
-            row.operands = self._operands(node, [None] * len(node.parents))
-        visit = Visit(row, as_data(g), residuals)
-        self._passes.arrive(visit, begins)
-        for i, (parent, contribution) in enumerate(zip(node.parents, contributions, strict=False)):
-            if parent is None or contribution is None:
-                continue
-            edge = Edge(visit, i, self._row(parent), as_data(contribution))
-            visit.edges.append(edge)
-            if not self.is_partial:
-                edge.input.users.append(edge)
-            self._passes.hand_on(edge)
-        if self.is_partial:  # others may have contributed to what is not watched
-            row.users += visit.contributions_in
-        row.visits.append(visit)
-        self._visits.append(visit)
-
-
-def _same_place(a: Node, b: Node) -> bool:
-    if a.position is None or b.position is None:
-        return False
-    return a.position[0] is b.position[0] and a.position[1] == b.position[1]
-
 
 def suggestion(name: str, rows: Iterable[Row], form: str = "tape[{!r}]") -> str:
     """What may have been meant by a name that no row has; the form says how to write it."""
@@ -448,104 +319,3 @@ def suggestion(name: str, rows: Iterable[Row], form: str = "tape[{!r}]") -> str:
     if close:
         return form.format(close[0])
     return f"one of {', '.join(names[:20])}" if names else "name it: tape.name({'h': tensor})"
-
-
-class Recorder:
-    """The observer that fills a tape; made by `record`. Inner and outer recorders see the same run."""
-
-    def __init__(self, tape: Tape | None = None) -> None:
-        self.tape = Tape() if tape is None else tape
-        self._outer: list[Any] = []
-        self._running: list[Call] = []  # calls of modules that have not ended
-
-    def __enter__(self) -> Tape:
-        self._outer.append(state.observer)
-        self.tape.learn_names(sys._getframe(1).f_locals)
-        state.observer = self
-        return self.tape
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        state.observer = self._outer.pop()
-        self.tape.learn_names(sys._getframe(1).f_locals)
-        if error is not None:
-            self.tape.error = f"{type(error).__name__}: {error}"
-
-    def forward(self, node: Node, arrays: list[Any], output: Any) -> None:
-        """A node was recorded."""
-        self.tape.add(("forward", node, arrays, output, node.residuals))
-        if self._outer[-1] is not None:
-            self._outer[-1].forward(node, arrays, output)
-
-    def backward(self, node: Node, g: Any, contributions: Any) -> None:
-        """A backward pass has been at a node."""
-        self.tape.add(("backward", node, g, contributions, node.residuals))
-        if self._outer[-1] is not None:
-            self._outer[-1].backward(node, g, contributions)
-
-    def arrived(self, node: Node, g: Any) -> None:
-        """A gradient has arrived at a leaf."""
-        self.tape.add(("arrived", node, g))
-        if self._outer[-1] is not None:
-            self._outer[-1].arrived(node, g)
-
-    def cut(self, node: Node, how: str, position: Position | None) -> None:
-        """The value of a node has been used in a way through which no gradient comes back."""
-        self.tape.cuts[Cut(node, how, position)] = None
-        if self._outer[-1] is not None:
-            self._outer[-1].cut(node, how, position)
-
-    def entered(self, module: Any) -> None:
-        """A module has been called."""
-        self.tape.calls.append(Call(module, take_number()))
-        self._running.append(self.tape.calls[-1])
-        if self._outer[-1] is not None:
-            self._outer[-1].entered(module)
-
-    def left(self, module: Any) -> None:
-        """A call of a module has ended."""
-        if self._running:  # else it began before the recording
-            self._running.pop().last = take_number()
-        if self._outer[-1] is not None:
-            self._outer[-1].left(module)
-
-
-@overload
-def record() -> Recorder: ...
-@overload
-def record(fn: Callable[..., Any]) -> Callable[..., Tape]: ...
-def record(fn: Callable[..., Any] | None = None) -> Recorder | Callable[..., Tape]:
-    """Watch what runs: ``with cp.record() as tape: …``, or ``tape = cp.record(fn)(*args)`` for one call of a function.
-
-    The tape of a block that raises holds everything up to the error.
-
-    >>> import clearprop as cp
-    >>> def square(x):
-    ...     y = x * x
-    ...     y.backward()
-    ...     return y
-    >>> tape = cp.record(square)(cp.tensor(3.0, requires_grad=True))
-    >>> [row.primitive for row in tape.rows], tape.result.item(), tape["x"].gradient.item()
-    (['leaf', 'multiply'], 9.0, 6.0)
-    """
-    if fn is None:
-        return Recorder()
-
-    @wraps(fn)
-    def recorded(*args: Any, **kwargs: Any) -> Tape:
-        recorder = Recorder()
-        with recorder as tape:
-            tape.result = fn(*args, **kwargs)
-        tape.learn_names(_arguments(fn, args, kwargs))
-        return tape
-
-    return recorded
-
-
-def _arguments(fn: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:
-    """The arguments of a call by the names of the function's parameters."""
-    try:
-        return dict(inspect.signature(fn).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):  # a callable without a signature
-        return {}

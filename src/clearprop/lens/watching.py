@@ -17,8 +17,9 @@ import numpy as np
 from clearprop.cell import Cell
 from clearprop.errors import UsageError
 from clearprop.graph import RELEASED, Node
+from clearprop.lens.recorder import Recorder
 from clearprop.lens.rows import Row, as_data
-from clearprop.lens.tape import Recorder, Tape, suggestion
+from clearprop.lens.tape import Tape, suggestion
 from clearprop.tensor import Tensor, as_tensor
 from clearprop.trace import Symbol
 

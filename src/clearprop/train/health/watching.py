@@ -118,7 +118,10 @@ class Watch(Observer):
 
     def __enter__(self) -> Watch:
         self.outer = state.observer
-        state.observer = self
+        self.looks_into_compiled = self.outer is not None and getattr(self.outer, "looks_into_compiled", True)
+        state.observer = (
+            self  # by itself it leaves compiled parts as they are: operation by operation they round otherwise
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
