@@ -50,6 +50,12 @@ def dead_layer() -> Setting:
     return setting(model)
 
 
+def dead_convolution() -> nn.Module:
+    model = conv()
+    model[0].bias.assign(np.full(8, -50.0, np.float32))
+    return model
+
+
 def saturated() -> Setting:
     return setting(scaled(mlp(16, 32, 32, 4, activation=nn.Tanh), 40.0))
 
@@ -88,8 +94,9 @@ class Cut(nn.Module):
 @pytest.mark.parametrize(
     ("make", "cause", "place"),
     [
-        (dead_layer, "gave 0 for all", "3 (relu), fed by 2 (Linear)"),
-        (saturated, "where tanh is flat", "1 (tanh), fed by 0 (Linear)"),
+        (dead_layer, "gave 0 for all", "3 (relu) after 2 (Linear)"),
+        (saturated, "where tanh is flat", "1 (tanh) after 0 (Linear)"),
+        (lambda: setting(dead_convolution(), images()), "gave 0 for all", "1 (relu) after 0 (Conv2d)"),
         (deep_sigmoids, "gradients vanish", "at 0 (Linear) is "),
         (exploding, "gradients explode", "at 0 (Linear) is "),
         (exploding_recurrence, "gradients explode", "rnn.weight_"),
@@ -109,6 +116,14 @@ def test_a_planted_fault_is_named(make: Callable[[], Setting], cause: str, place
     assert cause in history.advice[0]
     assert place in history.advice[0]
     assert "Try " in history.advice[0]
+
+
+def test_many_saturated_layers_are_one_word() -> None:
+    cp.random.seed(0)
+    history = run(setting(scaled(mlp(16, *[16] * 8, 4, activation=nn.Sigmoid), 100.0)))
+    assert len(history.advice) == 1
+    assert "1 (sigmoid) after 0 (Linear), 3 (sigmoid) after 2 (Linear)" in history.advice[0]
+    assert "and 4 more lie where sigmoid is flat" in history.advice[0]
 
 
 @BOTH

@@ -67,7 +67,7 @@ class EpochHealth:
         gradient: the norm of the gradient, before clipping.
         update: the norm of an update by the norm of the weights.
         gain: what the layer, or an activation, multiplies the norm of the gradient by.
-        dead: for each ReLU the share of units that were 0 for the last examples looked at, up to 512.
+        dead: for each ReLU the share of units that were 0 for the last examples looked at, up to 256.
         saturated: for each hidden sigmoid or tanh the share of outputs where its derivative is below a twentieth of
             what it is at 0.
     """

@@ -114,7 +114,7 @@ def _dead(findings: Findings) -> Iterator[Advice]:
     course = findings.course
     for name in course.silent:
         share, seen = course.dead(name), min(course.seen[name], ENOUGH_EXAMPLES)
-        is_so = share >= _MOST_UNITS_DEAD and seen >= _FEWEST_EXAMPLES
+        is_so = share == 1.0 or (share >= _MOST_UNITS_DEAD and seen >= _FEWEST_EXAMPLES)
         if course.lasts(f"dead {name}", is_so) >= _SAMPLES_IN_A_ROW and name in findings.activations:
             yield Advice(
                 f"dead {name}",
@@ -124,18 +124,24 @@ def _dead(findings: Findings) -> Iterator[Advice]:
 
 
 def _saturated(findings: Findings) -> Iterator[Advice]:
+    """One word for all places of a kind."""
+    most = _MOST_SATURATED_AT_FIRST if findings.course.samples <= _FIRST_SAMPLES else _MOST_SATURATED
+    lasting: dict[str, list[str]] = {}
     for name, share in findings.sample.flat.items():
-        one = findings.activations[name]
-        if one.kind == "relu":
-            continue
-        most = _MOST_SATURATED_AT_FIRST if findings.course.samples <= _FIRST_SAMPLES else _MOST_SATURATED
-        if findings.course.lasts(f"saturated {name}", share >= most) >= _SAMPLES_IN_A_ROW:
-            yield Advice(
-                f"saturated {name}",
-                f"{_percent(share)} of the outputs of {_place(findings, name)} lie where {one.kind} is flat: the "
-                f"gradient is multiplied by {_figure(findings.sample.factor.get(name, 0.0))} there. Try smaller first "
-                "weights, or a normalization before it",
-            )
+        kind = findings.activations[name].kind
+        if kind != "relu" and findings.course.lasts(f"saturated {name}", share >= most) >= _SAMPLES_IN_A_ROW:
+            lasting.setdefault(kind, []).append(name)
+    for kind, names in lasting.items():
+        shares = [findings.sample.flat[name] for name in names]
+        places = some([_place(findings, name) for name in names])
+        factor = math.prod(findings.sample.factor.get(name, 1.0) for name in names)
+        low, high = _percent(min(shares)), _percent(max(shares))
+        yield Advice(
+            f"saturated {kind}",
+            f"{low if low == high else f'{low} to {high}'} of the outputs of {places} lie where {kind} is flat: the "
+            f"gradient is multiplied by {_figure(factor)} there. Try smaller first weights, or a normalization before "
+            "it",
+        )
 
 
 def _vanishing(findings: Findings) -> Iterator[Advice]:
@@ -168,6 +174,8 @@ def _exploding(findings: Findings) -> Iterator[Advice]:
              for layer in findings.layers if layer.has_matrix and layer.name in findings.sample.gradient]  # fmt: skip
     if len(sizes) > 1 and not is_so:
         (worst, large), (last_layer, usual) = max(sizes, key=lambda one: one[1]), sizes[-1]
+        if worst is last_layer:  # what comes into it is large already
+            worst, large = next((one for one in sizes if one[1] > _HUGE_GRADIENT), sizes[-1])
         is_so = large > _HUGE_GRADIENT or (large >= 1.0 and usual > 0 and large / usual > _LARGEST_GRADIENT)
         text = f"the gradient of {worst.label} is {_figure(large)} times its weights"
         text += f", that of {last_layer.label} {_figure(usual)} times" if worst is not last_layer else ""
@@ -206,14 +214,17 @@ def _zero(findings: Findings) -> Iterator[Advice]:
             course.lasts(f"zero {layer.name}", False)
     if lasting and not any(course.dead(name) >= _MOST_UNITS_DEAD for name in course.silent):
         names = some([layer.label for layer in lasting])
+        silent = [name for name in course.silent if sample.flat.get(name) == 1.0]
+        cause = f"all outputs of {_place(findings, silent[-1])} are 0" if silent else "something behind it is flat"
         yield Advice(
             f"zero {names}",
-            f"the gradient of {names} is 0 in every element: something behind it is flat, saturated or multiplied by "
-            "0. Try smaller first weights; tape.why(parameter) after cp.record() around a step",
+            f"the gradient of {names} is 0 in every element: {cause}. Try a smaller learning rate or smaller first "
+            "weights; tape.why(parameter) after cp.record() around a step",
         )
 
 
 def _is_overshooting(course: Course) -> bool:
+    """Whether updates have been large more than once."""
     return course.streaks.get(_LARGE, 0) >= 2
 
 
@@ -244,8 +255,9 @@ def _smallest_factors(findings: Findings) -> str:
 def _place(findings: Findings, name: str) -> str:
     one = findings.activations[name]
     labels = {layer.name: layer.label for layer in findings.layers}
-    kind = "" if one.kind in name else f" ({one.kind})"
-    return f"{name}{kind}" + (f", fed by {labels[one.feeder]}" if one.feeder and one.feeder not in name else "")
+    kind = "" if name.startswith(one.kind) else f" ({one.kind})"
+    is_said = name == f"{one.kind} after {one.feeder}"
+    return f"{name}{kind}" + (f" after {labels[one.feeder]}" if one.feeder and not is_said else "")
 
 
 def _percent(share: float) -> str:

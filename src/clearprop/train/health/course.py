@@ -12,7 +12,7 @@ import numpy as np
 from clearprop.train.health.watching import Activation, Sample
 from clearprop.train.records import EpochHealth
 
-ENOUGH_EXAMPLES = 512
+ENOUGH_EXAMPLES = 256
 """A unit that was silent for so many examples counts as dead."""
 
 _COLUMNS = ("gradient", "update", "gain", "saturated")
