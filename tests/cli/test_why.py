@@ -12,8 +12,8 @@ import pytest
 import clearprop as cp
 from clearprop.cli import main
 from clearprop.lens.recent import RecentTape
-from clearprop.lens.scripts import record_script
 from clearprop.lens.recorder import Recorder
+from clearprop.lens.scripts import record_script
 
 _HEAD = """
 import sys

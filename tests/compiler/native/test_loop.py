@@ -109,6 +109,19 @@ def test_loops_in_loops() -> None:
     assert compiled.by_numpy() == []
 
 
+def test_equal_loops_one_behind_the_other() -> None:
+    """Their code is the same: both find it."""
+
+    def f(x: Any, w: Any) -> Any:
+        for _ in range(3):
+            x, _ = cp.scan(lambda c, i: (cp.tanh(c @ w), c), x, cp.arange(4))
+        return x
+
+    random = np.random.default_rng(0)
+    x, w = (cp.asarray(random.standard_normal(shape).astype(np.float32)) for shape in ((2, 3), (3, 3)))
+    np.testing.assert_allclose(cp.compile(f)(x, w).numpy(), f(x, w).numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_code_does_not_grow_with_the_number_of_steps() -> None:
     def f(h: Any, xs: Any) -> Any:
         return flat(cp.scan(state_is_output, h, xs))

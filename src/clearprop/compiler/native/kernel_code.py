@@ -93,7 +93,8 @@ class KernelCode:
         """Find, or make, the functions of these writers."""
         needed = {writer.key: writer for writer in writers if writer.key not in self.addresses}
         self.effort.kernels += len(needed)
-        names, written = self._named(needed.values())
+        by_key, written = self._named(needed.values())
+        names = {name: needed[key] for key, name in by_key.items()}  # of equal functions any one
         functions = {name: function for name in names if (function := _KNOWN.get(name)) is not None}
         absent = {name: writer for name, writer in names.items() if name not in functions}
         if absent:
@@ -105,11 +106,11 @@ class KernelCode:
             self.effort.load += perf_counter() - started
         self._objects.clear()
         self._functions += functions.values()
-        self.addresses.update((writer.key, functions[name].address) for name, writer in names.items())
+        self.addresses.update((key, functions[name].address) for key, name in by_key.items())
 
-    def _named(self, writers: Iterable[Writer]) -> tuple[dict[str, Writer], dict[str, Unit]]:
-        """Writers by the names of their functions. If a key says nothing to other processes, the code has to."""
-        names: dict[str, Writer] = {}
+    def _named(self, writers: Iterable[Writer]) -> tuple[dict[tuple[Any, ...], str], dict[str, Unit]]:
+        """The names of functions by the keys of writers. If a key says nothing to other processes, the code has to."""
+        names: dict[tuple[Any, ...], str] = {}
         written: dict[str, Unit] = {}
         for writer in writers:
             described = _described(writer.key)
@@ -119,7 +120,7 @@ class KernelCode:
                 name = self._digest(described)
                 unit = parts.pop("kernel")
                 written |= {**parts, name: unit._replace(text=unit.text.replace('@"kernel', f'@"{name}'))}
-            names[self._digest(described)] = writer
+            names[writer.key] = self._digest(described)
         return names, written
 
     def _digest(self, described: str) -> str:
