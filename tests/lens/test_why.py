@@ -86,6 +86,18 @@ def test_a_parameter_that_is_not_used_or_leads_nowhere() -> None:
     assert cause.row is tape[other]
 
 
+def test_keeping_weights_is_no_cut() -> None:
+    """What copies the values of a network, as a checkpoint does, is not why a parameter has no gradient."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with cp.record() as tape:
+        model.state_dict()
+        cp.sum(model[0](cp.ones((1, 2)))).backward()
+        optimizer.step()
+        optimizer.state_dict()
+    assert "was not used" in str(tape.why(model[1].weight))
+
+
 def test_a_parameter_that_was_only_seen_under_no_grad() -> None:
     w, v = cp.Parameter(2.0, name="w"), cp.Parameter(1.0, name="v")
     with cp.record() as tape:

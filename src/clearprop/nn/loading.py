@@ -41,7 +41,7 @@ def values_of(slots: Sequence[Slot], layout: str) -> dict[str, Tensor]:
     first: dict[Cell, Slot] = {}
     for slot in slots:
         first.setdefault(slot.cell, slot)
-    return {slot.name: cell.value.detach() for cell, slot in first.items()}
+    return {slot.name: Tensor(cell.value.array) for cell, slot in first.items()}
 
 
 def load(owner: str, slots: Sequence[Slot], values: Mapping[str, Any], strict: bool, layout: str) -> LoadResult:

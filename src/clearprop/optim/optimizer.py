@@ -183,7 +183,7 @@ class Optimizer:
         numbers = {param: i for i, param in enumerate(self.state)}
         groups = [{"params": [numbers[p] for p in g.params], **_plain(g.settings())} for g in self.param_groups]
         return {
-            "state": {name: cell.value.detach() for name, cell in self._named_cells().items()},
+            "state": {name: Tensor(cell.value.array) for name, cell in self._named_cells().items()},
             "param_groups": groups,
         }
 

@@ -130,7 +130,7 @@ class AveragedModel(Module):
                 hint="update_parameters(model) with the model that is trained",
             )
         return [
-            (cell, cast_to(theirs[name].value.detach(), numpy_dtype(cell.peek())), self._is_averaged(cell))
+            (cell, cast_to(Tensor(theirs[name].value.array), numpy_dtype(cell.peek())), self._is_averaged(cell))
             for name, cell in own.items()
         ]
 
@@ -250,7 +250,7 @@ def _one_by_one(average: Average) -> AverageAll:
 
     def update(cells: Sequence[Cell], values: Sequence[Tensor], num_averaged: Any) -> None:
         for cell, value in zip(cells, values, strict=True):
-            own, dtype = cell.value.detach(), numpy_dtype(value)
+            own, dtype = Tensor(cell.value.array), numpy_dtype(value)
             if dtype.kind != "f":
                 own, value = cast_to(own, np.dtype(np.float64)), cast_to(value, np.dtype(np.float64))
             cell.assign(cast_to(average(own, value, num_averaged), dtype))
