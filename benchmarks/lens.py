@@ -38,6 +38,10 @@ def main() -> None:
             for name in ("mlp", "cnn")
             for how, ratio in watched(name, rounds).items()
         ),
+        *(
+            ("Health", f"{WORKLOADS[name].title}, in fit", "<= 5 %", f"{100 * (health(name, rounds) - 1):.1f} %")
+            for name in ("mlp", "cnn")
+        ),
     ):
         print(f"| {what} | {where} | {asked} | {figure} |", flush=True)
 
@@ -121,6 +125,46 @@ def watched(name: str, rounds: int) -> dict[str, float]:
         contestants.append(fed(workload, cp.compile(step, watch=kind(network)), cp.asarray))
     plain, *others = turns(contestants, rounds)
     return {kind: seconds / plain for kind, seconds in zip(list(kinds)[1:], others, strict=True)}
+
+
+_FIRST_STEP, _LAST_STEP = 100, 300
+"""Of a run: by then everything is compiled, and Health looks as often as it does later."""
+
+
+class _Clock(cp.train.Callback):
+    """Notes when the steps that are measured begin and end."""
+
+    def __init__(self) -> None:
+        self.count, self.seconds = 0, 0.0
+
+    def on_step_end(self, run: Any) -> None:
+        self.count += 1
+        if self.count == _FIRST_STEP:
+            self.seconds = -perf_counter()
+        if self.count == _LAST_STEP:
+            self.seconds += perf_counter()
+
+
+def health(name: str, rounds: int) -> float:
+    """Times the compiled steps of `fit` without it."""
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(max(3, rounds // 3)):
+        for on in (True, False):
+            times[on].append(_fitted(name, health=on))
+    return median(times[True]) / median(times[False])
+
+
+def _fitted(name: str, *, health: bool) -> float:
+    workload, network, _ = ordinary_step(name)
+    batch = workload.batches()()
+    clock = _Clock()
+    cp.train.fit(
+        network, [batch] * _LAST_STEP,
+        loss=cp.nn.CrossEntropyLoss(),
+        optimizer=getattr(cp.optim, workload.training.optimizer)(network.parameters(), **workload.training.settings),
+        epochs=1, callbacks=[clock], health=health, progress=False,
+    )  # fmt: skip
+    return clock.seconds
 
 
 def _norm(g: Any) -> Any:
