@@ -24,6 +24,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "arguments",
         nargs="*",
+        default=[],
         metavar="NAME=NUMBER|ARGUMENT",
         help="a value for each name in the expression; or the arguments of the script, behind -- if they begin with -",
     )

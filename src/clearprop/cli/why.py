@@ -43,7 +43,7 @@ _EXAMPLES = (
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", type=Path, help="a Python script that trains something")
-    parser.add_argument("arguments", nargs="*", help="arguments of the script, behind --")
+    parser.add_argument("arguments", nargs="*", default=[], help="arguments of the script, behind --")
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME", help="ask for this one alone; may be repeated"
     )
