@@ -3,7 +3,6 @@
 A recorder decides what is kept: all of it, or the last steps (`clearprop.lens.recent`), or the last one that had a
 backward pass (`LastStep`). Compiled functions run operation by operation meanwhile, so that everything is seen.
 """
-# To the engineers of `why` and `player`, from the lead: this file now serves both of you. Please do not replace it.
 
 from __future__ import annotations
 
