@@ -187,5 +187,6 @@ def _graph_in_notebook(graph: Graph) -> str:
     return _import_module("clearprop.lens.graphs").graph_card(graph)
 
 
-Graph.draw = _draw  # type: ignore[method-assign, assignment]  # the lens is above the core, and is imported when it is first used
+# The lens is above the core, and is imported when it is first used.
+Graph.draw = _draw  # type: ignore[method-assign, assignment]
 Graph._repr_html_ = _graph_in_notebook  # type: ignore[attr-defined]

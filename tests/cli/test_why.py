@@ -87,6 +87,13 @@ def test_a_healthy_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (sys.argv, sys.path, sys.modules["__main__"]) == before
 
 
+def test_arguments_of_the_script_behind_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever the command's own options stand, what is behind -- is the script's, though it looks like options."""
+    path = script(tmp_path, _HEALTHY)
+    assert main(["why", path, "--steps", "2", "--json", "--", "1", "--json", "--epochs=3"]) == 0
+    assert "['1', '--json', '--epochs=3']" in capsys.readouterr().err
+
+
 def test_what_is_wrong_is_said_once_for_each_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", script(tmp_path, _SICK)]) == 1
     out, _ = capsys.readouterr()

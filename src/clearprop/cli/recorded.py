@@ -19,16 +19,29 @@ _WITH_FILE = ("-o", "--output")
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say what is looked at: ``target`` and ``arguments``. `prepare` belongs to them."""
+    """The arguments that say what is looked at: ``target`` and ``arguments``; `prepare` belongs to them."""
     parser.add_argument("target", metavar="EXPRESSION|SCRIPT", help="a line of arithmetic, or a Python file to be run")
-    parser.add_argument(
-        "arguments",
-        nargs="*",
-        default=[],
-        metavar="NAME=NUMBER|ARGUMENT",
-        help="a value for each name in the expression; or the arguments of the script, behind -- if they begin with -",
+    add_arguments(
+        parser,
+        "NAME=NUMBER|ARGUMENT",
+        "a value for each name in the expression; or the arguments of the script, behind -- if they begin with -",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """What a script is given, as ``arguments``; `behind` belongs to them."""
+    parser.add_argument("arguments", nargs="*", default=[], metavar=metavar, help=help)
     parser.add_argument(_BEHIND, action="append", dest="arguments", default=[], help=argparse.SUPPRESS)
+
+
+def behind(arguments: list[str]) -> list[str]:
+    """Let what stands behind ``--`` be the script's, wherever options are.
+
+    >>> behind(["train.py", "--json", "--", "1", "-n"])
+    ['train.py', '--json', '--script-argument=1', '--script-argument=-n']
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*arguments[:end], *(f"{_BEHIND}={one}" for one in arguments[end + 1 :])]
 
 
 def prepare(arguments: list[str]) -> list[str]:
@@ -42,8 +55,8 @@ def prepare(arguments: list[str]) -> list[str]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     own = prepare_expression(arguments[:end])
     values = [i for i in range(1, len(own)) if _VALUE.fullmatch(own[i]) and own[i - 1] not in _WITH_FILE]
-    behind = [*(own[i] for i in values), *arguments[end + 1 :]]
-    return [*(one for i, one in enumerate(own) if i not in values), *(f"{_BEHIND}={one}" for one in behind)]
+    others = [one for i, one in enumerate(own) if i not in values]
+    return behind([*others, "--", *(own[i] for i in values), *arguments[end + 1 :]])
 
 
 def is_script(target: str) -> bool:

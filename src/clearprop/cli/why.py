@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
+from clearprop.cli.recorded import add_arguments, behind
 from clearprop.errors import UsageError
 from clearprop.lens.findings import findings
 from clearprop.lens.recent import RecentTape
@@ -43,7 +44,7 @@ _EXAMPLES = (
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", type=Path, help="a Python script that trains something")
-    parser.add_argument("arguments", nargs="*", default=[], help="arguments of the script, behind --")
+    add_arguments(parser, "ARGUMENT", "arguments of the script, behind -- if they begin with -")
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME", help="ask for this one alone; may be repeated"
     )
@@ -80,4 +81,4 @@ def _run(options: argparse.Namespace) -> int:
 
 
 COMMAND = Command("why", "run a script, and say what is wrong with its gradients", _DESCRIPTION, _EXAMPLES,
-                  _configure, _run)  # fmt: skip
+                  _configure, _run, behind)  # fmt: skip

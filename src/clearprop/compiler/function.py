@@ -205,7 +205,7 @@ class Compiled:
 
 def _is_looked_into() -> bool:
     """Whether somebody watches who wants to see every operation."""
-    return state.observer is not None and getattr(state.observer, "looks_into_compiled", True)
+    return state.observer is not None and state.observer.looks_into_compiled
 
 
 def _of_one_call(measured: Description, calls: int) -> Description:

@@ -82,7 +82,7 @@ class Difference(Answer):
         line = [Span(f"  {self.values:,} values and {self.gradients:,} gradients differ")]
         if self.largest != self.first:
             line.append(Span(f"; most of all the {self.largest.what} of "))
-            line += [Span(self.largest.label, NAME), Span(f", by {_percent(self.largest.error)}")]
+            line += [Span(self.largest.label, NAME), Span(f", by {_in_words(self.largest.error)}")]
         return [line]
 
 
@@ -224,12 +224,12 @@ def _described(title: str, parting: Parting) -> list[Line]:
         return [[*line, Span(shapes, REMARK)], *where]
     here, there = (figure(getattr(one, parting.what)) for one in (row, other))
     return [
-        [*line, Span(f": its {parting.what} differs by {_percent(parting.error)} of the largest element")],
+        [*line, Span(f": its {parting.what} differs by {_in_words(parting.error)} of the largest element")],
         [Span("  here  ", DIM), Span(here, VALUE)],
         [Span("  there ", DIM), Span(there, VALUE)],
         *where,
     ]
 
 
-def _percent(error: float) -> str:
+def _in_words(error: float) -> str:
     return "NaN or infinity" if error == float("inf") else f"{error:.3g}"

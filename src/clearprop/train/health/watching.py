@@ -118,10 +118,9 @@ class Watch(Observer):
 
     def __enter__(self) -> Watch:
         self.outer = state.observer
-        self.looks_into_compiled = self.outer is not None and getattr(self.outer, "looks_into_compiled", True)
-        state.observer = (
-            self  # by itself it leaves compiled parts as they are: operation by operation they round otherwise
-        )
+        # By itself it leaves compiled parts as they are: operation by operation they round otherwise.
+        self.looks_into_compiled = self.outer is not None and self.outer.looks_into_compiled
+        state.observer = self
         return self
 
     def __exit__(self, *_: object) -> None:
