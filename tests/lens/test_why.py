@@ -1,32 +1,18 @@
-"""``why`` and ``birth_of_nan`` name cause, node and source line of planted faults, and raise no false alarm."""
+"""``why`` names cause, node and source line of planted faults."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.lens.places import line_of, normal
 
 import clearprop as cp
 import clearprop.functional as F  # noqa: N812
 from clearprop import nn, optim
 from clearprop.lens import Tape
 from clearprop.lens.findings import findings
-
-
-def normal(*shape: int, seed: int = 0) -> cp.Tensor:
-    return cp.tensor(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
-
-
-def line_of(text: str) -> str:
-    """``test_why.py:31``: the line of the calling function that holds the text."""
-    frame = inspect.currentframe()
-    assert frame is not None
-    assert frame.f_back is not None
-    lines, first = inspect.getsourcelines(frame.f_back.f_code)
-    return f"test_why.py:{first + next(i for i, line in enumerate(lines) if text in line)} "
-
 
 # No gradient at all ---------------------------------------------------------------------------------------------------
 
@@ -312,165 +298,6 @@ def test_a_bias_in_front_of_a_normalization_has_no_effect_and_is_no_fault() -> N
     assert cause.is_healthy
     assert cause.kind == "cancels"
     assert tape.why(model[0].weight).kind == "healthy"
-
-
-# NaN ------------------------------------------------------------------------------------------------------------------
-
-
-def test_sqrt_at_zero_behind_where() -> None:
-    w = cp.Parameter([4.0, 0.0, 9.0], name="w")
-    with cp.record() as tape:
-        x = w * 1.0
-        root = cp.sqrt(x)  # the root
-        safe = cp.where(x > 0, root, 0.0)  # the choice
-        safe.sum().backward()
-    birth = tape.birth_of_nan()
-    assert birth
-    assert birth.row is tape["root"]
-    assert birth.edge is not None
-    assert birth.edge.input is tape["x"]
-    assert (birth.index, birth.count) == ((1,), 1)
-    assert "0 · inf = NaN" in birth.words
-    assert f"where at {line_of('# the choice')}" in birth.words
-    assert birth.where.startswith(line_of("# the root"))
-    assert [row.label for row in birth.way] == ["root", "x", "w"]
-    assert birth.parameters == [tape["w"]]
-    cause = tape.why(w)
-    assert (cause.kind, cause.row) == ("nan", tape["root"])
-    assert "cp.where(x > 0, x, 1.0)" in cause.advice
-
-
-def test_log_of_zero() -> None:
-    logits = cp.Parameter([[200.0, -200.0]], name="logits")
-    with cp.record() as tape:
-        p = F.softmax(logits, dim=-1)
-        logs = cp.log(p)  # of zero
-        loss = -cp.sum(p * logs)
-        loss.backward()
-    birth = tape.birth_of_nan()
-    assert birth.row is tape["logs"]
-    assert birth.edge is None
-    assert "the logarithm of zero is minus infinity" in birth.words
-    assert birth.where.startswith(line_of("# of zero"))
-    assert birth.way[0] is tape["logs"]
-    assert birth.way[-1] is tape["loss"]
-    assert tape.why(logits).row is tape["logs"]
-
-
-def test_division_by_zero_in_a_normalization() -> None:
-    w = cp.Parameter([2.0, 2.0, 2.0], name="w")
-    with cp.record() as tape:
-        centred = w - w.mean()
-        z = centred / cp.sqrt((centred**2).mean())  # 0 / 0
-        (z * normal(3)).sum().backward()
-    birth = tape.birth_of_nan()
-    assert birth.row is tape["z"]
-    assert "0 / 0 has no value" in birth.words
-    assert birth.where.startswith(line_of("# 0 / 0"))
-    assert tape.why(w).row is tape["z"]
-
-
-def test_nan_in_the_data_and_in_a_parameter() -> None:
-    x, w = cp.tensor([1.0, float("nan")]), cp.Parameter([1.0, 2.0], name="w")
-    with cp.record() as tape:
-        (w * x).sum().backward()
-    assert tape.birth_of_nan().words.startswith("x that goes into #2 = w · x is NaN at [1]")
-    v = cp.Parameter([1.0, float("nan")], name="v")
-    with cp.record() as tape:
-        (v * 2.0).sum().backward()
-    assert tape.birth_of_nan().words == "v itself is NaN at [1] when the run begins"
-
-
-def test_nan_of_a_later_step_is_followed_back_through_the_update() -> None:
-    w = cp.Parameter([0.0, 1.0], name="w")
-    with cp.record() as tape:
-        for _ in range(2):
-            loss = cp.sqrt(w).sum()  # has no derivative at 0
-            loss.backward()
-            assert w.grad is not None
-            w.assign(w.value - w.grad)
-            w.grad = None
-    birth = tape.birth_of_nan()
-    assert birth.edge is not None
-    assert birth.edge.row.primitive == "sqrt"
-    assert "has no finite derivative" in birth.words
-
-
-def test_infinity_that_leads_to_no_nan_is_no_birth() -> None:
-    scores = cp.Parameter([1.0, 2.0, 3.0], name="scores")
-    with cp.record() as tape:
-        masked = cp.where(cp.tensor([True, True, False]), scores, -float("inf"))
-        (F.softmax(masked, dim=-1) * cp.tensor([1.0, 2.0, 3.0])).sum().backward()
-    assert not tape.birth_of_nan()
-    assert "no NaN" in str(tape.birth_of_nan())
-    assert tape.why(scores).is_healthy
-
-
-# No false alarm -------------------------------------------------------------------------------------------------------
-
-
-def mlp(seed: int, activation: type[nn.Module]) -> tuple[nn.Module, cp.Tensor]:
-    generator = cp.random.Generator(seed)
-    layers = [nn.Linear(8, 32, generator=generator), activation(), nn.Linear(32, 16, generator=generator), activation()]
-    return nn.Sequential(*layers, nn.Linear(16, 4, generator=generator)), normal(32, 8, seed=seed)
-
-
-def healthy_runs() -> list[tuple[str, nn.Module, cp.Tensor, Callable[[cp.Tensor], cp.Tensor]]]:
-    classes = cp.tensor(np.arange(32) % 4)
-
-    def classify(y: cp.Tensor) -> cp.Tensor:
-        return F.cross_entropy(y, classes)
-
-    def regress(y: cp.Tensor) -> cp.Tensor:
-        return F.mse_loss(y, normal(*y.shape, seed=9))
-
-    def last(y: tuple[cp.Tensor, object]) -> cp.Tensor:
-        return regress(y[0][-1])
-
-    runs: list[tuple[str, nn.Module, cp.Tensor, Callable[..., cp.Tensor]]] = []
-    for seed, activation in enumerate((nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.LeakyReLU, nn.ELU)):
-        model, x = mlp(seed, activation)
-        runs.append((activation.__name__, model, x, classify if seed % 2 else regress))
-    cnn = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 4))
-    normed = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 4))
-    images = normal(32, 1, 8, 8)
-    deep = [layer for _ in range(8) for layer in (nn.Linear(16, 16), nn.ReLU())]
-    tall = [layer for _ in range(6) for layer in (nn.Linear(16, 16), nn.LayerNorm(16), nn.Tanh())]
-    return [
-        *runs,
-        ("cnn", cnn, images, classify),
-        ("batch norm", normed, images, classify),
-        ("deep", nn.Sequential(*deep), normal(32, 16), regress),
-        ("layer norm", nn.Sequential(*tall, nn.Linear(16, 4)), normal(32, 16), classify),
-        ("dropout", nn.Sequential(nn.Dropout(), nn.ReLU(), nn.Linear(8, 4)), images[:, 0, 0], classify),
-        ("rnn", nn.RNN(5, 8), normal(20, 6, 5), last),
-        ("lstm", nn.LSTM(5, 8), normal(20, 6, 5), last),
-        ("gru", nn.GRU(5, 8), normal(20, 6, 5), last),
-        ("transformer", nn.TransformerEncoderLayer(8, 2, 16), normal(7, 4, 8), regress),
-        ("linear", nn.Linear(8, 4), normal(32, 8), regress),
-        ("single", nn.Linear(1, 1), normal(32, 1), regress),
-        ("large inputs", nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)), normal(32, 8) * 20.0, classify),
-        ("embedding", nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 4)), cp.tensor(np.arange(32)), classify),
-        ("bce", nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1)), normal(32, 8),
-         lambda y: F.binary_cross_entropy_with_logits(y, cp.tensor((np.arange(32) % 2.0)[:, None].astype(np.float32)))),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("run", healthy_runs(), ids=lambda run: run[0])
-def test_no_false_alarm(run: tuple[str, nn.Module, cp.Tensor, Callable[[cp.Tensor], cp.Tensor]]) -> None:
-    _, model, x, loss_of = run
-    optimizer = optim.Adam(model.parameters(), lr=0.003)
-    for steps in (1, 4):  # before training, and after some of it
-        with cp.record() as tape:
-            for _ in range(steps):
-                optimizer.zero_grad()
-                loss_of(model(x)).backward()
-                optimizer.step()
-        assert not tape.birth_of_nan()
-        for name, parameter in model.named_parameters():
-            cause = tape.why(parameter)
-            assert cause.is_healthy, f"{name}: {cause}"
-            assert cause.kind == "cancels" or "nothing wrong" in cause.words
 
 
 # The answers themselves -----------------------------------------------------------------------------------------------
