@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clearprop.cli import BAD_INPUT, OK, main, recipes
-from clearprop.data import ArrayDataset
+from clearprop.cli import BAD_INPUT, OK, main
+from clearprop.data import ArrayDataset, DataLoader
+from clearprop.recipes import RECIPES
 
 
 def test_a_recipe_passes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,9 +21,9 @@ def test_a_recipe_passes(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_fails_is_an_exit_code(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = recipes.RECIPES["digits"]
-    spoiled = ArrayDataset(np.full((64, 1, 8, 8), np.nan, np.float32), np.zeros(64, np.int64))
-    changed = type(recipe)(**vars(recipe) | {"load": lambda part, folder: spoiled})
+    recipe = RECIPES["digits"]
+    spoiled = DataLoader(ArrayDataset(np.full((64, 1, 8, 8), np.nan, np.float32), np.zeros(64, np.int64)))
+    changed = replace(recipe, task=lambda settings, folder: replace(recipe.task(settings, folder), data=spoiled))
     monkeypatch.setattr("clearprop.cli.check.RECIPES", {"digits": changed})
     assert main(["check", "digits"]) == 1
     assert "✗ data" in capsys.readouterr().out

@@ -143,15 +143,16 @@ def test_a_run_that_is_none(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     save(tmp_path / "weights.safetensors", load(run / "weights.safetensors"))
     assert "does not say what network its weights are of" in complaint(capsys, tmp_path)
     weights, metadata = load_with_metadata(run / "weights.safetensors")
-    for change in (
-        {"architecture": "os.system"},
-        {"arguments": {"hidden": [3]}},
-        {"arguments": 3},
-        {"class_names": None},
+    for change, words in (
+        ({"builder": "os.system"}, "there is no network 'os.system'"),
+        ({"arguments": {"hidden": [3]}}, "its network cannot be built"),
+        ({"arguments": 3}, "its network cannot be built"),
+        ({"extra": {}}, "which is no classifier of images"),
+        ({"extra": {"image_classifier": {"class_names": None}}}, "does not say what images it takes"),
     ):
-        record = json.loads(metadata["clearprop.image_classifier"]) | change
-        save(tmp_path / "weights.safetensors", weights, {"clearprop.image_classifier": json.dumps(record)})
-        assert "its network cannot be built" in complaint(capsys, tmp_path)
+        record = json.loads(metadata["clearprop.model"]) | change
+        save(tmp_path / "weights.safetensors", weights, {"clearprop.model": json.dumps(record)})
+        assert words in complaint(capsys, tmp_path)
     content = bytearray((run / "weights.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "weights.safetensors").write_bytes(content)

@@ -76,7 +76,7 @@ def test_what_a_run_leaves(run: Path) -> None:
     assert history.config["hidden"] == [16]
     assert history.evaluation is not None
     assert history.evaluation.class_names == list("0123456789")
-    assert "clearprop.image_classifier" in load_metadata(run / "weights.safetensors")
+    assert "clearprop.model" in load_metadata(run / "weights.safetensors")
     assert load(run / "weights.safetensors")["linear1.weight"].shape == (64, 16)
     assert "<h1>digits</h1>" in (run / "report.html").read_text()
 
@@ -97,7 +97,7 @@ def test_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "digits", *settings, "--output", str(folder)]) == 0
     config = History.read(folder / "history.jsonl").config
     assert config == {
-        "dataset": "digits", "epochs": 3, "batch_size": 100, "lr": 0.1, "hidden": [], "dropout": 0.0, "shift": 1,
+        "recipe": "digits", "epochs": 3, "batch_size": 100, "lr": 0.1, "hidden": [], "dropout": 0.0, "shift": 1,
         "optimizer": "sgd", "weight_decay": 0.0, "patience": 1, "validation": 0.1, "compile": False, "seed": 7,
     }  # fmt: skip
     out, err = capsys.readouterr()
@@ -133,6 +133,15 @@ def test_ctrl_c_then_resume(tmp_path: Path) -> None:
     assert histories[0].column("val_loss").tolist() == histories[1].column("val_loss").tolist()
 
 
+def test_options_of_the_run_stand_before_or_behind_the_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["--quiet", "-o", "{}", "digits", *QUICK], ["digits", "--quiet", *QUICK, "-o", "{}"]):
+        folder = str(tmp_path / arguments[0].strip("-"))
+        assert main(["train", *(one.format(folder) for one in arguments)]) == 0
+        assert folder in capsys.readouterr().out
+
+
 def test_resume_of_a_run_that_is_done(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = (run / "weights.safetensors").read_bytes()
     assert main(["train", "digits", "--resume", str(run), "--epochs", "2"]) == 0
@@ -146,8 +155,8 @@ def test_resume_of_a_run_that_is_done(run: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train"], "which data set? digits or mnist"),
-        (["train", "cifar"], "invalid choice: 'cifar'"),
+        (["train"], "which recipe? digits, mnist"),
+        (["train", "letters"], "invalid choice: 'letters'"),
         (["train", "digits", "--speed", "9"], "unrecognized arguments: --speed 9"),
         (["train", "digits", "--epochs", "0"], "--epochs: '0' is not a whole number from 1 on"),
         (["train", "digits", "--epochs", "many"], "'many' is not a whole number"),
@@ -155,6 +164,8 @@ def test_resume_of_a_run_that_is_done(run: Path, capsys: pytest.CaptureFixture[s
         (["train", "digits", "--lr", "-1"], "--lr: '-1' is not a number from 0 on"),
         (["train", "digits", "--dropout", "1"], "'1' is not a number from 0 to below 1"),
         (["train", "digits", "--hidden", "16x16"], "are not widths"),
+        (["train", "digits", "--optimizer", "magic"], "invalid choice: 'magic'"),
+        (["train", "digits", "--validation", "1"], "'1' is not a number from 0 to below 1"),
         (["train", "digits", "--batch-size", "0"], "--batch-size: '0' is not a whole number"),
         (["train", "--resume", "nowhere"], "there is no folder nowhere"),
         (["train", "--resume", "."], "holds no checkpoint.safetensors"),
@@ -192,8 +203,8 @@ def test_a_run_is_not_overwritten(run: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_resume_as_another_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "was begun with hidden 16, not 32" in complaint(capsys, "train", "--resume", run, "--hidden", "32")
-    assert "was begun with dataset digits, not mnist" in complaint(capsys, "train", "mnist", "--resume", run)
+    assert "was begun with hidden 16, not 32" in complaint(capsys, "train", "digits", "--resume", run, "--hidden", "32")
+    assert "was begun with recipe digits, not mnist" in complaint(capsys, "train", "mnist", "--resume", run)
     assert "stays in its folder" in complaint(capsys, "train", "--resume", run, "--output", run.parent / "other")
 
 

@@ -12,7 +12,7 @@ from tests.train.test_health import HEALTHY, Cut
 
 import clearprop as cp
 from clearprop import data, models, nn
-from clearprop.cli.recipes import RECIPES
+from clearprop.recipes import RECIPES
 from clearprop.train import Check
 
 Batch = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -259,9 +259,8 @@ def test_a_healthy_network_passes(name: str) -> None:
 
 
 def test_the_recipe_passes() -> None:
-    recipe = RECIPES["digits"]
-    model = recipe.classifier(recipe.settings).build()
-    result = check(model, next(iter(data.DataLoader(recipe.load("train", None), 32))))
+    task = RECIPES["digits"].task(RECIPES["digits"].settings, None)
+    result = check(task.model, next(iter(task.data)))
     assert failed(result) == failed(result, "warning") == [], str(result)
 
 

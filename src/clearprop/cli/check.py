@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import replace
 
-from clearprop import nn, random
+from clearprop import random
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
-from clearprop.cli.recipes import RECIPES
-from clearprop.cli.train import add_settings, given_settings
-from clearprop.data import DataLoader
+from clearprop.cli.settings import add_recipes, chosen_settings
+from clearprop.errors import UsageError
 from clearprop.lens.layout import Line, Span
+from clearprop.recipes import RECIPES
 from clearprop.train import Check, check
 from clearprop.train.checking.result import Status
 
@@ -29,18 +28,23 @@ _STYLES: dict[Status, str] = {"passed": "", "warning": "yellow", "failed": "red"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", choices=list(RECIPES), help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("--data", metavar="FOLDER", help="where the MNIST files are")
-    add_settings(parser)
+    _add_data(parser)
+    parser.set_defaults(data=None)
+    add_recipes(parser, _add_data)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="FOLDER", default=argparse.SUPPRESS, help="where the files of the data are")
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.recipe is None:
+        raise UsageError(f"which recipe? {', '.join(RECIPES)}", hint="clearprop check digits")
     recipe = RECIPES[options.recipe]
-    settings = replace(recipe.settings, **given_settings(options))
+    settings = chosen_settings(options, recipe)
     random.seed(settings.seed)
-    model = recipe.classifier(settings).build()
-    loader = DataLoader(recipe.load("train", options.data), settings.batch_size, shuffle=True, seed=settings.seed)
-    result = check(model, nn.CrossEntropyLoss(), next(iter(loader)))
+    task = recipe.task(settings, options.data)
+    result = check(task.model, task.loss, next(iter(task.data)))
     terminal.show(lambda width: _lines(result, width))
     return 0 if result.ok else FOUND
 

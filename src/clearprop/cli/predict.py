@@ -15,11 +15,12 @@ from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.images import Image, read_images, read_labels
 from clearprop.cli.pictures import gallery
-from clearprop.cli.recipes import RECIPES
-from clearprop.cli.train import CHECKPOINT, WEIGHTS
+from clearprop.data.batches import examples_at
 from clearprop.data.order import shuffled
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.models import ImageClassifier
+from clearprop.recipes.images import IMAGES
+from clearprop.recipes.running import CHECKPOINT, WEIGHTS
 from clearprop.train.figures import figure
 
 _MOST_PICTURES = 20
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> None:
     for image in images:
         if image.pixels.shape != (classifier.height, classifier.width):
             _refuse_size(image, classifier)
-    probabilities = classifier.probabilities(model, np.stack([image.pixels for image in images]))
+    probabilities = classifier.probabilities(model, np.stack([image.pixels[np.newaxis] for image in images]))
     if options.json:
         _print_json(classifier, images, probabilities)
     else:
@@ -85,11 +86,11 @@ def _images(options: argparse.Namespace, classifier: ImageClassifier) -> list[Im
         return images[: options.count]
     if options.labels or options.invert:
         raise UsageError("--labels and --invert go with images of your own", hint="name the files of the images")
-    if classifier.dataset not in RECIPES:
+    if classifier.dataset not in IMAGES:
         raise UsageError(f"{options.run} does not say what it was tested with", hint="name files with images")
-    test = RECIPES[classifier.dataset].load("test", options.data)
+    test = IMAGES[classifier.dataset].load("test", options.data)
     chosen = shuffled(len(test), options.seed)[: options.count or _EXAMPLES_SHOWN]
-    pixels, labels = test[chosen]
+    pixels, labels = examples_at(test, chosen)
     return [
         Image(f"test image {index}", image[0], int(label))
         for index, image, label in zip(chosen, pixels, labels, strict=True)

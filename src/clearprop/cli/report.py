@@ -8,7 +8,7 @@ from pathlib import Path
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.records import check_page, noting
-from clearprop.cli.train import REPORT
+from clearprop.recipes.running import REPORT
 from clearprop.train import History, write_report
 
 _DESCRIPTION = """\
