@@ -38,7 +38,9 @@ def main() -> int:
     here = {name: contestant for name, contestant in here.items() if not contestant.missing()}
     compileall.compile_dir(Path(__file__).parent.parent / "src", quiet=1)  # as it is where a package is installed
     started = time.perf_counter()
-    rows = [_row(name, list(here), rules) for name in options.rows or WORKLOADS]
+    rows = _rows(options.rows or list(WORKLOADS), list(here), rules)
+    if not rows:
+        return 130
     taken = f"{time.perf_counter() - started:.0f} s"
     about = {**machine.describe(), "threads": str(rules.threads), "rounds": str(rules.rounds), "taken": taken}
     text = "\n".join([summary(rows), "", properties(about), "", properties(machine.versions())])
@@ -66,6 +68,17 @@ def _options() -> argparse.Namespace:
     if options.rounds < 1 or not 1 <= options.threads <= machine.cores():
         parser.error(f"--rounds from 1 on, --threads from 1 to {machine.cores()}")
     return options
+
+
+def _rows(names: list[str], here: list[str], rules: Rules) -> list[Row]:
+    """Measure one workload after the other; Ctrl-C ends that, and what is measured is not lost."""
+    rows = []
+    try:
+        for name in names:
+            rows.append(_row(name, here, rules))  # noqa: PERF401 (a comprehension would lose them)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(rows)} of {len(names)} rows", file=sys.stderr)
+    return rows
 
 
 def _row(name: str, here: list[str], rules: Rules) -> Row:

@@ -1,0 +1,136 @@
+"""``make examples``: run the examples one after the other, and compare what was reached with what was asked.
+
+Each leaves a log. A run that was interrupted goes on where it was; a finished one is not repeated unless its folder is removed. One or
+several by name: ``python examples/all.py gpt ntm``. Results go to standard output, everything else to the logs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import clearprop
+from clearprop.train import History
+
+HERE = Path(__file__).parent
+LOGS = HERE / "logs"
+_YES, _NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that a run must reach.
+
+    Args:
+        run: the folder of the run, below that of the example; empty for the folder itself.
+        figure: its name in the test of the run.
+        least, most: what it must be, at least or at most.
+        minutes: in which time, if that is asked.
+    """
+
+    run: str
+    figure: str
+    least: float | None = None
+    most: float | None = None
+    minutes: float | None = None
+
+    @property
+    def asked(self) -> str:
+        """In words."""
+        limit = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+        return f"{self.figure} {limit}" + (f" in {self.minutes:g} min" if self.minutes else "")
+
+    def reached(self, folder: Path) -> tuple[bool, str]:
+        """Whether a run has reached it, and what it has."""
+        history = History.read(folder / self.run / "history.jsonl")
+        assert history.evaluation is not None
+        value, minutes = history.evaluation.metrics[self.figure], history.seconds / 60
+        enough = (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+        text = f"{value:.4g} in {minutes:.1f} min"
+        return enough and (self.minutes is None or minutes <= self.minutes), text
+
+
+@dataclass(frozen=True)
+class Example:
+    """A script of this folder and what must come of it.
+
+    Args:
+        name: of the script, and of its log.
+        goals: what must be reached.
+    """
+
+    name: str
+    goals: Sequence[Goal]
+
+
+EXAMPLES = ()
+
+
+def main() -> int:
+    """Run the examples that are named; 1 if one of them fails or does not reach what it must."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = {one.name: one for one in EXAMPLES}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"by default all of: {', '.join(known)}")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/examples"), metavar="FOLDER", help="(default: %(default)s)"
+    )
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in known:
+            parser.error(f"no example {name!r}; there are: {', '.join(known)}")
+    rows = [row for name in options.names or known for row in _rows(known[name], options.output / name)]
+    print(_table([("example", "run", "asked", "reached", ""), *rows]))
+    return 0 if all(row[-1] == _YES for row in rows) else 1
+
+
+def _rows(example: Example, folder: Path) -> list[tuple[str, ...]]:
+    """Run an example: for each goal a row of the table."""
+    print(f"{example.name} …", file=sys.stderr, flush=True)
+    began = time.perf_counter()
+    code = _run(example.name, folder)
+    print(f"  {(time.perf_counter() - began) / 60:.1f} min", file=sys.stderr, flush=True)
+    if code:
+        return [(example.name, "", "", f"exit code {code}, see {LOGS / example.name}.txt", _NO)]
+    reached = [(goal, *goal.reached(folder)) for goal in example.goals]
+    return [(example.name, goal.run, goal.asked, text, _YES if enough else _NO) for goal, enough, text in reached]
+
+
+def _run(name: str, folder: Path) -> int:
+    """Run a script; what it prints goes into its log."""
+    command = [sys.executable, str(HERE / f"{name}.py"), "--output", str(folder)]
+    LOGS.mkdir(exist_ok=True)
+    with (LOGS / f"{name}.txt").open("a" if folder.exists() else "w", encoding="utf-8") as log:
+        log.write(f"$ python examples/{name}.py --output {folder}\n{_machine()}\n\n")
+        log.flush()
+        return subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
+        ).returncode
+
+
+def _machine() -> str:
+    threads = os.environ.get("CLEARPROP_THREADS", os.cpu_count())
+    return (
+        f"{date.today()}, clearprop {clearprop.__version__}, Python {platform.python_version()}, "
+        f"{platform.machine()}, {threads} threads"
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
