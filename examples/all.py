@@ -1,7 +1,7 @@
 """``make examples``: run the examples one after the other, and compare what was reached with what was asked.
 
-Each leaves a log. A run that was interrupted goes on where it was; a finished one is not repeated unless its folder is removed. One or
-several by name: ``python examples/all.py gpt ntm``. Results go to standard output, everything else to the logs.
+Each leaves a log. A run that was interrupted goes on where it was; a finished one is not repeated unless its folder is
+removed. One or several by name: ``python examples/all.py gpt ntm``. Results go to standard output, the rest to logs.
 """
 
 from __future__ import annotations

@@ -25,6 +25,15 @@ class Ops:
     gelu = staticmethod(partial(jax.nn.gelu, approximate=False))
     split = staticmethod(partial(jnp.split, axis=-1))
     causal_attention = staticmethod(partial(jax.nn.dot_product_attention, is_causal=True))
+    softmax, sigmoid, tanh, sqrt = map(staticmethod, (jax.nn.softmax, jax.nn.sigmoid, jnp.tanh, jnp.sqrt))
+    concat = staticmethod(partial(jnp.concatenate, axis=-1))
+    full = staticmethod(partial(jnp.full, dtype=jnp.float32))
+    turned = staticmethod(jnp.matrix_transpose)
+
+    @staticmethod
+    def attention(q: Any, k: Any, v: Any, there: Any = None) -> Any:
+        """Of arrays (N, T, heads, d); keys are looked at where they are there, (N, S)."""
+        return jax.nn.dot_product_attention(q, k, v, mask=None if there is None else there[:, None, None])
 
     @staticmethod
     def linear(w: Weights, name: str, x: Any) -> Any:
@@ -86,6 +95,23 @@ class Ops:
 
         start = jnp.zeros((x.shape[1], hidden.shape[0]), x.dtype)
         return lax.scan(step, (start, start), shares)[1]
+
+    @staticmethod
+    def gru(w: Weights, name: str, x: Any) -> Any:
+        into, hidden, bias = w[f"{name}.weight_ih_l0"], w[f"{name}.weight_hh_l0"], w[f"{name}.bias_hh_l0"]
+        shares = x @ into + w[f"{name}.bias_ih_l0"]
+
+        def step(h: Any, share: Any) -> Any:
+            (r, z, n), (r_h, z_h, n_h) = jnp.split(share, 3, axis=-1), jnp.split(h @ hidden + bias, 3, axis=-1)
+            z = jax.nn.sigmoid(z + z_h)
+            h = (1 - z) * jnp.tanh(n + jax.nn.sigmoid(r + r_h) * n_h) + z * h
+            return h, h
+
+        return lax.scan(step, jnp.zeros((x.shape[1], hidden.shape[0]), x.dtype), shares)[1]
+
+    @staticmethod
+    def recur(step: Callable[[Any, Any], Any], state: Any, xs: Any) -> Any:
+        return lax.scan(step, state, xs)[1]
 
     @staticmethod
     def scan(body: Callable[[Any, Any], Any], x: Any, layers: Any) -> Any:

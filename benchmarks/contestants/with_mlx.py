@@ -23,6 +23,9 @@ class Ops:
     softplus = staticmethod(nn.softplus)
     gelu = staticmethod(nn.gelu)
     split = staticmethod(partial(mx.split, axis=-1))
+    sigmoid, tanh, sqrt, full = map(staticmethod, (mx.sigmoid, mx.tanh, mx.sqrt, mx.full))
+    softmax = staticmethod(partial(mx.softmax, axis=-1))
+    concat = staticmethod(partial(mx.concatenate, axis=-1))
 
     @staticmethod
     def linear(w: Weights, name: str, x: Any) -> Any:
@@ -66,9 +69,22 @@ class Ops:
         return w[f"{name}.weight"][ids]
 
     @staticmethod
+    def turned(x: Any) -> Any:
+        return x.swapaxes(-1, -2)
+
+    @staticmethod
+    def attention(q: Any, k: Any, v: Any, there: Any = None) -> Any:
+        """Of arrays (N, T, heads, d); keys are looked at where they are there, (N, S)."""
+        return Ops._attention(q, k, v, None if there is None else there[:, None, None])
+
+    @staticmethod
     def causal_attention(q: Any, k: Any, v: Any) -> Any:
+        return Ops._attention(q, k, v, "causal")
+
+    @staticmethod
+    def _attention(q: Any, k: Any, v: Any, mask: Any) -> Any:
         q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
-        y = mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask="causal")
+        y = mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask)
         return y.swapaxes(1, 2)
 
     @staticmethod
@@ -82,6 +98,28 @@ class Ops:
             c = mx.sigmoid(f) * c + mx.sigmoid(i) * mx.tanh(g)
             h = mx.sigmoid(o) * mx.tanh(c)
             outputs.append(h)
+        return mx.stack(outputs)
+
+    @staticmethod
+    def gru(w: Weights, name: str, x: Any) -> Any:
+        hidden, bias = w[f"{name}.weight_hh_l0"].T, w[f"{name}.bias_hh_l0"]
+        shares = mx.addmm(w[f"{name}.bias_ih_l0"], x, w[f"{name}.weight_ih_l0"].T)
+        h = mx.zeros((x.shape[1], hidden.shape[0]))
+        outputs = []
+        for share in mx.split(shares, shares.shape[0]):
+            r, z, n = mx.split(share[0], 3, axis=-1)
+            r_h, z_h, n_h = mx.split(mx.addmm(bias, h, hidden), 3, axis=-1)
+            z = mx.sigmoid(z + z_h)
+            h = (1 - z) * mx.tanh(n + mx.sigmoid(r + r_h) * n_h) + z * h
+            outputs.append(h)
+        return mx.stack(outputs)
+
+    @staticmethod
+    def recur(step: Callable[[Any, Any], Any], state: Any, xs: Any) -> Any:
+        outputs = []
+        for x in mx.split(xs, xs.shape[0]):
+            state, output = step(state, x[0])
+            outputs.append(output)
         return mx.stack(outputs)
 
 

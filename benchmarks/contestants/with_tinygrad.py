@@ -22,6 +22,7 @@ class Ops:
     softplus = staticmethod(Tensor.softplus)
     split = staticmethod(partial(Tensor.chunk, dim=-1))
     cross_entropy = staticmethod(Tensor.cross_entropy)
+    tanh = staticmethod(Tensor.tanh)
 
     @staticmethod
     def gelu(x: Tensor) -> Tensor:
@@ -62,6 +63,13 @@ class Ops:
         return w[f"{name}.weight"][ids]
 
     @staticmethod
+    def attention(q: Tensor, k: Tensor, v: Tensor, there: Tensor | None = None) -> Tensor:
+        """Of arrays (N, T, heads, d); keys are looked at where they are there, (N, S)."""
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        mask = None if there is None else there[:, None, None]
+        return q.scaled_dot_product_attention(k, v, attn_mask=mask).transpose(1, 2)
+
+    @staticmethod
     def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         return q.scaled_dot_product_attention(k, v, is_causal=True).transpose(1, 2)
@@ -76,6 +84,19 @@ class Ops:
             i, f, g, o = (shares[t] + h @ hidden).chunk(4, dim=-1)
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
+            outputs.append(h)
+        return Tensor.stack(*outputs)
+
+    @staticmethod
+    def gru(w: Weights, name: str, x: Tensor) -> Tensor:
+        hidden, bias = w[f"{name}.weight_hh_l0"].T, w[f"{name}.bias_hh_l0"]
+        shares = x.linear(w[f"{name}.weight_ih_l0"].T, w[f"{name}.bias_ih_l0"])
+        h = Tensor.zeros(x.shape[1], hidden.shape[0])
+        outputs = []
+        for t in range(x.shape[0]):
+            (r, z, n), (r_h, z_h, n_h) = shares[t].chunk(3, dim=-1), h.linear(hidden, bias).chunk(3, dim=-1)
+            z = (z + z_h).sigmoid()
+            h = (1 - z) * (n + (r + r_h).sigmoid() * n_h).tanh() + z * h
             outputs.append(h)
         return Tensor.stack(*outputs)
 

@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from workloads.base import Workload
+from workloads.bert import BERT_
 from workloads.cnn import CNN_
 from workloads.gpt import GPT_
-from workloads.lstm import LSTM_
 from workloads.mlp import MLP_, TINY_MLP, WIDE_MLP, deep_chain, eagerly
+from workloads.ntm import NTM_
+from workloads.recurrent import GRU, LSTM
 from workloads.resnet import RESNET
+from workloads.seq2seq import SEQ2SEQ
 from workloads.word2vec import WORD2VEC
 
 _ODD: dict[str, dict[str, Any]] = {
@@ -39,15 +42,19 @@ WORKLOADS: dict[str, Workload] = {
         WIDE_MLP,
         CNN_,
         RESNET,
-        LSTM_,
+        LSTM,
+        GRU,
         GPT_,
+        BERT_,
+        SEQ2SEQ,
+        NTM_,
         WORD2VEC,
         deep_chain(10, {}),
         deep_chain(100, {}),
         deep_chain(1_000, _FROM_1000),
         deep_chain(10_000, _FROM_1000),
         *map(eagerly, (TINY_MLP, MLP_, WIDE_MLP)),
-        *map(odd, (MLP_, WIDE_MLP, CNN_, RESNET, LSTM_, GPT_)),
+        *map(odd, (MLP_, WIDE_MLP, CNN_, RESNET, LSTM, GPT_)),
     )
 }
 
@@ -58,6 +65,10 @@ _SMALL: dict[str, dict[str, Any]] = {
     "resnet": {"side": 8, "batch": 4, "blocks": 2},
     "lstm": {"steps": 5, "width": 16, "batch": 3},
     "gpt": {"steps": 8, "width": 16, "layers": 2, "heads": 2, "vocabulary": 32, "batch": 3},
+    "gru": {"steps": 5, "width": 16, "batch": 3},
+    "bert": {"steps": 8, "width": 16, "layers": 2, "heads": 2, "vocabulary": 32, "batch": 3},
+    "seq2seq": {"source": 5, "target": 4, "width": 16, "layers": 2, "heads": 2, "batch": 3},
+    "ntm": {"length": 4, "locations": 8, "width": 4, "hidden": 6, "batch": 2},
     "word2vec": {"vocabulary": 100, "width": 16, "batch": 50, "text_length": 2_000, "units": (50, "word")},
     "chain-100": {"sizes": (8,) * 101},
     "chain-1000": {"sizes": (8,) * 201, "units": (200, "layer")},

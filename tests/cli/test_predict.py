@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from clearprop.cli import main
-from clearprop.cli.pictures import gallery, picture
+from clearprop.cli.pictures import colour_gallery, gallery, picture
 from clearprop.data import digits, write_idx
 from clearprop.files import load, save
 from clearprop.files.tensors import load_with_metadata
+from clearprop.lens.layout import Span
+from clearprop.models import ImageClassifier
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,59 @@ def test_pictures_without_pillow(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     assert "pip install pillow" in complaint(capsys, run, tmp_path / "digit.png")
+
+
+# Images in colour ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network for photographs of 8×8 pixels that looks at their mean colour, and nothing else."""
+    about = ImageClassifier(("red", "green", "blue"), 3, 8, 8, white=255.0)
+    saved = about.saved("LinearClassifier", {"image": [3, 8, 8], "outputs": 3})
+    model = saved.build()
+    model.scores.weight.assign(np.repeat(np.eye(3, dtype=np.float32), 64, axis=0))
+    path = tmp_path_factory.mktemp("runs") / "weights.safetensors"
+    saved.save(path, model)
+    return path
+
+
+def test_photographs(colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="reading PNG files needs Pillow, an extra")
+    for name, colour, suffix in (("green", (10, 200, 30), "png"), ("blue", (0, 20, 250), "jpg")):
+        path = tmp_path / f"{name}.{suffix}"
+        pillow.new("RGB", (8, 8), colour).save(path)
+        assert answers(capsys, colours, path)[0]["answer"] == name
+    pillow.new("L", (8, 8), 90).save(tmp_path / "grey.png")  # grey is as much red as green and blue
+    found = answers(capsys, colours, tmp_path / "grey.png")[0]["probabilities"]
+    assert list(found.values()) == pytest.approx([1 / 3] * 3)
+    pillow.new("RGB", (9, 8), (1, 2, 3)).save(tmp_path / "wide.png")
+    assert "has 8 × 9 pixels; the network takes 8 × 8" in complaint(capsys, colours, tmp_path / "wide.png")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 8, 8, 3), (3, 8, 8), (8, 8, 3)])
+def test_arrays_in_colour(
+    colours: Path, tmp_path: Path, shape: tuple[int, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    array = np.zeros(shape, np.uint8)
+    where = shape.index(3)
+    np.moveaxis(array, where, 0)[1] = 200  # all green, whichever axis the colours are
+    found = answers(capsys, colours, save_npy(tmp_path / "green.npy", array))
+    assert [one["answer"] for one in found] == ["green"] * (2 if len(shape) == 4 else 1)
+
+
+def test_arrays_of_other_channels(colours: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = save_npy(tmp_path / "grey.npy", np.zeros((5, 8, 8), np.uint8))
+    assert "the network takes 3 channels: red, green and blue" in complaint(capsys, colours, grey)
+    photographs = save_npy(tmp_path / "photographs.npy", np.zeros((5, 3, 8, 8), np.uint8))
+    assert "the network takes 1 channel, brightness" in complaint(capsys, run, photographs)
+
+
+def test_colours_in_the_terminal() -> None:
+    lines = colour_gallery([np.zeros((3, 32, 32)), np.ones((3, 32, 32))], ["frog", "ship"], width=60)
+    assert lines[0][0] == Span("▀", "#000000 on #000000")
+    assert lines[0][17] == Span("▀", "#ffffff on #ffffff")
+    assert ["".join(span.text for span in lines[-1]).split(), len(lines)] == [["frog", "ship"], 9]
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------

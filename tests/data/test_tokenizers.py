@@ -277,3 +277,51 @@ def test_without_the_library_the_error_says_how_to_install_it(monkeypatch: pytes
     with pytest.raises(UsageError, match="need the library tokenizers") as caught:
         BPETokenizer.train(TEXT, vocab_size=300)
     assert "pip install 'clearprop[text]'" in caught.value.hint
+
+
+# Tokenizers of others --------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_asks_for_padding_and_cutting_gives_all_tokens_and_no_others(tmp_path: Path) -> None:
+    WORDPIECE.save(tmp_path / "tokenizer.json")
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["truncation"] = {"max_length": 5, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    content["padding"] = {
+        "strategy": {"Fixed": 5},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "[UNK]",
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    loaded = WordPieceTokenizer.load(tmp_path / "tokenizer.json")
+    for text in (TEXT, "boat", ""):
+        np.testing.assert_array_equal(loaded.encode(text), WORDPIECE.encode(text))
+
+
+def test_a_vocabulary_of_bert(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\nboat\n##s\n\u2028\nü\n".encode())
+    tokenizer = WordPieceTokenizer.from_vocabulary(path, lowercase=True)
+    assert tokenizer.special_tokens == ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+    assert tokens(tokenizer, "The BOATS[SEP]Ü, boat") == ["the", "boat", "##s", "[SEP]", "[UNK]", "[UNK]", "boat"]
+    cased = WordPieceTokenizer.from_vocabulary(path, lowercase=False)
+    assert tokens(cased, "The boats ü") == ["[UNK]", "boat", "##s", "ü"]
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert WordPieceTokenizer.from_vocabulary(path, lowercase=True).vocab_size == tokenizer.vocab_size == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[UNK]\nthe\nthe\n", "has a token twice"),
+        (b"the\nboat\n", r"has no token \[UNK\]"),
+        (b"", r"has no token \[UNK\]"),
+        (b"[UNK]\n\xff\n", "not text in UTF-8: byte 6"),
+    ],
+)
+def test_what_is_no_vocabulary_of_bert(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "vocab.txt").write_bytes(content)
+    with pytest.raises(FileError, match=message):
+        WordPieceTokenizer.from_vocabulary(tmp_path / "vocab.txt", lowercase=True)

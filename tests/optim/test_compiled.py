@@ -62,3 +62,23 @@ def test_gradients_set_to_zero_instead_of_none() -> None:
     cp.compile(step, keep_grads=True)(cp.tensor([1.0, 3.0]))
     assert w.grad is not None
     assert (w.value.tolist(), w.grad.tolist()) == ([0.5, 0.5], [0.0, 0.0])
+
+
+def test_a_parameter_that_never_gets_a_gradient_does_not_keep_a_step_from_being_compiled() -> None:
+    def trained(compiled: bool) -> list[Any]:
+        used, unused = cp.Parameter([1.0, 2.0]), cp.Parameter([3.0])
+        optimizer = optim.Adam([used, unused], lr=0.1)
+
+        def step(x: Any) -> None:
+            optimizer.zero_grad()
+            (used * x).sum().backward()
+            optimizer.step()
+
+        run = cp.compile(step) if compiled else step
+        for _ in range(3):
+            run(cp.tensor([1.0, 3.0]))
+        counts = [optimizer.state[parameter]["step"].value.item() for parameter in (used, unused)]
+        return [used.value.tolist(), unused.value.tolist(), counts]
+
+    assert trained(True) == trained(False)
+    assert trained(True)[2] == [3, 0]

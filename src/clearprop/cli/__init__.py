@@ -24,6 +24,7 @@ from clearprop.cli.explain import COMMAND as EXPLAIN
 from clearprop.cli.player import COMMAND as PLAYER
 from clearprop.cli.predict import COMMAND as PREDICT
 from clearprop.cli.report import COMMAND as REPORT
+from clearprop.cli.sample import COMMAND as SAMPLE
 from clearprop.cli.train import COMMAND as TRAIN
 from clearprop.cli.why import COMMAND as WHY
 from clearprop.errors import ClearpropError
@@ -43,7 +44,7 @@ says what, and what to try).
 
 def commands() -> list[Command]:
     """All commands, in the order in which the help lists them."""
-    return [TRAIN, CHECK, PREDICT, COMPARE, REPORT, EXPLAIN, WHY, DRAW, PLAYER, COST]
+    return [TRAIN, CHECK, PREDICT, SAMPLE, COMPARE, REPORT, EXPLAIN, WHY, DRAW, PLAYER, COST]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

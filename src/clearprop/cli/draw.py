@@ -9,7 +9,7 @@ from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.recorded import add_target, prepare, recorded
 from clearprop.errors import UsageError
-from clearprop.lens.drawing import check_suffix
+from clearprop.lens.drawing.saving import check_suffix
 
 _OUTPUT = "graph.svg"
 

@@ -16,30 +16,32 @@ from clearprop.files.atomic import read_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_IN_WORDS = {1: "1 channel, brightness", 3: "3 channels: red, green and blue"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image, brightness from 0 to 1 of shape (H, W), and where it comes from."""
+    """One image, brightness from 0 to 1 of shape (channels, H, W), and where it comes from."""
 
     source: str
     pixels: Array
     truth: int | None = None
 
 
-def read_images(paths: Sequence[str], white: float, *, invert: bool = False) -> list[Image]:
+def read_images(paths: Sequence[str], white: float, channels: int = 1, *, invert: bool = False) -> list[Image]:
     """All images in some files.
 
     Args:
         white: the brightest value of whole numbers in IDX and .npy files.
+        channels: that the images are to have: 1 for brightness, 3 for red, green and blue. Pictures are converted.
         invert: dark on bright becomes bright on dark.
 
     Raises:
         FileError: a file cannot be read.
-        DataError: it holds no images.
+        DataError: it holds no images, or images of other channels.
     """
-    images = [image for path in paths for image in _read(path, white)]
+    images = [image for path in paths for image in _read(path, white, channels)]
     return [Image(one.source, 1 - one.pixels) for one in images] if invert else images
 
 
@@ -53,30 +55,43 @@ def read_labels(path: str, images: Sequence[Image], classes: int) -> list[Image]
     return [Image(one.source, one.pixels, int(label)) for one, label in zip(images, labels, strict=True)]
 
 
-def _read(path: str, white: float) -> list[Image]:
+def _read(path: str, white: float, channels: int) -> list[Image]:
     suffix = Path(path).suffix.lower()
     if suffix in _PICTURES:
-        return [Image(path, _read_picture(path))]
+        return [Image(path, _read_picture(path, channels))]
     array = _read_npy(path) if suffix == ".npy" else read_idx(path)
-    brightness = _brightness(array, path, white)
+    brightness = _brightness(_as_images(array, path, channels), path, white)
     if len(brightness) == 1:
         return [Image(path, brightness[0])]
     return [Image(f"{path}[{index}]", pixels) for index, pixels in enumerate(brightness)]
 
 
-def _brightness(array: Array, path: str, white: float) -> Array:
-    """The images in an array, (N, H, W), from 0 to 1."""
-    if array.ndim == 2:
-        array = array[np.newaxis]
-    if array.ndim == 4 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 3 or array.dtype.kind not in "uifb":
+def _as_images(array: Array, path: str, channels: int) -> Array:
+    """The same numbers as (N, channels, H, W); DataError if they are no images, or images of other channels."""
+    if array.dtype.kind not in "uifb" or array.ndim not in (2, 3, 4):
         raise DataError(
             f"{path} holds {array.dtype} of shape {array.shape}, not images",
-            hint="numbers of shape (height, width) or (count, height, width)",
+            hint="numbers of shape (height, width) or (count, height, width)"
+            if channels == 1
+            else f"numbers of shape ({channels}, height, width) or (count, {channels}, height, width)",
         )
-    if len(array) == 0:
+    if array.size == 0:
         raise DataError(f"{path} holds no images", hint="check how it was written")
+    if channels == 1 and array.ndim < 4:
+        return array.reshape(-1, 1, *array.shape[-2:])
+    images = array[np.newaxis] if array.ndim == 3 else array
+    if images.ndim == 4 and images.shape[1] == channels:
+        return images
+    if images.ndim == 4 and images.shape[3] == channels:  # as imaging libraries have them
+        return images.transpose(0, 3, 1, 2)
+    raise DataError(
+        f"{path} holds images of shape {array.shape}; the network takes {_IN_WORDS.get(channels, channels)}",
+        hint=f"an array of shape (count, {channels}, height, width), or pictures, which are converted",
+    )
+
+
+def _brightness(array: Array, path: str, white: float) -> Array:
+    """The images in an array, (N, channels, H, W), from 0 to 1."""
     check_finite(array, path)
     pixels = array.astype(np.float32) / (white if array.dtype.kind in "ui" else 1.0)
     low, high = float(pixels.min()), float(pixels.max())
@@ -100,7 +115,8 @@ def _read_npy(path: str) -> Array:
         ) from error
 
 
-def _read_picture(path: str) -> Array:
+def _read_picture(path: str, channels: int) -> Array:
+    """(channels, H, W)."""
     try:
         from PIL import Image as Pillow
     except ImportError:
@@ -111,6 +127,7 @@ def _read_picture(path: str) -> Array:
     content = read_bytes(path)
     try:
         with Pillow.open(io.BytesIO(content)) as picture:
-            return np.asarray(picture.convert("L"), dtype=np.float32) / 255
+            pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.float32) / 255
+            return pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
     except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:
         raise DataError(f"{path} is damaged, or not a picture", hint="open it in another program") from error

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.lens.layout import Line, Span
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _WIDEST = 16  # characters; larger images are made smaller
@@ -40,15 +42,49 @@ def gallery(images: Sequence[Array], captions: Sequence[str], width: int) -> lis
     1        also 1
     """
     pictures = [picture(image) for image in images]
-    column = max((len(text) for lines in pictures for text in lines[:1]), default=0)
-    column = max([column, *map(len, captions)])
-    across = max(1, (width + _GAP) // (column + _GAP))
+    across, column = _columns([len(lines[0]) for lines in pictures if lines], captions, width)
     lines: list[str] = []
     for start in range(0, len(pictures), across):
         row = [[*drawn, text] for drawn, text in zip(pictures, captions, strict=True)][start : start + across]
         lines += [""] if lines else []
         lines += [(" " * _GAP).join(text.ljust(column) for text in level).rstrip() for level in zip(*row, strict=True)]
     return lines
+
+
+def colour_picture(image: Array) -> list[Line]:
+    """One image in colour, from 0 to 1 of shape (3, H, W), as styled lines: each character has two pixels' colours.
+
+    >>> colour_picture(np.array([[[1.0], [0.0]], [[0.0], [0.0]], [[0.0], [1.0]]]))
+    [[Span(text='▀', style='#ff0000 on #0000ff')]]
+    """
+    planes = [_shrunk(np.asarray(plane, dtype=np.float64)) for plane in image]
+    pixels = np.rint(255 * np.clip(np.stack(planes, axis=2), 0, 1)).astype(int)  # (H, W, 3)
+    pixels = np.pad(pixels, ((0, len(pixels) % 2), (0, 0), (0, 0)), mode="edge")
+    codes = [["#" + "".join(f"{part:02x}" for part in pixel) for pixel in row] for row in pixels.tolist()]
+    return [
+        [Span("▀", f"{upper} on {lower}") for upper, lower in zip(*pair, strict=True)]
+        for pair in zip(codes[::2], codes[1::2], strict=True)
+    ]
+
+
+def colour_gallery(images: Sequence[Array], captions: Sequence[str], width: int) -> list[Line]:
+    """`gallery` of images in colour, (3, H, W) each, as styled lines."""
+    pictures = [colour_picture(image) for image in images]
+    across, column = _columns([len(lines[0]) for lines in pictures], captions, width)
+    lines: list[Line] = []
+    for start in range(0, len(pictures), across):
+        row = [[*drawn, [Span(text)]] for drawn, text in zip(pictures, captions, strict=True)][start : start + across]
+        lines += [[]] if lines else []
+        for level in zip(*row, strict=True):
+            spaced = [[*line, Span(" " * (column + _GAP - sum(len(span.text) for span in line)))] for line in level]
+            lines.append([span for line in spaced for span in line])
+    return lines
+
+
+def _columns(widths: Sequence[int], captions: Sequence[str], width: int) -> tuple[int, int]:
+    """How many pictures stand side by side, and how wide the column of each is."""
+    column = max([*widths, *map(len, captions)], default=0)
+    return max(1, (width + _GAP) // (column + _GAP)), column
 
 
 def _pairs(on: Array) -> Array:

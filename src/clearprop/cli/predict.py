@@ -14,13 +14,13 @@ import numpy as np
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.images import Image, read_images, read_labels
-from clearprop.cli.pictures import gallery
+from clearprop.cli.pictures import colour_gallery, gallery
+from clearprop.cli.records import weights_of
 from clearprop.data.batches import examples_at
 from clearprop.data.order import shuffled
-from clearprop.errors import DataError, FileError, UsageError
+from clearprop.errors import DataError, UsageError
 from clearprop.models import ImageClassifier
 from clearprop.recipes.images import IMAGES
-from clearprop.recipes.running import CHECKPOINT, WEIGHTS
 from clearprop.train.figures import figure
 
 _MOST_PICTURES = 20
@@ -34,6 +34,7 @@ _EXAMPLES = (
     "clearprop predict runs/digits-20260101-120000",
     "clearprop predict runs/mnist-20260101-120000 t10k-images-idx3-ubyte.gz --count 20",
     "clearprop predict runs/mnist-20260101-120000/weights.safetensors digit.png --invert --json",
+    "clearprop predict runs/cifar-cnn-20260101-120000 frog.png",
 )
 
 
@@ -48,39 +49,26 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--count", type=_count, metavar="N", help=f"at most N images (default: all; of test images {_EXAMPLES_SHOWN})"
     )
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="which of the test images (default: 0)")
-    parser.add_argument("--data", metavar="FOLDER", help="where the MNIST files are, for its test images")
+    parser.add_argument("--data", metavar="FOLDER", help="where the data files are, for test images")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON, with all probabilities")
 
 
 def _run(options: argparse.Namespace) -> None:
-    classifier, model = ImageClassifier.load(_weights_of(Path(options.run)))
+    classifier, model = ImageClassifier.load(weights_of(Path(options.run)))
     images = _images(options, classifier)
     for image in images:
-        if image.pixels.shape != (classifier.height, classifier.width):
+        if image.pixels.shape != classifier.shape:
             _refuse_size(image, classifier)
-    probabilities = classifier.probabilities(model, np.stack([image.pixels[np.newaxis] for image in images]))
+    probabilities = classifier.probabilities(model, np.stack([image.pixels for image in images]))
     if options.json:
         _print_json(classifier, images, probabilities)
     else:
         _print_answers(classifier, images, probabilities)
 
 
-def _weights_of(run: Path) -> Path:
-    """The file with the weights: of a folder the one in it."""
-    if not run.is_dir():
-        return run
-    if not (run / WEIGHTS).exists():
-        unfinished = (run / CHECKPOINT).exists()
-        raise FileError(
-            f"{run} holds no {WEIGHTS}" + (": its training has not come to its end" if unfinished else ""),
-            hint=f"clearprop train --resume {run}" if unfinished else "the folder of a run, such as runs/digits-…",
-        )
-    return run / WEIGHTS
-
-
 def _images(options: argparse.Namespace, classifier: ImageClassifier) -> list[Image]:
     if options.images:
-        images = read_images(options.images, classifier.white, invert=options.invert)
+        images = read_images(options.images, classifier.white, classifier.channels, invert=options.invert)
         if options.labels:
             images = read_labels(options.labels, images, len(classifier.class_names))
         return images[: options.count]
@@ -92,16 +80,16 @@ def _images(options: argparse.Namespace, classifier: ImageClassifier) -> list[Im
     chosen = shuffled(len(test), options.seed)[: options.count or _EXAMPLES_SHOWN]
     pixels, labels = examples_at(test, chosen)
     return [
-        Image(f"test image {index}", image[0], int(label))
+        Image(f"test image {index}", image, int(label))
         for index, image, label in zip(chosen, pixels, labels, strict=True)
     ]
 
 
 def _refuse_size(image: Image, classifier: ImageClassifier) -> None:
-    height, width = image.pixels.shape
+    _, height, width = image.pixels.shape
     raise DataError(
         f"{image.source} has {height} × {width} pixels; the network takes {classifier.height} × {classifier.width}",
-        hint=f"cut the digit out and resize it to {classifier.height} × {classifier.width}",
+        hint=f"cut out what is to be classified and resize it to {classifier.height} × {classifier.width}",
     )
 
 
@@ -109,8 +97,7 @@ def _print_answers(classifier: ImageClassifier, images: Sequence[Image], probabi
     answers = probabilities.argmax(axis=1)
     if len(images) <= _MOST_PICTURES:
         captions = [_caption(classifier, image, int(answer)) for image, answer in zip(images, answers, strict=True)]
-        drawn = gallery([image.pixels for image in images], captions, terminal.width())
-        terminal.print_plain("\n".join([*drawn, ""]))
+        _print_pictures([image.pixels for image in images], captions)
     known = [image.truth is not None for image in images]
     heads = ["image", "answer", "probability", *(["right answer"] if any(known) else [])]
     rows = [heads]
@@ -122,6 +109,14 @@ def _print_answers(classifier: ImageClassifier, images: Sequence[Image], probabi
     if sum(known) > 1:
         right = sum(image.truth == int(answer) for image, answer in zip(images, answers, strict=True))
         terminal.print_plain(f"\n{right} of {sum(known)} right, {figure('accuracy', right / sum(known))}")
+
+
+def _print_pictures(images: Sequence[Any], captions: Sequence[str]) -> None:
+    """Small pictures, (channels, H, W) each; those in colour only where a terminal shows colours."""
+    if len(images[0]) == 1:
+        terminal.print_plain("\n".join([*gallery([image[0] for image in images], captions, terminal.width()), ""]))
+    elif sys.stdout.isatty():
+        terminal.show(lambda width: [*colour_gallery(images, captions, width), []])
 
 
 def _caption(classifier: ImageClassifier, image: Image, answer: int) -> str:

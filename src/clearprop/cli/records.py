@@ -1,4 +1,4 @@
-"""What the commands that read records of runs share: warnings as notes, and pages that may be written over."""
+"""What the commands that read runs share: where weights are, warnings as notes, pages that may be written over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from clearprop.cli import terminal
-from clearprop.errors import UsageError
+from clearprop.errors import FileError, UsageError
+from clearprop.recipes.running import CHECKPOINT, WEIGHTS
 
 T = TypeVar("T")
 
@@ -36,3 +37,16 @@ def check_page(path: str | Path) -> None:
     with Path(path).open("rb") as file:
         if file.read(len(_PAGE)).lower() not in (b"", _PAGE):
             raise UsageError(f"{path} is no HTML page, and is not written over", hint="-o page.html")
+
+
+def weights_of(run: Path) -> Path:
+    """The file with the weights of a run: of a folder the one in it; FileError if there is none."""
+    if not run.is_dir():
+        return run
+    if not (run / WEIGHTS).exists():
+        unfinished = (run / CHECKPOINT).exists()
+        raise FileError(
+            f"{run} holds no {WEIGHTS}" + (": its training has not come to its end" if unfinished else ""),
+            hint=f"clearprop train --resume {run}" if unfinished else "the folder of a run, such as runs/digits-…",
+        )
+    return run / WEIGHTS

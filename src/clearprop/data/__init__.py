@@ -20,6 +20,7 @@ from clearprop.data.subwords import BPETokenizer, WordPieceTokenizer
 from clearprop.data.text import TextDataset, read_text, text_file, tiny_shakespeare
 from clearprop.data.tokenizer import CharTokenizer, Tokenizer
 from clearprop.data.transforms import Compose, Cutout, Normalize, RandomCrop, RandomHorizontalFlip, ToFloat
+from clearprop.data.words import NearWords, WordText
 
 __all__ = [
     "ArrayDataset",
@@ -34,6 +35,7 @@ __all__ = [
     "ImageDataset",
     "ImageFolder",
     "MixUp",
+    "NearWords",
     "Normalize",
     "PadCollate",
     "RandomCrop",
@@ -43,6 +45,7 @@ __all__ = [
     "ToFloat",
     "Tokenizer",
     "WordPieceTokenizer",
+    "WordText",
     "check_finite",
     "check_labels",
     "cifar10",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
@@ -22,10 +23,12 @@ from clearprop.data.tokenizer import (
     texts_of,
     with_unknown,
 )
-from clearprop.errors import DataError, UsageError
+from clearprop.errors import DataError, FileError, UsageError
+from clearprop.files.atomic import read_bytes
 
 _BYTES = 256
 _MOST_TOKENS = 1 << 22  # some ten times as many as the largest vocabularies have
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # BERT's
 _PRIVATE = 0xF0000  # where the planes of Unicode that will never have characters begin
 
 
@@ -85,10 +88,14 @@ class SubwordTokenizer(Tokenizer):
             raise NotOneError(f"it is {kind}")
         if not _knows_everything(content):
             raise NotOneError("it drops what it does not know, without a token for it")
+        parts = library()
         try:
-            return cls(library().Tokenizer.from_str(text))
+            inner = parts.Tokenizer.from_str(text)
         except Exception as error:  # the library raises nothing narrower
             raise NotOneError(str(error)) from error
+        inner.no_truncation()  # files say what some program wanted of batches; here a text is all of its tokens
+        inner.no_padding()
+        return cls(inner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.vocab_size:,} tokens)"
@@ -170,7 +177,7 @@ class WordPieceTokenizer(SubwordTokenizer):
         source: Texts,
         *,
         vocab_size: int,
-        special_tokens: Sequence[str] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        special_tokens: Sequence[str] = _SPECIAL,
         unk_token: str = "[UNK]",
         lowercase: bool = False,
     ) -> Self:
@@ -213,6 +220,33 @@ class WordPieceTokenizer(SubwordTokenizer):
         inner = parts.Tokenizer(parts.models.WordPiece(vocabulary, unk_token=unk_token))
         inner.normalizer, inner.pre_tokenizer, inner.decoder = normalizer, splitter, parts.decoders.WordPiece()
         inner.add_special_tokens(list(special))
+        return cls(inner)
+
+    @classmethod
+    def from_vocabulary(cls, path: str | os.PathLike[str], *, lowercase: bool) -> Self:
+        """The tokenizer of a file ``vocab.txt``, as BERT's are: a token in each line, numbered from 0.
+
+        Args:
+            path: the file.
+            lowercase: as in `train`: whether the vocabulary is "uncased".
+
+        Raises:
+            FileError: the file cannot be read, is no text in UTF-8, has a token twice, or not BERT's ``[UNK]``.
+            UsageError: the library is not installed.
+        """
+        try:
+            lines = read_bytes(path).decode().replace("\r\n", "\n").removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise FileError(f"{path} is not text in UTF-8: byte {error.start:,}", hint="a vocab.txt of BERT") from error
+        vocabulary = {token: number for number, token in enumerate(lines)}
+        if len(vocabulary) < len(lines) or "[UNK]" not in vocabulary:
+            fault = "has a token twice" if len(vocabulary) < len(lines) else "has no token [UNK]"
+            raise FileError(f"{path} {fault}: it is no vocabulary of BERT", hint="a vocab.txt of BERT")
+        parts = library()
+        inner = parts.Tokenizer(parts.models.WordPiece(vocabulary, unk_token="[UNK]"))
+        inner.normalizer = parts.normalizers.BertNormalizer(lowercase=lowercase)
+        inner.pre_tokenizer, inner.decoder = parts.pre_tokenizers.BertPreTokenizer(), parts.decoders.WordPiece()
+        inner.add_special_tokens([token for token in _SPECIAL if token in vocabulary])
         return cls(inner)
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from clearprop import primitives
+from clearprop.array import add, subtract
 from clearprop.array.promotion import ArrayLike, cast_to
 from clearprop.autodiff.batching import innermost, levels_of
 from clearprop.cell import Cell
-from clearprop.errors import DTypeError
+from clearprop.errors import DTypeError, RangeError, ShapeError
 from clearprop.primitive import numpy_dtype
-from clearprop.tensor import Tensor
+from clearprop.tensor import Tensor, as_tensor
 
 
 def named(role: str, x: ArrayLike) -> str:
@@ -88,3 +89,41 @@ def checked_inside(positions: Tensor, count: int, message: str, hint: str) -> Te
     if all_inside(positions, count):
         return positions
     return primitives.in_range(positions, count=count, message=message, hint=hint)
+
+
+def check_lengths(name: str, lengths: ArrayLike, steps: int, batch: int) -> Tensor:
+    """The lengths of the sequences in a padded batch, (N,), each from 1 to ``steps``.
+
+    Where a function is traced, what is returned is checked in every run.
+
+    Args:
+        name: of the operation.
+        steps: the length of the batch.
+        batch: N.
+
+    Raises:
+        DTypeError: they are no whole numbers.
+        ShapeError: they are not (N,).
+        RangeError: names a length that cannot be.
+    """
+    ends = as_tensor(lengths)
+    if numpy_dtype(ends).kind not in "iu":
+        raise DTypeError(
+            f"{name}: lengths are {ends.dtype.name}; they must be whole numbers",
+            hint="mask.sum(axis=…) counts what a mask keeps" if numpy_dtype(ends).kind == "b" else "astype(cp.int64)",
+        )
+    if ends.shape != (batch,):
+        raise ShapeError(
+            f"{name}: lengths have shape {ends.shape}; one for each of {batch} sequences is needed",
+            hint=f"lengths of shape ({batch},)",
+        )
+    hint = f"lengths from 1 to {steps}, the length of the input; leave sequences of length 0 out of the batch"
+    values = known_values(ends)
+    if values is None:  # traced: looked at in every run
+        says = f"{name}: a length is not one of 1 to {steps}, which is how many steps the input has"
+        places = cast_to(subtract(ends, 1), np.dtype(np.int64))
+        return add(checked_inside(places, steps, says, hint), 1)
+    if ((values < 1) | (values > steps)).any():
+        place = tuple(np.argwhere((values < 1) | (values > steps))[0])
+        raise RangeError(f"{name}: lengths[{place[-1]}] is {values[place]}; the input has {steps} steps", hint=hint)
+    return ends

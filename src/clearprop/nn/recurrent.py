@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arguments import is_whole, number, one_of
-from clearprop.array import add, arange, concat, expand_dims, less, permute_dims, squeeze, stack, subtract, where
-from clearprop.array.promotion import cast_to, expand
+from clearprop.array import arange, concat, expand_dims, less, permute_dims, squeeze, stack, where
+from clearprop.array.promotion import expand
 from clearprop.autodiff import scan
 from clearprop.cell import Parameter
 from clearprop.dtypes import to_numpy
-from clearprop.errors import DTypeError, RangeError, ShapeError, UsageError
-from clearprop.functional.checks import checked_inside, known_values
+from clearprop.errors import ShapeError, UsageError
+from clearprop.functional.checks import check_lengths
 from clearprop.functional.dropout import dropout as dropped
 from clearprop.nn.module import Module
 from clearprop.nn.recurrent_cells import (
@@ -32,7 +32,6 @@ from clearprop.nn.recurrent_cells import (
     checked_state,
     draw_recurrent,
 )
-from clearprop.primitive import numpy_dtype
 from clearprop.random import Generator
 from clearprop.tensor import Tensor, as_tensor
 
@@ -387,23 +386,5 @@ class GRU(_Recurrent):
 
 def _valid_steps(name: str, lengths: Any, steps: int, batch: int) -> Tensor:
     """(T, N, 1), true where a sequence has not ended yet."""
-    ends = as_tensor(lengths)
-    if numpy_dtype(ends).kind not in "iu":
-        raise DTypeError(
-            f"{name}: lengths are {ends.dtype.name}; they must be whole numbers",
-            hint="mask.sum(axis=…) counts what a mask keeps" if numpy_dtype(ends).kind == "b" else "astype(cp.int64)",
-        )
-    if ends.shape != (batch,):
-        raise ShapeError(
-            f"{name}: lengths have shape {ends.shape}; one for each of {batch} sequences is needed",
-            hint=f"lengths of shape ({batch},)",
-        )
-    hint = f"lengths from 1 to {steps}, the length of the input; leave sequences of length 0 out of the batch"
-    values = known_values(ends)
-    if values is None:  # traced: looked at in every run
-        says = f"{name}: a length is not one of 1 to {steps}, which is how many steps the input has"
-        ends = add(checked_inside(cast_to(subtract(ends, 1), np.dtype(np.int64)), steps, says, hint), 1)
-    elif ((values < 1) | (values > steps)).any():
-        place = tuple(np.argwhere((values < 1) | (values > steps))[0])
-        raise RangeError(f"{name}: lengths[{place[-1]}] is {values[place]}; the input has {steps} steps", hint=hint)
+    ends = check_lengths(name, lengths, steps, batch)
     return expand_dims(less(expand_dims(arange(steps), 1), ends), 2)

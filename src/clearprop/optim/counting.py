@@ -54,7 +54,7 @@ class CountingOptimizer(Optimizer):
             step = state["step"]
             if step in active:
                 if step not in stopped:
-                    stopped[step] = {name: Cell(cell.value, name=name) for name, cell in active[step].items()}
+                    stopped[step] = {name: Cell(cell.peek(), name=name) for name, cell in active[step].items()}
                 state.update(stopped[step])
         for step in active:
             step.assign(add(step.value, 1))

@@ -14,10 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clearprop.arguments import function
+from clearprop.array import equal, where
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
 from clearprop.cell import Buffer, Cell
 from clearprop.errors import DataError, UsageError
+from clearprop.graph import state
 from clearprop.nn import Module
 from clearprop.nn.normalization import BatchNorm
 from clearprop.primitive import numpy_dtype
@@ -105,11 +107,14 @@ class AveragedModel(Module):
         averaged = [(own, value) for own, value, is_averaged in pairs if is_averaged]
         with no_grad():
             count = self.n_averaged.value
-            if count.item() == 0:
+            if state.tracer is None and count.item() == 0:
                 for own, value in averaged:
                     own.assign(value)
             else:
                 self._average_all([own for own, _ in averaged], [value for _, value in averaged], count)
+            if state.tracer is not None:  # a compiled function must do for the first values, and for those that follow
+                for own, value in averaged:
+                    own.assign(where(equal(count, 0), value, own.value))
             for own, value, is_averaged in pairs:
                 if not is_averaged:
                     own.assign(value)

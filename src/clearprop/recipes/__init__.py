@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import UsageError
-from clearprop.recipes import mlp, resnet
+from clearprop.recipes import char_rnn, classify, cnn, gpt, lenet, linear, mlp, ntm, resnet, seq2seq, tag, word2vec
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.running import begun, train
 from clearprop.recipes.settings import Option, Settings
@@ -28,7 +28,18 @@ RECIPES: Mapping[str, Recipe] = {
     for one in (
         mlp.DIGITS,
         mlp.MNIST,
+        linear.LINEAR,
+        lenet.LENET_1989,
+        cnn.MNIST_CNN,
+        cnn.CIFAR_CNN,
         resnet.RESNET,
+        char_rnn.CHAR_RNN,
+        gpt.RECIPE,
+        word2vec.WORD2VEC,
+        classify.CLASSIFY,
+        tag.TAG,
+        seq2seq.SEQ2SEQ,
+        ntm.NTM_COPY,
     )
 }
 

@@ -1,17 +1,21 @@
-"""The image data that recipes train on."""
+"""The image data that recipes train on, and how they are prepared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from clearprop.data import DataLoader, cifar10, digits, mnist, split
+import numpy as np
+
+from clearprop.data import Compose, DataLoader, RandomCrop, RandomHorizontalFlip, cifar10, digits, mnist, split
 from clearprop.data.cifar import CLASSES
 from clearprop.data.batches import Dataset
 from clearprop.data.datasets import Split
+from clearprop.data.images import ImageDataset
 from clearprop.data.transforms import Transform
 from clearprop.models import ImageClassifier
+from clearprop.recipes.mnist16 import mnist16
 
 DIGITS = tuple("0123456789")
 
@@ -34,6 +38,7 @@ IMAGES: Mapping[str, ImageData] = {
     "mnist": ImageData(
         lambda part, folder: mnist(part, folder=folder), ImageClassifier(DIGITS, 1, 28, 28, 255.0, "mnist")
     ),
+    "mnist16": ImageData(mnist16, ImageClassifier(DIGITS, 1, 16, 16, 255.0, "mnist16")),
     "cifar10": ImageData(
         lambda part, folder: cifar10(part, folder=folder), ImageClassifier(CLASSES, 3, 32, 32, 255.0, "cifar10")
     ),
@@ -71,3 +76,27 @@ def image_loaders(
         DataLoader(validation, _EVALUATION_BATCH),
         DataLoader(images.load("test", folder), _EVALUATION_BATCH),
     )
+
+
+def augmentation(name: str, shift: int) -> Transform | None:
+    """What is done to images that are trained with: moved by up to `shift` pixels; photographs are mirrored, too.
+
+    So did He et al. (2015), section 4.2, with 4 pixels. What comes in at the edges is black for digits, and for
+    photographs the grey that is nearest to the mean colour of CIFAR-10.
+    """
+    about = IMAGES[name].classifier
+    if about.channels == 1:
+        return RandomCrop((about.height, about.width), padding=shift) if shift else None
+    moved = [RandomCrop((about.height, about.width), padding=shift, fill=0.47)] if shift else []
+    return Compose([*moved, RandomHorizontalFlip()])
+
+
+def mean_and_std(name: str, folder: str | None) -> dict[str, list[float]]:
+    """What `Standardize` takes: measured on all images of the training, to four digits."""
+    images: Any = IMAGES[name].load("train", folder)
+    if isinstance(images, ImageDataset):
+        mean, std = images.mean_and_std()
+    else:
+        pixels = images.arrays[0]
+        mean, std = (measure(pixels, axis=(0, 2, 3), dtype=np.float64) for measure in (np.mean, np.std))
+    return {"mean": [round(float(one), 4) for one in mean], "std": [round(float(one), 4) for one in std]}

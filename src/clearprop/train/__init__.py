@@ -5,17 +5,25 @@ from clearprop.train.callbacks import Callback
 from clearprop.train.checking import Check, Finding, check
 from clearprop.train.checkpoint import Checkpoint
 from clearprop.train.comparing import compare
+from clearprop.train.cross_validation import CrossValidation, cross_validate
 from clearprop.train.early_stopping import EarlyStopping
+from clearprop.train.ensemble import Ensemble
 from clearprop.train.evaluation import evaluate
+from clearprop.train.folds import k_fold_split
 from clearprop.train.health import Health
 from clearprop.train.history import History
 from clearprop.train.interruption import TrainingInterrupted
+from clearprop.train.landscape import Landscape, loss_landscape
 from clearprop.train.loop import fit
 from clearprop.train.metrics import Metric
+from clearprop.train.plan import Plan
 from clearprop.train.progress import Progress
 from clearprop.train.records import Evaluation, Example
+from clearprop.train.repeating import Trials, trials
 from clearprop.train.report import write_report
 from clearprop.train.run import Run
+from clearprop.train.searching import Search, search
+from clearprop.train.several import Trained
 from clearprop.train.summary import print_summary
 
 __all__ = [
@@ -23,20 +31,32 @@ __all__ = [
     "Callback",
     "Check",
     "Checkpoint",
+    "CrossValidation",
     "EarlyStopping",
+    "Ensemble",
     "Evaluation",
     "Example",
     "Finding",
     "Health",
     "History",
+    "Landscape",
     "Metric",
+    "Plan",
     "Progress",
     "Run",
+    "Search",
+    "Trained",
     "TrainingInterrupted",
+    "Trials",
     "check",
     "compare",
+    "cross_validate",
     "evaluate",
     "fit",
+    "k_fold_split",
+    "loss_landscape",
     "print_summary",
+    "search",
+    "trials",
     "write_report",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from clearprop.arguments import one_of
+from clearprop.arguments import flag, one_of
 from clearprop.errors import UsageError
 from clearprop.optim.swa_utils import AveragedModel
 from clearprop.train.callbacks import Callback
+from clearprop.train.compiling import OfBatches
 
 if TYPE_CHECKING:
     from clearprop.train.run import Run
@@ -20,6 +21,8 @@ class AverageWeights(Callback):
     Args:
         averaged: the network with the averages, made of the model that is trained. Afterwards it is in evaluation mode.
         each: "step", usual for exponential averages; "epoch", usual for equal weights.
+        validate: measure the average after each epoch, and not the network that is trained; `EarlyStopping` then gives
+            the average its best weights back.
 
     Raises:
         UsageError: that is no `AveragedModel`, or it was made of another network.
@@ -40,7 +43,11 @@ class AverageWeights(Callback):
     True
     """
 
-    def __init__(self, averaged: AveragedModel, each: Literal["step", "epoch"] = "step") -> None:
+    reads_gradients = False
+
+    def __init__(
+        self, averaged: AveragedModel, each: Literal["step", "epoch"] = "step", *, validate: bool = False
+    ) -> None:
         if not isinstance(averaged, AveragedModel):
             raise UsageError(
                 f"AverageWeights: {averaged!r} averages nothing", hint="optim.swa_utils.AveragedModel(model)"
@@ -48,16 +55,28 @@ class AverageWeights(Callback):
         one_of("AverageWeights", "each", each, "step", "epoch")
         self.averaged = averaged
         self.each = each
+        self.validate = flag("AverageWeights", "validate", validate)
+        self._take_in: OfBatches | None = None
+
+    def on_fit_begin(self, run: Run) -> None:
+        """Have the average measured, if that is wanted."""
+
+        def take_in() -> None:
+            self.averaged.update_parameters(run.model)
+
+        self._take_in = OfBatches(take_in, compile=run.compile, note=run.note)
+        if self.validate:
+            run.validated = self.averaged
 
     def on_step_end(self, run: Run) -> None:
         """Take in the weights."""
-        if self.each == "step":
-            self.averaged.update_parameters(run.model)
+        if self.each == "step" and self._take_in is not None:
+            self._take_in()
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_trained(self, run: Run) -> None:
         """Take in the weights."""
-        if self.each == "epoch":
-            self.averaged.update_parameters(run.model)
+        if self.each == "epoch" and self._take_in is not None:
+            self._take_in()
 
     def on_fit_end(self, run: Run) -> None:
         """The averages can be used at once, like the trained network."""

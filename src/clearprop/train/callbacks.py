@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from clearprop.train.run import Run
@@ -15,16 +15,25 @@ class Callback:
     The methods are given the `Run`: its model, optimizer, history, where it stands, and `Run.stop`. The examples of
     one epoch are trained, then validated; then its row is added to the history; then ``on_epoch_end`` is called.
 
+    Attributes:
+        reads_gradients: whether its ``on_step_end`` looks at gradients. A compiled step keeps them only for that; say
+            ``reads_gradients = False`` in a class that does not.
+
     >>> class PrintLoss(Callback):
     ...     def on_epoch_end(self, run):
     ...         print(run.history.epochs[-1]["loss"])
     """
+
+    reads_gradients: ClassVar[bool] = True
 
     def on_fit_begin(self, run: Run) -> None:
         """Before the first step; of a resumed run, before the first one that is still to be done."""
 
     def on_epoch_begin(self, run: Run) -> None:
         """Before the first step of an epoch; not of an epoch that is resumed in its middle."""
+
+    def on_epoch_trained(self, run: Run) -> None:
+        """After the last step of an epoch, before its validation."""
 
     def on_step_end(self, run: Run) -> None:
         """After each update of the weights; `Run.loss_of_step` is its loss."""

@@ -59,16 +59,20 @@ def line_chart(
     from_zero: bool = False,
     may_be_logarithmic: bool = False,
     mark: float | None = None,
+    x_text: Callable[[float], str] | None = None,
+    x_logarithmic: bool = False,
 ) -> Chart | None:
     """Lay out curves over a common x; None if not one of their values is finite.
 
     Args:
-        x: increasing whole numbers, such as epochs.
+        x: increasing numbers; whole ones, such as epochs, unless `x_text` is given.
         curves: by name, as long as x; a curve breaks where it is not finite, and one that is nowhere is left out.
         text: writes a value, for ticks and points.
         from_zero: let the y axis begin at 0, if it is linear.
         may_be_logarithmic: use a logarithmic y axis if the values are positive and span two decades.
         mark: an x to mark with a line.
+        x_text: writes an x that need not be a whole number.
+        x_logarithmic: use a logarithmic x axis; all x are positive.
 
     >>> loss = np.array([2.0, 0.5, np.nan, 0.25])
     >>> chart = line_chart(np.arange(1.0, 5.0), {"train": loss}, text=str, from_zero=True)
@@ -89,16 +93,17 @@ def line_chart(
         low, high = y_ticks[0], y_ticks[-1]
     y_scale = _scale(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
     first, last = (float(x[0]), float(x[-1])) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5)
-    x_scale = _scale(first, last, LEFT, WIDTH - RIGHT)
-    x_ticks = [tick for tick in nice_ticks(float(x[0]), float(x[-1]), whole=True) if first <= tick <= last]
+    x_scale = _scale(first, last, LEFT, WIDTH - RIGHT, x_logarithmic)
+    ticks = decades(first, last) if x_logarithmic else nice_ticks(float(x[0]), float(x[-1]), whole=x_text is None)
+    write_x = x_text or _whole
     drawn = [
-        _curve(name, style, x, y, x_scale, y_scale, text)
+        _curve(name, style, x, y, x_scale, y_scale, lambda at, value: f"{write_x(at)}: {text(value)}")
         for style, (name, y) in enumerate(curves.items())
         if np.isfinite(y).any()
     ]
     return Chart(
         _with_labels_apart(drawn),
-        [(x_scale(tick), f"{tick:,.0f}") for tick in x_ticks],
+        [(x_scale(tick), write_x(tick)) for tick in ticks if first <= tick <= last],
         [(y_scale(tick), text(tick)) for tick in y_ticks],
         None if mark is None else x_scale(mark),
         logarithmic,
@@ -138,15 +143,19 @@ def _scale(low: float, high: float, start: float, end: float, logarithmic: bool 
     return lambda value: round(start + (value - low) / (high - low) * (end - start), 1)
 
 
+def _whole(x: float) -> str:
+    return f"{x:,.0f}"
+
+
 def _curve(
-    name: str, style: int, x: Floats, y: Floats, x_scale: Scale, y_scale: Scale, text: Callable[[float], str]
+    name: str, style: int, x: Floats, y: Floats, x_scale: Scale, y_scale: Scale, text: Callable[[float, float], str]
 ) -> Curve:
     path, dots, pen = [], [], "M"
     for at, value in zip(x.tolist(), y.tolist(), strict=True):
         if not math.isfinite(value):
             pen = "M"
             continue
-        dots.append((x_scale(at), y_scale(value), f"{at:,.0f}: {text(value)}"))
+        dots.append((x_scale(at), y_scale(value), text(at, value)))
         path.append(f"{pen}{dots[-1][0]:g} {dots[-1][1]:g}")
         pen = "L"
     # A point between two missing ones has no line: it is seen only as a dot.

@@ -53,18 +53,20 @@ class Checkpoint:
 
     def due_after_step(self, step: int) -> bool:
         """Whether to save now, after so many steps of the run."""
-        return bool(self.every_steps and step % self.every_steps == 0) or self._is_time()
+        return bool(self.every_steps and step % self.every_steps == 0) or self.is_time
 
     def due_after_epoch(self, epoch: int) -> bool:
         """Whether to save now, after so many epochs of the run."""
-        return bool(self.every_epochs and epoch % self.every_epochs == 0) or self._is_time()
+        return bool(self.every_epochs and epoch % self.every_epochs == 0) or self.is_time
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state of a run; FileError if it cannot be written, and the last checkpoint is unharmed."""
         write_state(self.path, state)
         self._saved_at = time.monotonic()
 
-    def _is_time(self) -> bool:
+    @property
+    def is_time(self) -> bool:
+        """Whether to save now, by the clock."""
         return self.every_seconds is not None and time.monotonic() - self._saved_at >= self.every_seconds
 
     def _intervals(self) -> dict[str, float]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class EarlyStopping(Callback):
     """Stop when a figure has not become better for `patience` epochs; then give the network its best weights back.
 
+    That is the network which is measured: with `AverageWeights(ema, validate=True)` the average.
+
     Args:
         monitor: the column of the history to watch.
         patience: epochs to wait for a better value; None to train all epochs, and only go back to the best weights.
@@ -64,7 +66,7 @@ class EarlyStopping(Callback):
         value = self._value(run)
         if self._is_better(value):
             self._best, self._waited = value, 0
-            self._weights = run.model.state_dict() if self.restore_best else {}
+            self._weights = run.validated.state_dict() if self.restore_best else {}
             run.history.best_epoch, run.history.monitor = len(run.history.epochs), self.monitor
             return
         self._waited += 1
@@ -75,7 +77,7 @@ class EarlyStopping(Callback):
     def on_fit_end(self, run: Run) -> None:
         """Give the network its best weights back."""
         if self._weights:
-            run.model.load_state_dict(self._weights)
+            run.validated.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
         """The best value and its weights, and for how long there has been none better."""

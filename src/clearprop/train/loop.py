@@ -40,12 +40,13 @@ def fit(
     schedule: Each = "epoch",
     monitor: str = "val_loss",
     clip_grad_norm: float | None = None,
+    accumulate: int = 1,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: str | os.PathLike[str] | None = None,
     history: History | str | os.PathLike[str] | None = None,
     health: bool = True,
     compile: bool | None = None,
-    progress: bool = True,
+    progress: bool | Progress = True,
 ) -> History:
     """Train a network, and leave it in evaluation mode, ready to be used.
 
@@ -61,9 +62,11 @@ def fit(
             ``f(output, target)`` that give the mean over a batch, or `Metric` objects.
         callbacks: what else is to happen, such as `EarlyStopping`.
         scheduler: changes the learning rate.
-        schedule: whether the scheduler counts epochs or steps.
+        schedule: whether the scheduler counts epochs or steps, which are updates of the weights.
         monitor: the figure of an epoch that a `ReduceLROnPlateau` looks at.
         clip_grad_norm: the largest norm that the gradients, as one long vector, may have.
+        accumulate: of so many batches the gradients make one update, that of a batch as large as all of them. The last
+            update of an epoch is made of what is left.
         checkpoint: a file to save the run in after every epoch; with other intervals, a `Checkpoint`.
         resume: a checkpoint to go on from, with everything else as it was then. Unless `checkpoint` names another file,
             it is the one that is written too. The weights and figures will be, to the bit, those of a run that has not
@@ -75,7 +78,7 @@ def fit(
             for a network that asks for values, as ``if x.sum() > 0`` does, nor if batches have very many shapes. What
             network, loss and optimizer do besides, in Python, is done when a step is compiled, and not in every step.
             The gradients of a step are kept only for callbacks that have an ``on_step_end``.
-        progress: show how it goes, on stderr.
+        progress: show how it goes, on stderr; or a display of your own.
 
     Returns:
         the record: a row of figures for each epoch, and more.
@@ -107,15 +110,17 @@ def fit(
     """
     run = Run(model, data, loss=loss, optimizer=optimizer, epochs=epochs, validation=validation, metrics=metrics,
               callbacks=callbacks, scheduler=scheduler, schedule=schedule, monitor=monitor,
-              clip_grad_norm=clip_grad_norm, history=history, health=health)  # fmt: skip
+              clip_grad_norm=clip_grad_norm, accumulate=accumulate, history=history, health=health,
+              compile=compile)  # fmt: skip
     saving = checkpoint if checkpoint is not None else resume
     if saving is not None and not isinstance(saving, Checkpoint):
         saving = Checkpoint(saving)
     _prepare(run, resume)
     _begin(run, resume)
-    with Progress(epochs, show=progress) as run.progress, Interruption(active=saving is not None) as interruption:
+    display = progress if isinstance(progress, Progress) else Progress(epochs, show=progress)
+    with display as run.progress, Interruption(active=saving is not None) as interruption:
         try:
-            _Loop(run, saving, interruption, compile).run()
+            _Loop(run, saving, interruption).run()
         finally:
             run.record_time()
             model.eval()
@@ -151,15 +156,13 @@ def _begin(run: Run, resume: str | os.PathLike[str] | None) -> None:
 class _Loop:
     """The loop over the epochs and steps of a run."""
 
-    def __init__(
-        self, run: Run, checkpoint: Checkpoint | None, interruption: Interruption, compile: bool | None
-    ) -> None:
+    def __init__(self, run: Run, checkpoint: Checkpoint | None, interruption: Interruption) -> None:
         self._run = run
         self._checkpoint = checkpoint
         self._interruption = interruption
         self._after_steps = [one for one in run.listeners if overrides(one, "on_step_end")]
-        self._step = Step(run, compile=compile)
-        self._measure = OfBatches(self._forward, compile=worth_compiling(compile, run.validation), note=run.note)
+        self._step = Step(run)
+        self._measure = OfBatches(self._forward, compile=worth_compiling(run.compile, run.validation), note=run.note)
         self._checked = False
         self._saved: tuple[int, int] | None = None  # where the last checkpoint was
 
@@ -191,31 +194,46 @@ class _Loop:
             if not self._checked:
                 self._check_first(inputs, target)
             examples = len(target)
-            self._train_with(inputs, target, examples)
+            done = self._step(inputs, target)
             position.batch += 1
-            position.step += 1
             position.examples += examples
-            for callback in self._after_steps:
-                callback.on_step_end(run)
+            run.mean_loss.add(done.loss, examples)
+            for metric in run.metrics:
+                metric.update(done.output, target)
+            updated = self._end_batch(done.loss)
             run.progress.advance(examples)
-            if checkpoint is not None and checkpoint.due_after_step(position.step):
+            if checkpoint is not None and (checkpoint.due_after_step(position.step) if updated else checkpoint.is_time):
                 self._save()
             if self._interruption.requested:
                 self._interrupt()
         if not position.batch:
             raise checks.no_batches("the data")
+        if run.gradient_sums is not None and not run.gradient_sums.is_empty:
+            self._end_step(self._step.apply())
+        for callback in run.listeners:
+            callback.on_epoch_trained(run)
         position.trained, position.training_seconds = True, run.seconds_of_epoch()
 
-    def _train_with(self, inputs: tuple[Any, ...], target: Any, examples: int) -> None:
-        """One update of the weights, and its figures."""
+    def _end_batch(self, loss: float) -> bool:
+        """Whether the weights have been updated with this batch, whose loss it is: if so, all that follows is done."""
         run = self._run
-        done = self._step(inputs, target)
-        run.loss_of_step = done.loss
+        if run.gradient_sums is None:
+            self._end_step(loss)
+            return True
+        if run.position.batch % run.accumulate:
+            return False
+        self._end_step(self._step.apply())
+        return True
+
+    def _end_step(self, loss: float) -> None:
+        """The weights have been updated: tell those that count updates, or look at them."""
+        run = self._run
+        run.loss_of_step = loss
+        run.position.step += 1
         if run.scheduler is not None and run.schedule == "step":
             run.scheduler.step()
-        run.mean_loss.add(done.loss, examples)
-        for metric in run.metrics:
-            metric.update(done.output, target)
+        for callback in self._after_steps:
+            callback.on_step_end(run)
 
     def _validate(self) -> dict[str, float]:
         """Loss and metrics on the validation data; nothing if there are none."""
@@ -226,7 +244,7 @@ class _Loop:
         run.progress.start_validation(batches, run.validation_figures)
         for metric in (run.validation_loss, *run.validation_metrics):
             metric.reset()
-        with evaluating(run.model):
+        with evaluating(run.validated):
             for batch in run.validation:
                 inputs, target = checks.split_batch(batch)
                 loss, output = self._measure(*inputs, target)
@@ -241,7 +259,7 @@ class _Loop:
     def _forward(self, *batch: Any) -> tuple[Any, Any]:
         """The loss, and the output if it is asked for."""
         *inputs, target = batch
-        output = self._run.model(*inputs)
+        output = self._run.validated(*inputs)
         return self._run.loss(output, target), output if self._run.validation_metrics else None
 
     def _end_epoch(self, validation: dict[str, float]) -> None:

@@ -51,6 +51,7 @@ class Progress:
         show: False for a display that shows nothing, for callers that want the same code either way.
         stream: where to write; stderr by default.
         now: the clock, in seconds.
+        unit: what is counted: "epoch"; of several trainings, which are parts of one display, "fold" or "trial".
 
     >>> with Progress(epochs=2, stream=sys.stdout) as progress:  # stdout of a doctest is no terminal: plain lines
     ...     for epoch in (1, 2):
@@ -69,8 +70,10 @@ class Progress:
         show: bool = True,
         stream: TextIO | None = None,
         now: Callable[[], float] = time.perf_counter,
+        unit: str = "epoch",
     ) -> None:
         self._epochs = epochs
+        self._unit = unit
         self._show = show
         self._stream = stream
         self._now = now
@@ -107,6 +110,7 @@ class Progress:
         self._epoch = epoch
         self._epoch_began = self._now()
         self._begin_stage("", batches, numbers)
+        self._may_estimate = True
         if self._epoch_seconds == 0:  # the first batch may wait for the compiler; something should be seen by then
             self._draw()
 
@@ -119,6 +123,10 @@ class Progress:
     ) -> None:
         """Begin a part in which nothing is trained: validation in an epoch, the test after the last one."""
         self._begin_stage(label, batches, numbers)
+
+    def begin_part(self, label: str, done: int) -> None:
+        """Say which epoch of one of several trainings is under way, and how many batches were done before."""
+        self._label, self._batch = label, done
 
     def advance(self, examples: int) -> None:
         """One batch is done. Costs well under a microsecond unless the display is due."""
@@ -147,6 +155,11 @@ class Progress:
             self._print_above(_aligned(names, cells), "bold")
         self._print_above(_aligned((cell.text for cell in cells), cells), "green" if best else "")
 
+    def end_training(self, line: str) -> None:
+        """One of several trainings is done: write the line that stays."""
+        self._epoch_seconds = self._now() - self._epoch_began
+        self.note(line)
+
     def note(self, text: str) -> None:
         """Write something that stays, such as the advice of a callback, without disturbing the moving line."""
         if not self._show:
@@ -159,6 +172,7 @@ class Progress:
     def _begin_stage(self, label: str, batches: int | None, numbers: Callable[[], Mapping[str, float]]) -> None:
         self._label, self._batches, self._numbers = label, batches, numbers
         self._batch = self._examples = 0
+        self._may_estimate = False  # how long the run will take, by its first epoch
         self._stage_began = self._now()
 
     def _open(self, stream: TextIO) -> None:
@@ -214,7 +228,7 @@ class Progress:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        left = _position(self._epoch, self._epochs) + (f" {self._label}" if self._label else "")
+        left = _position(self._epoch, self._epochs, self._unit) + (f" {self._label}" if self._label else "")
         pieces = [(importance, len(text), text) for importance, text in self._pieces()]
         right = "  ".join(_fitting(pieces, console.width - len(left) - _NARROWEST_BAR - 3))
         bar = ProgressBar(
@@ -247,7 +261,7 @@ class Progress:
         after_this = self._epochs - self._epoch
         if self._epoch_seconds > 0:
             return max(self._epoch_seconds - (self._now() - self._epoch_began), 0.0) + after_this * self._epoch_seconds
-        if self._batches is None or self._batch == 0 or self._label:
+        if self._batches is None or self._batch == 0 or not self._may_estimate:
             return None
         whole_epoch = (self._now() - self._stage_began) * self._batches / self._batch
         return whole_epoch * (1 - self._batch / self._batches + after_this)
@@ -292,8 +306,8 @@ def epoch_cells(row: Mapping[str, float], epochs: int, best: bool, width: int) -
     return _fitting([(_importance(cell.name), cell.width, cell) for cell in cells], width)
 
 
-def _position(epoch: int, epochs: int) -> str:
-    return f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+def _position(epoch: int, epochs: int, unit: str = "epoch") -> str:
+    return f"{unit} {epoch:>{len(str(epochs))}}/{epochs}"
 
 
 def _cell_width(name: str, text: str) -> int:

@@ -8,18 +8,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.arguments import one_of
+from clearprop.arguments import one_of, whole
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
 from clearprop.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from clearprop.random import Generator, default_generator
 from clearprop.train import identity
+from clearprop.train.accumulating import GradientSums
 from clearprop.train.callbacks import Callback
 from clearprop.train.figures import VALIDATION, better
 from clearprop.train.health import Health
@@ -37,7 +39,7 @@ class Position:
 
     Args:
         epoch: epochs that are done.
-        batch: batches of the present epoch that have been trained with.
+        batch: batches of the present epoch that have been trained with; several may make one update.
         step: updates of the weights since the run began.
         examples: examples of the present epoch that have been trained with.
         trained: all batches of the present epoch have been trained with; what is left of it is the validation.
@@ -61,6 +63,8 @@ class Run:
 
     Attributes:
         model, optimizer, scheduler, data, validation, loss, epochs: as they were given to `fit`.
+        validated: the network that is measured after each epoch: the model, unless a callback puts another here in its
+            ``on_fit_begin``.
         callbacks: as they were given, but for `health`.
         health: what looks at the network's health; None for nothing.
         history: the record, with one row for each epoch that is done.
@@ -83,13 +87,16 @@ class Run:
         schedule: Each = "epoch",
         monitor: str = "val_loss",
         clip_grad_norm: float | None = None,
+        accumulate: int = 1,
         history: History | str | os.PathLike[str] | None = None,
         health: bool = True,
+        compile: bool | None = None,
     ) -> None:
         self.model, self.data, self.validation = model, data, validation
         self.loss, self.optimizer, self.epochs = loss, optimizer, epochs
         self.scheduler, self.schedule, self.monitor = scheduler, schedule, monitor
-        self.clip_grad_norm = clip_grad_norm
+        self.clip_grad_norm, self.accumulate, self.compile = clip_grad_norm, accumulate, compile
+        self.validated = model
         given = _listed(callbacks)
         self.callbacks = [callback for callback in given if not isinstance(callback, Health)]
         self.health = _health([callback for callback in given if isinstance(callback, Health)], health)
@@ -131,6 +138,11 @@ class Run:
         return self.position.epoch >= self.epochs or bool(self.history.stop_reason)
 
     # What the loop asks for ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def gradient_sums(self) -> GradientSums | None:
+        """Of the batches that make an update together; None if each makes its own."""
+        return GradientSums(self.optimizer.state) if self.accumulate > 1 else None
 
     @property
     def listeners(self) -> list[Callback]:
@@ -193,6 +205,7 @@ class Run:
             **identity.of_optimizer(self.optimizer, scheduled),
             **identity.of_scheduler(self.scheduler, self.schedule, self.monitor),
             "clip_grad_norm": str(self.clip_grad_norm),
+            **({"accumulate": str(self.accumulate)} if self.accumulate > 1 else {}),
             **identity.of_data(self.data, "data"),
             **identity.of_data(self.validation, "validation"),
             "metrics": ", ".join(metric.name for metric in self.metrics) or "none",
@@ -215,6 +228,7 @@ class Run:
             "data": _loader_state(self.data),
             "validation": _at_its_start(_loader_state(self.validation)),
             "position": asdict(self.position) | {"seconds": self.seconds_of_epoch()},
+            "gradient_sums": None if self.gradient_sums is None else self.gradient_sums.state_dict(),
             "sums": [metric.state_dict() for metric in (self.mean_loss, *self.metrics)],
             "callbacks": [callback.state_dict() for callback in self.callbacks],
             "health": None if self.health is None else self.health.state_dict(),
@@ -240,6 +254,8 @@ class Run:
         for loader, saved in ((self.data, state["data"]), (self.validation, state["validation"])):
             if saved is not None:
                 loader.load_state_dict(saved)  # type: ignore[union-attr]
+        if self.gradient_sums is not None:
+            self.gradient_sums.load_state_dict(state["gradient_sums"])
         for metric, saved in zip((self.mean_loss, *self.metrics), state["sums"], strict=True):
             metric.load_state_dict(saved)
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
@@ -318,6 +334,7 @@ def check_arguments(run: Any) -> None:
             f"fit: the scheduler is {run.scheduler!r}", hint="optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)"
         )
     one_of("fit", "schedule", run.schedule, "epoch", "step")
+    whole("fit", "accumulate", run.accumulate)
     if run.scheduler is not None and run.scheduler.optimizer is not run.optimizer:
         raise UsageError("fit: the scheduler is that of another optimizer", hint="make it with this optimizer")
     if isinstance(run.scheduler, ReduceLROnPlateau):
@@ -342,12 +359,12 @@ def _check_cycle(run: Run, scheduler: OneCycleLR) -> None:
     if run.schedule == "step":
         if not isinstance(run.data, Sized):
             return
-        each = len(run.data)
+        each = math.ceil(len(run.data) / run.accumulate)
     steps = run.epochs * each
     if steps > scheduler.total_steps:
         raise UsageError(
             f"fit: OneCycleLR has {scheduler.total_steps} steps; the run has {steps}",
-            hint="total_steps=epochs * len(loader)" if run.schedule == "step" else "total_steps=epochs",
+            hint=f"total_steps={steps}, one for each {'update' if run.schedule == 'step' else 'epoch'}",
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ _LOSS, _NORM = "the loss", "the norm of the gradients"
 
 
 class Done(NamedTuple):
-    """What a step leaves behind, beside the new weights.
+    """What training with a batch leaves behind, beside the new weights.
 
     Attributes:
         loss: of the batch, before the update.
@@ -33,35 +34,70 @@ class Done(NamedTuple):
 
 
 class Step:
-    """Updates the weights of a run.
+    """Updates the weights of a run, with each batch, or with several together."""
 
-    Args:
-        compile: as `fit` takes it.
-    """
-
-    def __init__(self, run: Run, *, compile: bool | None) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
         self._parameters = list(run.model.parameters())
-        looks = any(overrides(callback, "on_step_end") for callback in run.listeners)  # at gradients, perhaps
-        self._update = OfBatches(self._train, compile=compile, note=run.note, keep_grads=looks)
+        looks = any(callback.reads_gradients and overrides(callback, "on_step_end") for callback in run.listeners)
+        self._settings: dict[str, Any] = {"compile": run.compile, "note": run.note, "keep_grads": looks}
+        self._update = OfBatches(self._train, **self._settings)
+        self._gather = OfBatches(self._gather_gradients, **self._settings)
+        self._apply: dict[frozenset[int], OfBatches] = {}  # by the parameters that a group has reached
 
     def __call__(self, inputs: tuple[Any, ...], target: Any) -> Done:
-        """Train with one batch.
+        """Train with one batch; if several make an update, only add its gradients to theirs.
 
         Raises:
             DivergenceError: the loss or the norm of the gradients is not finite; the weights are as they were.
         """
+        sums = self._run.gradient_sums
+        with self._told(*inputs, target):
+            if sums is None:
+                loss, _, output = self._updated(*inputs, target)
+                return Done(float(loss.item()), output)
+            loss, reached, output = self._gather(*inputs, target)
+            first = sums.is_empty
+            sums.reached.update(reached)
+            done = Done(float(loss.item()), output)
+            sums.loss += done.loss * len(target)
+            if first:
+                self._look_beside(*inputs, target)
+            return done
+
+    def apply(self) -> float:
+        """Update the weights with the gradients of several batches.
+
+        Returns:
+            the mean loss of their examples, before the update.
+
+        Raises:
+            DivergenceError: as of a call.
+        """
+        sums = self._run.gradient_sums
+        assert sums is not None
+        reached, loss = frozenset(sums.reached), sums.mean_loss
+        if reached not in self._apply:
+            self._apply[reached] = OfBatches(self._apply_gradients, **self._settings)
+        with self._told():
+            self._apply[reached]()
+        sums.begin()
+        return loss
+
+    @contextmanager
+    def _told(self, *batch: Any) -> Iterator[None]:
+        """Inside, what is not finite is told as the end of the run."""
         try:
-            loss, _, output = self._updated(*inputs, target)
+            yield
         except NotFiniteError as error:
             number = self._run.position.step + 1
             if error.what == _LOSS:
-                checks.check_some_label(target, getattr(self._run.loss, "ignore_index", None), number)
+                checks.check_some_label(batch[-1], getattr(self._run.loss, "ignore_index", None), number)
             if error.what not in (_LOSS, _NORM):  # a check of the user's own
                 raise
             what = f"{error.what} of step {number:,} is {error.value}"
-            raise diverged(what, self._run, *self._beginning(*inputs, target)) from None
-        return Done(float(loss.item()), output)
+            beginning = self._beginning(*batch) if batch else ("", "")
+            raise diverged(what, self._run, *beginning) from None
 
     def _updated(self, *batch: Any) -> Any:
         """Take the step; now and then its health is looked at, too."""
@@ -81,6 +117,17 @@ class Step:
                 look()
         return done
 
+    def _look_beside(self, *batch: Any) -> None:
+        """Look at the health of a step with one batch of several: it is taken, and taken back."""
+        health = self._run.health
+        if health is None or not health.is_due(self._run.position.step):
+            return
+        if self._gather.is_eager:
+            with Unchanged():
+                health.watch(self._run, self._train, batch)
+        else:
+            health.look(self._run, self._train, tuple(map(as_tensor, batch)))
+
     def _beginning(self, *batch: Any) -> tuple[str, str]:
         """Where the first NaN comes from, and what to try there; empty if that cannot be told.
 
@@ -94,18 +141,43 @@ class Step:
         places = [place for place in (birth.row.module, birth.where) if place]
         return f"it begins with {birth.words}" + (f" ({', '.join(places)})" if places else ""), birth.advice
 
+    # What is compiled ---------------------------------------------------------------------------------------------
+
     def _train(self, *batch: Any) -> tuple[Tensor, Any, Any]:
         """An ordinary step: the loss, the norm of the gradients if they are clipped, the output if it is asked for."""
-        run, (*inputs, target) = self._run, batch
+        self._run.optimizer.zero_grad()
+        loss, output = self._forward(*batch)
+        loss.backward()
+        return loss, self._take_step(), output
+
+    def _gather_gradients(self, *batch: Any) -> tuple[Tensor, tuple[int, ...], Any]:
+        """Add the gradients of one batch of several to the sums: the loss, who has been reached, the output."""
+        run, examples = self._run, len(batch[-1])
+        assert run.gradient_sums is not None
         run.optimizer.zero_grad()
+        loss, output = self._forward(*batch)
+        (loss * float(examples)).backward()
+        return loss, run.gradient_sums.add(examples), output
+
+    def _apply_gradients(self) -> Any:
+        """The update after several batches."""
+        assert self._run.gradient_sums is not None
+        self._run.gradient_sums.put()
+        return self._take_step()
+
+    def _forward(self, *batch: Any) -> tuple[Tensor, Any]:
+        run, (*inputs, target) = self._run, batch
         output = run.model(*inputs)
         loss = check_finite(_as_number(run.loss(output, target)), _LOSS)
-        loss.backward()
-        norm = None
+        return loss, output if run.metrics else None
+
+    def _take_step(self) -> Any:
+        """Clip the gradients, and update the weights; the norm, if there is a limit to it."""
+        run, norm = self._run, None
         if run.clip_grad_norm is not None:
             norm = check_finite(clip_grad_norm_(self._parameters, run.clip_grad_norm), _NORM)
         run.optimizer.step()
-        return loss, norm, output if run.metrics else None
+        return norm
 
 
 def _as_number(loss: Any) -> Tensor:

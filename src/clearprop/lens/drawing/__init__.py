@@ -1,6 +1,6 @@
 """Pictures of graphs: small ones node by node with all numbers, large ones folded by modules.
 
-`contents` says what stands in the boxes, `frames` lays them out, `svg` writes the picture.
+`contents` says what stands in the boxes, `frames` lays them out, `svg` writes the picture, `saving` puts it in a file.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from clearprop.errors import UsageError
-from clearprop.files.atomic import atomic_write
 from clearprop.graph import Node
 from clearprop.lens.drawing.frames import Picture
+from clearprop.lens.drawing.saving import Svg
 from clearprop.lens.drawing.svg import drawn
 from clearprop.lens.modules import Group, Member, tree
 from clearprop.lens.rows import Row
@@ -29,13 +28,7 @@ OVERLOOKED = 40
 """Groups are unfolded from the outside inwards as long as there are no more boxes than that."""
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark"><title>Graph</title><body style="margin:0">{}</body></html>
-"""
-
-
-class Drawing:
+class Drawing(Svg):
     """A picture of a graph. A notebook shows it by itself.
 
     Attributes:
@@ -45,39 +38,12 @@ class Drawing:
     """
 
     def __init__(self, svg: str, name: str, nodes: int) -> None:
-        self.svg = svg
+        super().__init__(svg, "Graph")
         self.name = name
         self.nodes = nodes
 
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def _repr_html_(self) -> str:
-        """The picture at its own size, in a box that scrolls where there is no room."""
-        return f'<div style="overflow-x:auto">{self.svg}</div>'
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture into a file, ``.svg`` or ``.html``.
-
-        Raises:
-            UsageError: for a file of another kind.
-            FileError: the file cannot be written; an older one in its place is then unharmed.
-        """
-        path = Path(path)
-        check_suffix(path)
-        page = self.svg if path.suffix == ".svg" else _PAGE.format(self._repr_html_())
-        with atomic_write(path) as file:
-            file.write(page.encode("utf-8"))
-        return path
-
     def __repr__(self) -> str:
         return f'<Drawing of {self.name}, {self.nodes:,} nodes: .svg, .save("{self.name}.svg")>'
-
-
-def check_suffix(path: Path) -> None:
-    """Raise UsageError for a file that is neither ``.svg`` nor ``.html``."""
-    if path.suffix not in (".svg", ".html"):
-        raise UsageError(f"draw writes .svg and .html, not {path.name!r}", hint=f"{path.stem or 'graph'}.svg")
 
 
 def draw(tape: Tape, *, depth: int | None = None, unfold: str | Iterable[str] = ()) -> Drawing:

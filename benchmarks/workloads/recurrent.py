@@ -1,4 +1,4 @@
-"""A character model: embedding, one LSTM layer, linear; gradients are clipped."""
+"""Character models: embedding, one layer of LSTM or GRU, linear; gradients are clipped."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import numpy as np
 
 from workloads.base import Array, Batch, Draw, Training, Workload, classes
 
+_GATES = {"LSTM": 4, "GRU": 3}
+
 
 @dataclass(frozen=True)
-class LSTM(Workload):
-    """``steps`` are the characters of an example."""
+class Recurrent(Workload):
+    """``kind`` is the name of the layer in PyTorch; ``steps`` are the characters of an example."""
 
+    kind: str = "LSTM"
     steps: int = 64
     width: int = 256
     vocabulary: int = 65
 
     def weights(self) -> dict[str, Array]:
-        draw = Draw()
+        draw, gates = Draw(), _GATES[self.kind]
         draw.normal("embedding.weight", (self.vocabulary, self.width), 1.0)
         for name in ("ih", "hh"):
-            draw.normal(f"lstm.weight_{name}_l0", (4 * self.width, self.width), self.width**-0.5)
-            draw.fill(f"lstm.bias_{name}_l0", (4 * self.width,))
+            draw.normal(f"layer.weight_{name}_l0", (gates * self.width, self.width), self.width**-0.5)
+            draw.fill(f"layer.bias_{name}_l0", (gates * self.width,))
         draw.linear("head", self.width, self.vocabulary, scale=self.width**-0.5)
         return draw.weights
 
@@ -35,26 +38,28 @@ class LSTM(Workload):
         nn = lib.nn
 
         class Network(nn.Module):
-            def __init__(self, vocabulary: int, width: int) -> None:
+            def __init__(self, kind: str, vocabulary: int, width: int) -> None:
                 super().__init__()
                 self.embedding = nn.Embedding(vocabulary, width)
-                self.lstm = nn.LSTM(width, width)
+                self.layer = getattr(nn, kind)(width, width)
                 self.head = nn.Linear(width, vocabulary)
 
             def forward(self, text: Any) -> Any:
-                output, _ = self.lstm(self.embedding(text))
+                output, _ = self.layer(self.embedding(text))
                 return self.head(output).reshape(text.shape[0] * text.shape[1], -1)
 
-        return Network(self.vocabulary, self.width)
+        return Network(self.kind, self.vocabulary, self.width)
 
     def logits(self, ops: Any, w: Any, text: Any) -> Any:
-        output = ops.lstm(w, "lstm", ops.embedding(w, "embedding", text))
+        layer = {"LSTM": ops.lstm, "GRU": ops.gru}[self.kind]
+        output = layer(w, "layer", ops.embedding(w, "embedding", text))
         return ops.linear(w, "head", output.reshape(self.steps * self.batch, self.width))
 
     @property
     def flops(self) -> int:
         rows = self.steps * self.batch
-        return 3 * 2 * rows * self.width * (8 * self.width + self.vocabulary)
+        return 3 * 2 * rows * self.width * (2 * _GATES[self.kind] * self.width + self.vocabulary)
 
 
-LSTM_ = LSTM("lstm", "LSTM", 32, Training("Adam", lr=1e-3, clip=1.0))
+LSTM = Recurrent("lstm", "LSTM", 32, Training("Adam", lr=1e-3, clip=1.0))
+GRU = Recurrent("gru", "GRU", 32, Training("Adam", lr=1e-3, clip=1.0), kind="GRU")

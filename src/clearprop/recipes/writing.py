@@ -1,0 +1,91 @@
+"""What the recipes of networks that write have in common: a text, character by character, and a sample of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from clearprop import nn
+from clearprop.data import CharTokenizer, DataLoader, TextDataset, text_file, tiny_shakespeare
+from clearprop.files.atomic import atomic_write
+from clearprop.models import sample
+from clearprop.models.saving import Saved
+from clearprop.optim import AdamW
+from clearprop.optim.lr_scheduler import OneCycleLR
+from clearprop.random import Generator
+from clearprop.recipes.recipe import Task
+from clearprop.recipes.settings import Option
+
+TextFile: TypeAlias = Annotated[str, Option("a text file to learn from; without one, tiny Shakespeare")]
+
+SAMPLE = "sample.txt"
+_WARM_UP = 0.05  # the share of the updates in which the learning rate rises
+_CHARACTERS, _TEMPERATURE = 1000, 0.8
+
+
+def windows(file: str, folder: str | None, training: int, validation: int) -> tuple[TextDataset, TextDataset]:
+    """The first nine tenths of a text in windows of so many characters, and its end in windows of so many.
+
+    Args:
+        file: a text file; empty for tiny Shakespeare.
+        folder: where tiny Shakespeare lies, None for the usual places.
+    """
+    if file:
+        return text_file(file, block_size=training), text_file(file, "validation", block_size=validation)
+    return (
+        tiny_shakespeare(block_size=training, folder=folder),
+        tiny_shakespeare("validation", block_size=validation, folder=folder),
+    )
+
+
+def writing_task(
+    model: nn.Module,
+    saved: Saved,
+    texts: tuple[TextDataset, TextDataset],
+    *,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    seed: int,
+) -> Task:
+    """A network that learns to say which character comes next: AdamW, whose rate rises, and falls along half a cosine.
+
+    Only matrices shrink by the weight decay. At the end the network writes something, into ``sample.txt``.
+    """
+    training, validation = texts
+    loader = DataLoader(training, batch_size, shuffle=True, drop_last=len(training) >= batch_size, seed=seed)
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = AdamW([group for group in groups if group["params"]], lr=lr, betas=betas)
+    updates = epochs * len(loader)
+    scheduler = OneCycleLR(optimizer, lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False)
+
+    def exhibit(trained: Any, folder: Path) -> Mapping[str, float | str]:
+        start = training.tokenizer.encode(training.text[:1])
+        written = sample(trained, start, _CHARACTERS, _TEMPERATURE, generator=Generator(seed))
+        with atomic_write(folder / SAMPLE) as file:
+            file.write((training.tokenizer.decode([*start, *written]) + "\n").encode())
+        return {"sample": SAMPLE}
+
+    return Task(
+        model=model,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        data=loader,
+        saved=saved,
+        scheduler=scheduler,
+        validation=DataLoader(validation, max(1, batch_size * training.block_size // validation.block_size)),
+        clip_grad_norm=1.0,
+        exhibits=exhibit,
+    )
+
+
+def characters_of(text: TextDataset) -> dict[str, str]:
+    """What those who use the network must know of its tokens."""
+    assert isinstance(text.tokenizer, CharTokenizer)
+    return {"characters": "".join(text.tokenizer.characters)}

@@ -1,0 +1,121 @@
+"""Two more panels for `plots.picture`: an array as shades, and a text whose words are marked by how much they count."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clearprop.errors import ShapeError, UsageError
+from clearprop.files.png import png
+from clearprop.train.charts import Floats
+from clearprop.train.plots import Panel
+
+_LETTER = 7.3  # of the typeface whose letters have one width, at 12 pixels
+_LINE = 22
+_BESIDE, _BELOW, _ABOVE = 8, 20, 4
+_STRONGEST = 0.6  # of the colour behind a word, which is to be read
+
+
+@dataclass(frozen=True)
+class Shades:
+    """An array as a picture: its pixels as PNG in base64, its place, and names beside rows and below columns."""
+
+    pixels: str
+    box: tuple[float, float, float, float]
+    rows: list[tuple[float, str]]
+    columns: list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text: its left end and its base line, how wide it is, the strength of its colour, what it counts."""
+
+    x: float
+    y: float
+    width: float
+    strength: float
+    word: str
+    text: str
+
+
+def shades(
+    title: str,
+    values: Floats,
+    *,
+    words: str,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    cell: tuple[float, float] = (8, 8),
+    most: float | None = None,
+) -> Panel:
+    """An array, the larger the stronger the colour.
+
+    Args:
+        values: (rows, columns), at least 0.
+        rows, columns: names, one for each row and column; or none.
+        cell: width and height of a number's place.
+        most: the number that has the full colour; by default the largest.
+
+    Raises:
+        ShapeError: values of another shape, or another number of names.
+
+    >>> panel = shades("Attention", np.eye(3), words="Each looks at itself.", rows="abc", columns="abc", cell=(20, 20))
+    >>> panel.width, panel.height, panel.content.rows[0]
+    (75.3, 84, (18.0, 'a'))
+    """
+    fits = values.ndim == 2 and values.size and len(rows) in (0, len(values)) and len(columns) in (0, values.shape[1])
+    if not fits:
+        raise ShapeError(
+            f"shades: values of shape {values.shape}, {len(rows)} names of rows and {len(columns)} of columns",
+            hint="(rows, columns), and as many names of each, or none",
+        )
+    top = most or float(values.max()) or 1.0
+    grey = np.rint(255 * np.clip(values / top, 0.0, 1.0)).astype(np.uint8)
+    edge = round(max(map(len, rows)) * _LETTER + _BESIDE, 1) if rows else 0.0
+    width, height = values.shape[1] * cell[0], len(values) * cell[1]
+    content = Shades(
+        base64.b64encode(png(grey)).decode(),
+        (edge, _ABOVE, width, height),
+        [(_ABOVE + (i + 0.5) * cell[1] + 4, name) for i, name in enumerate(rows)],
+        [(edge + (j + 0.5) * cell[0], name) for j, name in enumerate(columns)],
+    )
+    return Panel("shades", title, words, content, edge + width, _ABOVE + height + (_BELOW if columns else 0))
+
+
+def reading(
+    title: str, text: Sequence[str], weights: Floats, *, words: str, width: float = 640, most: float | None = None
+) -> Panel:
+    """A text, each word before a colour that is the stronger the more it counts.
+
+    Args:
+        text: its words, in order.
+        weights: one for each, at least 0.
+        width: of a line.
+        most: the weight that has the full colour; by default the largest.
+
+    Raises:
+        UsageError: no words, or another number of weights.
+
+    >>> panel = reading("Cue", ["my", "love", "is", "gone"], np.array([0.0, 0.9, 0.1, 0.0]), words="love counts.")
+    >>> [(word.word, word.strength) for word in panel.content]
+    [('my', 0.0), ('love', 0.6), ('is', 0.067), ('gone', 0.0)]
+    """
+    if not text or len(text) != len(weights):
+        raise UsageError(f"reading: {len(text)} words and {len(weights)} weights", hint="a weight for each word")
+    placed = list(_placed(text, weights.tolist(), width, most or float(weights.max()) or 1.0))
+    return Panel("reading", title, words, placed, width, placed[-1].y + _LINE - 15)
+
+
+def _placed(text: Sequence[str], weights: Sequence[float], width: float, most: float) -> Iterator[Word]:
+    """The words in lines."""
+    x, y = 0.0, 15.0
+    for word, weight in zip(text, weights, strict=True):
+        size = round(len(word) * _LETTER, 1)
+        if x and x + size > width:
+            x, y = 0.0, y + _LINE
+        strength = round(_STRONGEST * min(max(weight / most, 0.0), 1.0), 3)
+        yield Word(round(x, 1), y, size, strength, word, f"{word}: {weight:.3f}")
+        x += size + _LETTER
