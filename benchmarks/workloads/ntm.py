@@ -1,6 +1,6 @@
 """A Neural Turing Machine (Graves et al. 2014) that learns to copy, in the sizes of the paper's copy task.
 
-One head reads and one writes; the controller is an LSTM. The equations, whose numbers are those of the paper, stand here
+One head reads and one writes; the controller is an LSTM. The equations, with the numbers of the paper, stand here
 once for all libraries: a library gives its functions, and its way of going from step to step.
 """
 

@@ -72,7 +72,7 @@ def test_a_row_that_is_not_there():
     assert "no workload 'mpl'; there are: tiny-mlp, mlp" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["mlp", "wide-mlp", "chain-10", "cnn", "resnet"])
+@pytest.mark.parametrize("name", ["mlp", "wide-mlp", "chain-10", "cnn", "resnet", "bert"])
 def test_the_work_by_formula_is_that_of_the_network(name):
     workloads, modules = import_module("workloads"), import_module("contestants.modules")
     workload = workloads.small(workloads.WORKLOADS[name])
@@ -88,7 +88,7 @@ def test_the_work_by_formula_is_that_of_the_network(name):
     assert counted == workload.flops
 
 
-@pytest.mark.parametrize("name", ["tiny-mlp", "cnn", "resnet", "lstm", "gpt", "word2vec", "chain-10"])
+@pytest.mark.parametrize("name", ["tiny-mlp", "cnn", "resnet", "lstm", "gru", "gpt", "bert", "seq2seq", "ntm", "word2vec", "chain-10"])
 def test_each_network_takes_all_weights_and_no_others(name):
     workload = import_module("workloads").WORKLOADS[name]
     network = workload.network(cp)
@@ -96,6 +96,25 @@ def test_each_network_takes_all_weights_and_no_others(name):
     loaded = network.load_state_dict({**workload.weights(), **workload.buffers()}, strict=False, layout="torch")
     assert not loaded.unexpected_keys
     assert all(np.isfinite(array).all() for array in workload.weights().values())
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gpt", "bert", "seq2seq", "ntm"])
+def test_each_network_runs_whole_and_trains(name):
+    workloads, contestant = import_module("workloads"), import_module("contestants.with_clearprop")
+    workload = workloads.small(workloads.WORKLOADS[name])
+    made = [contestant.make_step(workload, variant) for variant in ("compile", "")]
+    losses = np.array([[float(step()) for _ in range(5)] for step in made])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert (np.diff(losses[0]) < 0).all()
+
+
+def test_the_machine_that_copies_is_asked_for_what_it_was_given():
+    workload = import_module("workloads").WORKLOADS["ntm"]
+    inputs, bits = workload.data()
+    assert inputs.shape == (41, 16, 9)
+    np.testing.assert_array_equal(inputs[:20, :, :8], bits)
+    assert (inputs[20, :, 8] == 1).all()
+    assert not (inputs[20, :, :8].any() or inputs[21:].any() or inputs[:20, :, 8].any())
 
 
 def test_pairs_of_word2vec():

@@ -37,7 +37,9 @@ def trained(batch_size: int, accumulate: int = 1, *, make_optimizer: Any = OPTIM
 @pytest.mark.parametrize("compile", [None, False])
 @pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("clip_grad_norm", [None, 0.5])
-def test_small_batches_make_the_update_of_a_large_one(compile: bool | None, make_optimizer: Any, clip_grad_norm: Any) -> None:
+def test_small_batches_make_the_update_of_a_large_one(
+    compile: bool | None, make_optimizer: Any, clip_grad_norm: Any
+) -> None:
     """250 examples in batches of 16: four make 64; the last group of an epoch is of 3 full batches and one of 10."""
     settings = {"compile": compile, "make_optimizer": make_optimizer, "clip_grad_norm": clip_grad_norm}
     large, large_history = trained(64, **settings)

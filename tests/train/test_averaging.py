@@ -69,8 +69,9 @@ def test_it_is_compiled_once_and_no_gradients_are_kept_for_it(monkeypatch: pytes
     cp.random.seed(0)
     model = mlp(16, 4)
     average = train.AverageWeights(AveragedModel(model))
-    train.fit(model, DataLoader(ArrayDataset(*blobs(128)), batch_size=32), loss=nn.CrossEntropyLoss(), epochs=4,
-              optimizer=optim.SGD(model.parameters(), lr=0.1), callbacks=[average], health=False, progress=False)  # fmt: skip
+    data, optimizer = DataLoader(ArrayDataset(*blobs(128)), batch_size=32), optim.SGD(model.parameters(), lr=0.1)
+    train.fit(model, data, loss=nn.CrossEntropyLoss(), optimizer=optimizer, epochs=4, callbacks=[average], health=False,
+              progress=False)  # fmt: skip
     assert sorted(made) == [("_train", False), ("take_in", False)]
 
 
@@ -104,7 +105,9 @@ def test_early_stopping_gives_the_average_its_best_weights_back() -> None:
     _, average, history, _ = averaged(validate=True, epochs=12, callbacks=[stop])
     best = min(row["val_loss"] for row in history.epochs)
     held_out = DataLoader(ArrayDataset(*blobs(64, seed=0)), batch_size=64)
-    assert train.evaluate(average, held_out, loss=nn.CrossEntropyLoss()).metrics["loss"] == pytest.approx(best, rel=1e-6)
+    assert train.evaluate(average, held_out, loss=nn.CrossEntropyLoss()).metrics["loss"] == pytest.approx(
+        best, rel=1e-6
+    )
 
 
 def test_resumed_with_its_average(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from clearprop.cli import terminal
 from clearprop.cli.command import Command
@@ -15,6 +16,7 @@ from clearprop.cli.settings import whole
 from clearprop.data import CharTokenizer
 from clearprop.errors import DataError
 from clearprop.models import stream
+from clearprop.models.sampling import Writer
 from clearprop.models.saving import Saved
 from clearprop.random import Generator
 
@@ -48,9 +50,9 @@ def _run(options: argparse.Namespace) -> None:
         raise DataError(
             f"{options.run} holds a {saved.builder}, which does not write", hint="a run of clearprop train gpt"
         )
-    tokenizer = CharTokenizer(saved.extra["characters"])
-    written = stream(model, _tokens(tokenizer, options.prompt), options.temperature, options.top_k,
-                     Generator(options.seed))  # fmt: skip
+    tokenizer, writer = CharTokenizer(saved.extra["characters"]), cast(Writer, model)
+    prompt, generator = _tokens(tokenizer, options.prompt), Generator(options.seed)
+    written = stream(writer, prompt, options.temperature, options.top_k, generator)
     _print(options.prompt)
     for token in islice(written, options.length):
         _print(tokenizer.decode(token))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from clearprop.data.batches import Array
 from clearprop.data.order import checked_seed
 from clearprop.errors import DataError, UsageError
 from clearprop.tensor import Tensor
-
-Architecture: TypeAlias = Literal["skip-gram", "cbow"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _PLACES_OF_A_WORD = 64  # in the table that others are drawn from, on average: a power of two
@@ -116,14 +114,13 @@ class NearWords:
     def __init__(
         self,
         dataset: WordText,
-        architecture: Architecture = "skip-gram",
+        architecture: str = "skip-gram",
         batch_size: int = 1000,
         window: int = 5,
         negatives: int = 5,
         subsample: float = 1e-3,
         seed: int = 0,
     ) -> None:
-        one_of("NearWords", "architecture", architecture, "skip-gram", "cbow")
         for name, value in {"batch_size": batch_size, "window": window, "negatives": negatives}.items():
             whole("NearWords", name, value)
         if batch_size % window:
@@ -132,7 +129,8 @@ class NearWords:
                 hint=f"batch_size={max(batch_size // window, 1) * window}",
             )
         self.dataset = dataset
-        self.architecture, self.batch_size = architecture, batch_size
+        self.architecture = one_of("NearWords", "architecture", architecture, "skip-gram", "cbow")
+        self.batch_size = batch_size
         self.window, self.negatives = window, negatives
         self.subsample = number("NearWords", "subsample", subsample, 0.0)
         self.seed = checked_seed("NearWords", seed)
@@ -148,8 +146,16 @@ class NearWords:
                 hint="a longer text, smaller batches, or subsample=0",
             )
         self._table = _table(share**0.75)
-        self._distances = np.arange(batch_size) % window + 1
-        labels = np.zeros((self.predictions, 1 + negatives), np.float32)
+        self._make_pattern()
+
+    def _make_pattern(self) -> None:
+        """What all batches have in common: how far the first, the second, … of its words looks around."""
+        distances = np.arange(self.batch_size) % self.window + 1
+        offsets = np.array([i for i in range(-self.window, self.window + 1) if i])
+        self._word, offset = (abs(offsets) <= distances[:, None]).nonzero()  # (C,): who looks, and where
+        self._offset = offsets[offset]
+        self._starts = Tensor(np.cumsum(2 * distances) - 2 * distances)
+        labels = np.zeros((self.predictions, 1 + self.negatives), np.float32)
         labels[:, 0] = 1.0
         self._labels = Tensor(labels)
 
@@ -204,18 +210,16 @@ class NearWords:
 
     def _batch(self, text: Array, at: int) -> tuple[Tensor, ...]:
         draws = self._draws(at + _CHOICES + 1)
-        distances = self._distances[np.argsort(draws.random_raw(self.batch_size))]
-        centres = np.arange(self.batch_size) + (at * self.batch_size + self.window)
-        offsets = np.array([i for i in range(-self.window, self.window + 1) if i])
-        word, offset = (abs(offsets) <= distances[:, None]).nonzero()
-        near = text[centres[word] + offsets[offset]]  # (C,)
+        centres = np.argsort(draws.random_raw(self.batch_size)) + (at * self.batch_size + self.window)
+        looking = centres[self._word]
+        near = text[looking + self._offset]  # (C,)
         others = np.empty((self.predictions, 1 + self.negatives), np.int32)
         others[:, 1:] = self._drawn(draws, (self.predictions, self.negatives))
         if self.architecture == "skip-gram":
             others[:, 0] = near
-            return Tensor(text[centres[word]]), Tensor(others), self._labels
+            return Tensor(text[looking]), Tensor(others), self._labels
         others[:, 0] = text[centres]
-        return Tensor(near), Tensor(np.cumsum(2 * distances) - 2 * distances), Tensor(others), self._labels
+        return Tensor(near), self._starts, Tensor(others), self._labels
 
     def _drawn(self, draws: np.random.Philox, shape: tuple[int, int]) -> Array:
         """Words, as often as their share of the table says."""

@@ -15,25 +15,32 @@ turn queries and keys (J. Su et al., "RoFormer", 2021, equation 34) in the place
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import NamedTuple
 
 from clearprop import functional, nn
 from clearprop.arguments import whole
-from clearprop.array import add, arange, asarray, equal, expand_dims, less_equal, permute_dims, reshape, stack, where
-from clearprop.array import zeros as zeros_of
+from clearprop.array import arange, asarray, equal, less_equal, permute_dims, reshape, where, zeros
 from clearprop.array.promotion import ArrayLike
 from clearprop.errors import ShapeError, UsageError
 from clearprop.models.tokens import check_tokens
 from clearprop.tensor import Tensor
 
-State: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
+class Cache(NamedTuple):
+    """What a layer keeps of the tokens that were read one by one.
+
+    Attributes:
+        place: how many they are, ().
+        keys, values: (1, heads, memory, d); behind the place nothing is in them yet.
+    """
+
+    place: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class CausalAttention(nn.Module):
-    """softmax(Q Kᵀ / √d) V in several heads, each token looking at itself and those before (Vaswani et al. 2017, 3.2).
-
-    (N, T, width) -> (N, T, width).
-    """
+    """softmax(Q Kᵀ / √d) V in several heads, each token looking at itself and those before (Vaswani et al. 2017, 3.2)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         self.heads, self.dropout = heads, dropout
@@ -41,32 +48,22 @@ class CausalAttention(nn.Module):
         self.joined = nn.Linear(width, width, bias=False)
         self.rotary = nn.RotaryPositions()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """All tokens at once."""
-        q, k, v = self._taken_apart(x)
-        dropout = self.dropout if self.training else 0.0
-        y = functional.scaled_dot_product_attention(self.rotary(q), self.rotary(k), v, None, dropout, is_causal=True)
-        return self.joined(_side_by_side(y))
-
-    def step(self, x: Tensor, place: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One token more, (1, 1, width), at a place among those that were before, whose keys and values are kept.
-
-        keys, values: (1, heads, memory, d); they come back with those of this token.
-        """
-        q, k, v = self._taken_apart(x)  # each (1, heads, 1, d)
-        places, here = arange(keys.shape[2]), reshape(place, (1,))
-        is_here = expand_dims(equal(places, here), -1)  # (memory, 1)
-        keys, values = where(is_here, self.rotary(k, here), keys), where(is_here, v, values)
-        seen = less_equal(places, here)
-        y = functional.scaled_dot_product_attention(self.rotary(q, here), keys, values, expand_dims(seen, 0))
-        return self.joined(_side_by_side(y)), keys, values
-
-    def _taken_apart(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of all heads, each (N, heads, T, d)."""
+    def forward(self, x: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        """(N, T, width) -> (N, T, width); or one token, (1, 1, width), and what is kept of those before it."""
         n, steps, width = x.shape
         apart = reshape(self.qkv(x), (n, steps, 3, self.heads, width // self.heads))
-        q, k, v = permute_dims(apart, (2, 0, 3, 1, 4))
-        return q, k, v
+        q, k, v = permute_dims(apart, (2, 0, 3, 1, 4))  # each (N, heads, T, d)
+        if cache is None:
+            q, k, seen = self.rotary(q), self.rotary(k), None
+        else:
+            places, here = arange(cache.keys.shape[2]), reshape(cache.place, (1,))
+            is_here = reshape(equal(places, here), (-1, 1))
+            k, v = where(is_here, self.rotary(k, here), cache.keys), where(is_here, v, cache.values)
+            q, seen = self.rotary(q, here), reshape(less_equal(places, here), (1, -1))
+            cache = Cache(cache.place + 1, k, v)
+        dropout = self.dropout if self.training else 0.0
+        y = functional.scaled_dot_product_attention(q, k, v, seen, dropout, is_causal=cache is None)
+        return self.joined(reshape(permute_dims(y, (0, 2, 1, 3)), x.shape)), cache
 
 
 class Block(nn.Module):
@@ -79,17 +76,11 @@ class Block(nn.Module):
         self.narrow = nn.Linear(4 * width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """All tokens at once."""
-        return self._inner(add(h, self.dropout(self.attention(self.norm1(h)))))
-
-    def step(self, h: Tensor, place: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One token more, see `CausalAttention.step`."""
-        y, keys, values = self.attention.step(self.norm1(h), place, keys, values)
-        return self._inner(add(h, y)), keys, values
-
-    def _inner(self, h: Tensor) -> Tensor:
-        return add(h, self.dropout(self.narrow(functional.gelu(self.wide(self.norm2(h))))))
+    def forward(self, h: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache | None]:
+        """All tokens at once; or one, with the cache, see `CausalAttention`."""
+        y, cache = self.attention(self.norm1(h), cache)
+        h = h + self.dropout(y)
+        return h + self.dropout(self.narrow(functional.gelu(self.wide(self.norm2(h))))), cache
 
 
 class GPT(nn.Module):
@@ -126,7 +117,7 @@ class GPT(nn.Module):
                 f"GPT: width={width} cannot be divided into {heads} heads of even length",
                 hint=f"width={2 * heads * -(-width // (2 * heads))}",
             )
-        self.vocabulary, self.memory = vocabulary, context
+        self.vocabulary, self.memory, self.heads = vocabulary, context, heads
         self.words = nn.Embedding(vocabulary, width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width)
@@ -154,37 +145,30 @@ class GPT(nn.Module):
             )
         h = self.words(x)
         for block in self.blocks:
-            h = block(h)
+            h, _ = block(h)
         return permute_dims(self.head(self.norm(h)), (0, 2, 1))  # (N, T, V) -> (N, V, T)
 
     # Token by token, for `models.sample` -----------------------------------------------------------------------------
 
-    def start(self) -> State:
-        """The state before the first token: how many were read, and places for their keys and their values.
+    def start(self) -> tuple[Cache, ...]:
+        """The state before the first token."""
+        shape = (1, self.heads, self.memory, self.words.embedding_dim // self.heads)
+        return tuple(Cache(asarray(0), zeros(shape), zeros(shape)) for _ in self.blocks)
 
-        (), and twice (layers, 1, heads, context, d).
-        """
-        heads = self.blocks[0].attention.heads
-        shape = (len(self.blocks), 1, heads, self.memory, self.words.embedding_dim // heads)
-        return asarray(0), zeros_of(shape), zeros_of(shape)
-
-    def step(self, token: ArrayLike, state: State) -> tuple[Tensor, State]:
-        """Read one more token; at most `memory` of them after `start`.
+    def step(self, token: ArrayLike, state: tuple[Cache, ...]) -> tuple[Tensor, tuple[Cache, ...]]:
+        """Read one more token, a whole number; at most `memory` of them after `start`.
 
         Args:
-            token: a whole number.
             state: what `start` or the step before gave.
 
         Returns:
             The scores of what follows, (vocabulary,), and the next state.
         """
-        place, *kept = state
         h, after = reshape(self.words(token), (1, 1, -1)), []
-        for number, block in enumerate(self.blocks):
-            h, *own = block.step(h, place, *(cache[number] for cache in kept))
-            after.append(own)
-        keys, values = (stack(caches) for caches in zip(*after, strict=True))
-        return self.head(self.norm(h))[0, 0], (add(place, 1), keys, values)
+        for block, before in zip(self.blocks, state, strict=True):
+            h, cache = block(h, before)
+            after.append(cache)
+        return self.head(self.norm(h))[0, 0], tuple(after)
 
     def _draw(self) -> None:
         """Normal numbers of standard deviation 0.02, less where layers add up in h (Radford et al. 2019)."""
@@ -192,9 +176,3 @@ class GPT(nn.Module):
             if parameter.ndim == 2:
                 added = name.endswith(("joined.weight", "narrow.weight"))
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * len(self.blocks)) if added else 0.02)
-
-
-def _side_by_side(y: Tensor) -> Tensor:
-    """The heads' outputs: (N, heads, T, d) -> (N, T, width)."""
-    n, heads, steps, size = y.shape
-    return reshape(permute_dims(y, (0, 2, 1, 3)), (n, steps, heads * size))

@@ -7,7 +7,7 @@ numbered here. In the shapes B is the batch, T time, H the heads of each kind, N
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,8 @@ from clearprop.array import (
     sum,
 )
 from clearprop.autodiff import scan
-from clearprop.errors import ShapeError, UsageError
+from clearprop.dtypes import float32
+from clearprop.errors import DTypeError, ShapeError, UsageError
 from clearprop.functional import relu, sigmoid, softmax, softplus, tanh
 from clearprop.nn import Linear, LSTMCell, Module, Parameter, init
 from clearprop.random import Generator
@@ -36,18 +37,7 @@ from clearprop.tensor import Tensor, as_tensor
 
 _BEGINNING = 1e-6
 """What every cell of the memory holds first. Collier and Beel 2018 compare such beginnings: a constant learns best."""
-_TINY = 1e-8
-
-
-class Weighting(NamedTuple):
-    """Where the heads look at each step.
-
-    Attributes:
-        read, write: (B, T, H, N); each row is positive and sums to 1.
-    """
-
-    read: Tensor
-    write: Tensor
+_TINY = 1e-8  # so that no gradient is infinite where a weight or a length is 0
 
 
 class NTM(Module):
@@ -105,7 +95,9 @@ class NTM(Module):
         init.normal_(self.first_weighting, generator=generator)
 
     def forward(self, x: Any, need_weights: bool = False) -> Any:
-        """(B, T, inputs) -> logits, (B, T, outputs); with ``need_weights`` also a `Weighting`.
+        """(B, T, inputs) -> logits, (B, T, outputs).
+
+        With ``need_weights`` also where the heads looked at each step, (B, T, 2 H, N): those that read come first.
 
         Raises:
             ShapeError: x has another shape, or there is no step or no example.
@@ -124,10 +116,7 @@ class NTM(Module):
 
         _, (found, weightings) = scan(step, self._first(x.shape[0]), permute_dims(x, (1, 0, 2)))
         logits = permute_dims(self.output(found), (1, 0, 2))
-        if not need_weights:
-            return logits
-        weightings = permute_dims(weightings, (1, 0, 2, 3))
-        return logits, Weighting(weightings[:, :, : self.heads], weightings[:, :, self.heads :])
+        return (logits, permute_dims(weightings, (1, 0, 2, 3))) if need_weights else logits
 
     def address(self, h: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """Where the heads look, section 3.3: (B, hidden), (B, N, M) and (B, 2 H, N) -> (B, 2 H, N)."""
@@ -168,21 +157,19 @@ class NTM(Module):
                 f"NTM: x has shape {x.shape}; it must be (B, T, {self.inputs}), with at least one example and one step",
                 hint=f"models.NTM({x.shape[2]}, …) for these inputs" if x.ndim == 3 else "sequences (B, T, inputs)",
             )
+        if x.dtype is not float32:
+            raise DTypeError(f"NTM: x is {x.dtype.name}; it takes float32", hint="x.astype(cp.float32)")
         return x
 
     @property
     def _is_lstm(self) -> bool:
         return isinstance(self.controller, LSTMCell)
 
-    def extra_repr(self) -> str:
-        """Its memory and its heads."""
-        return f"memory {self.locations} × {self.width}, heads {self.heads} + {self.heads}"
-
 
 def cosine(k: Tensor, memory: Tensor) -> Tensor:
     """How similar each key is to each location (6): (B, H, M) and (B, N, M) -> (B, H, N)."""
-    lengths = sqrt(sum(k * k, axis=2, keepdims=True)) * expand_dims(sqrt(sum(memory * memory, axis=2)), 1)
-    return matmul(k, memory.mT) / (lengths + _TINY)
+    squares = sum(k * k, axis=2, keepdims=True) * expand_dims(sum(memory * memory, axis=2), 1)
+    return matmul(k, memory.mT) / sqrt(squares + _TINY**2)
 
 
 def shifted(weighting: Tensor, shares: Tensor) -> Tensor:
@@ -195,5 +182,5 @@ def shifted(weighting: Tensor, shares: Tensor) -> Tensor:
     return reduce(add, moves)
 
 
-def _for_each(x: Tensor, batch: int) -> Tensor:
+def _for_each(x: Any, batch: int) -> Tensor:
     return broadcast_to(x, (batch, *x.shape))

@@ -24,7 +24,7 @@ from clearprop.tensor import Tensor, as_array
 from clearprop.train.modes import evaluating
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-State: TypeAlias = tuple[Tensor, ...]
+State: TypeAlias = tuple[Any, ...]
 
 _AHEAD = 64  # random numbers drawn at once: one by one they would take as long as a small network
 

@@ -16,8 +16,8 @@ from clearprop.arguments import whole
 from clearprop.array import argmax, asarray, equal, permute_dims
 from clearprop.autodiff import no_grad
 from clearprop.errors import DataError, ShapeError, UsageError
-from clearprop.functional import relu
 from clearprop.functional.checks import known_values
+from clearprop.models.tokens import check_tokens
 from clearprop.nn import (
     Dropout,
     Embedding,
@@ -26,28 +26,18 @@ from clearprop.nn import (
     Module,
     ModuleList,
     MultiheadAttention,
+    ReLU,
+    Sequential,
     SinusoidalPositions,
     init,
 )
 from clearprop.random import Generator
-from clearprop.tensor import Tensor, as_tensor
+from clearprop.tensor import Tensor
 
 
-class FeedForward(Module):
-    """max(0, x W₁ + b₁) W₂ + b₂, for each element by itself (2).
-
-    Args:
-        width: length of the elements.
-        inner: of the hidden layer.
-    """
-
-    def __init__(self, width: int, inner: int, *, generator: Generator | None = None) -> None:
-        self.linear1 = Linear(width, inner, generator=generator)
-        self.linear2 = Linear(inner, width, generator=generator)
-
-    def forward(self, x: Any) -> Tensor:
-        """(…, width) -> (…, width)."""
-        return self.linear2(relu(self.linear1(x)))
+def feed_forward(width: int, inner: int, generator: Generator | None) -> Sequential:
+    """max(0, x W₁ + b₁) W₂ + b₂, for each element by itself (2)."""
+    return Sequential(Linear(width, inner, generator=generator), ReLU(), Linear(inner, width, generator=generator))
 
 
 class EncoderLayer(Module):
@@ -55,7 +45,7 @@ class EncoderLayer(Module):
 
     def __init__(self, width: int, heads: int, inner: int, dropout: float, generator: Generator | None = None) -> None:
         self.attention = MultiheadAttention(width, heads, batch_first=True, generator=generator)
-        self.feed_forward = FeedForward(width, inner, generator=generator)
+        self.feed_forward = feed_forward(width, inner, generator)
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
         self.dropout = Dropout(dropout)
 
@@ -71,7 +61,7 @@ class DecoderLayer(Module):
     def __init__(self, width: int, heads: int, inner: int, dropout: float, generator: Generator | None = None) -> None:
         self.attention = MultiheadAttention(width, heads, batch_first=True, generator=generator)
         self.cross_attention = MultiheadAttention(width, heads, batch_first=True, generator=generator)
-        self.feed_forward = FeedForward(width, inner, generator=generator)
+        self.feed_forward = feed_forward(width, inner, generator)
         self.norm1, self.norm2, self.norm3 = LayerNorm(width), LayerNorm(width), LayerNorm(width)
         self.dropout = Dropout(dropout)
 
@@ -156,7 +146,7 @@ class Seq2Seq(Module):
             DataError: one of them is padding throughout.
             RangeError: a token is not in the vocabulary.
         """
-        source = _checked("source", as_tensor(source))
+        source = check_tokens("Seq2Seq, source", source)
         hidden = equal(source, self.padding)
         values = known_values(hidden)
         if values is not None and values.all(axis=-1).any():
@@ -172,7 +162,13 @@ class Seq2Seq(Module):
 
         The weights are (B, heads, T, S), for attention to the memory; None unless they are needed.
         """
-        x, weights = self._embedded(_checked("target", as_tensor(target))), []
+        target = check_tokens("Seq2Seq, target", target)
+        if target.shape[0] != memory.hidden.shape[0]:
+            raise ShapeError(
+                f"Seq2Seq: {memory.hidden.shape[0]} sources and {target.shape[0]} targets",
+                hint="a target for each source",
+            )
+        x, weights = self._embedded(target), []
         for layer in self.decoder:
             x, looked = layer(x, *memory, need_weights)
             weights.append(looked)
@@ -199,12 +195,3 @@ class Seq2Seq(Module):
     def _embedded(self, tokens: Tensor) -> Tensor:
         """Section 3.4 and 3.5: (B, T) -> (B, T, width)."""
         return self.dropout(self.positions(self.embedding(tokens) * math.sqrt(self.embedding.embedding_dim)))
-
-
-def _checked(name: str, tokens: Tensor) -> Tensor:
-    if tokens.ndim != 2 or 0 in tokens.shape:
-        raise ShapeError(
-            f"Seq2Seq: the {name} has shape {tokens.shape}; it must be (examples, tokens), at least one of each",
-            hint="leave empty sequences out of the data; data.pad_sequence makes one array of several",
-        )
-    return tokens

@@ -83,6 +83,10 @@ class Reader(Module):
     ) -> None:
         one_of("a network of sequences", "kind", kind, "attention", "lstm")
         whole("a network of sequences", "layers", layers)
+        if kind == "lstm" and both_directions and whole("a network of sequences", "width", width) % 2:
+            raise UsageError(
+                f"a network of sequences: width={width} cannot be halved for two directions", hint=f"width={width + 1}"
+            )
         self.embedding = Embedding(vocabulary, width, generator=generator)
         self.dropout = Dropout(dropout)
         self.kind = kind

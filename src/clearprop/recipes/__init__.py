@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import UsageError
-from clearprop.recipes import char_rnn, classify, cnn, gpt, lenet, linear, mlp, ntm, resnet, seq2seq, tag, word2vec
+from clearprop.recipes import bert_classify, char_rnn, classify, cnn, gpt, lenet, linear, mlp, ntm, resnet, seq2seq, tag, word2vec
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.running import begun, train
 from clearprop.recipes.settings import Option, Settings
@@ -40,6 +40,7 @@ RECIPES: Mapping[str, Recipe] = {
         tag.TAG,
         seq2seq.SEQ2SEQ,
         ntm.NTM_COPY,
+        bert_classify.RECIPE,
     )
 }
 

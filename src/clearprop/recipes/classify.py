@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from clearprop.models import SequenceClassifier
 from clearprop.models.saving import Saved
 from clearprop.optim import Adam
 from clearprop.optim.lr_scheduler import OneCycleLR
-from clearprop.recipes.cues import CLASSES, RANGES, Cues, Windows
+from clearprop.recipes.cues import CLASSES, RANGES, Cues, Windows, whole_text
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings
+from clearprop.recipes.writing import TextFile
 from clearprop.train.maps import reading
 from clearprop.train.plots import picture
 
-_TRAINED, _TESTED = 400, 50  # windows of each class and range of distances
+TRAINED, TESTED = 400, 50  # windows of each class and range of distances
 _BATCH = 500
 _WARM_UP = 0.1  # the share of the updates in which the learning rate rises
 
@@ -46,11 +47,12 @@ class ClassifySettings(Settings):
     heads: Annotated[int, Option("of the attention", least=1)] = 4
     layers: Annotated[int, Option("blocks of attention, or layers of the LSTM", least=1)] = 1
     vocabulary: Annotated[int, Option("how many words are known, the commonest", least=1)] = 2000
+    file: TextFile = ""
 
 
 def _task(settings: ClassifySettings, folder: str | None) -> Task:
-    cues = Cues(settings.vocabulary, folder)
-    arguments = {
+    cues = Cues(whole_text(settings.file, folder), settings.vocabulary)
+    arguments: dict[str, Any] = {
         "vocabulary": len(cues.words),
         "classes": len(CLASSES),
         "kind": settings.kind,
@@ -61,9 +63,9 @@ def _task(settings: ClassifySettings, folder: str | None) -> Task:
     }
     model = SequenceClassifier(**arguments)
     optimizer = Adam(model.parameters(), lr=settings.lr)
-    training = cues.windows("train", _TRAINED, settings.seed)
+    training = cues.windows("train", TRAINED, settings.seed)
     batches = DataLoader(training.dataset(), settings.batch_size, shuffle=True, seed=settings.seed)
-    tested = cues.windows("test", _TESTED, seed=0)
+    tested = cues.windows("test", TESTED, seed=0)
     updates = settings.epochs * len(batches)
     return Task(
         model=model,
@@ -72,7 +74,7 @@ def _task(settings: ClassifySettings, folder: str | None) -> Task:
         data=batches,
         saved=Saved("SequenceClassifier", arguments, {"words": list(cues.words), "class_names": list(CLASSES)}),
         scheduler=OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False),
-        validation=DataLoader(cues.windows("validation", _TESTED, seed=0).dataset(), _BATCH),
+        validation=DataLoader(cues.windows("validation", TESTED, seed=0).dataset(), _BATCH),
         test=DataLoader(tested.dataset(), _BATCH),
         metrics=["accuracy"],
         clip_grad_norm=1.0,

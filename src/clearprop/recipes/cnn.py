@@ -36,7 +36,7 @@ class CNNSettings(Settings):
     widths: Widths = (32, 64, 128)
     convolutions: Annotated[int, Option("in each stage, before images are halved", least=1)] = 2
     dropout: Dropout = 0.0
-    shift: Shift = 4
+    shift: Shift = 2
     label_smoothing: Annotated[float, Option("share of the target that all classes have alike", least=0, below=1)] = 0.0
 
 
@@ -71,7 +71,7 @@ def _task(dataset: str, settings: CNNSettings, folder: str | None) -> Task:
 MNIST_CNN = Recipe(
     "mnist-cnn",
     "four convolutions for the digits of MNIST: two minutes",
-    CNNSettings(epochs=8, widths=(16, 32), dropout=0.25, shift=2),
+    CNNSettings(epochs=8, widths=(16, 32), dropout=0.25),
     partial(_task, "mnist"),
 )
 

@@ -1,4 +1,4 @@
-"""A task of real text: windows of tiny Shakespeare in which one word decides, and where it stands is known.
+"""A task of real text: windows of Shakespeare in which one word decides, and where it stands is known.
 
 The speeches are taken without the names of the speakers, as words in small letters. A window is 100 words of which
 exactly one is in `LIGHT` or in `DARK`, and that is its class. All else in a window is Shakespeare's, and says nothing,
@@ -9,7 +9,6 @@ reaches over a border.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from clearprop.data import ArrayDataset, tiny_shakespeare
+from clearprop.data import ArrayDataset, read_text, tiny_shakespeare
+from clearprop.errors import DataError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -62,18 +62,18 @@ class Windows(NamedTuple):
 
 
 class Cues:
-    """The text and its windows.
+    """A text and its windows.
 
     Args:
+        play: the text, as a play is written.
         vocabulary: how many words are known, the commonest, beside those that decide; others are one and the same.
-        folder: where the text lies, None for the usual places.
 
     Attributes:
         words: the known words by their numbers; number 0 stands for all others.
     """
 
-    def __init__(self, vocabulary: int = 2000, folder: str | os.PathLike[str] | None = None) -> None:
-        text = spoken(tiny_shakespeare("all", folder=folder).text)
+    def __init__(self, play: str, vocabulary: int = 2000) -> None:
+        text = spoken(play)
         counted = Counter(text)
         common = [word for word, _ in counted.most_common() if word not in LIGHT | DARK][:vocabulary]
         self.words = (_UNKNOWN, *sorted(LIGHT | DARK), *common)
@@ -88,12 +88,20 @@ class Cues:
             part: "train", "validation" or "test".
             each: windows of each class and range, drawn from those that there are; some may be drawn twice.
             seed: of the drawing.
+
+        Raises:
+            DataError: there are no such windows.
         """
-        starts, places = np.array(list(self._places(part))).T
+        starts, places = np.array(list(self._places(part)), np.int64).reshape(-1, 2).T
         words = self._tokens[starts[:, None] + np.arange(LENGTH)]
         all = Windows(words, self._class[places], starts + LENGTH - 1 - places)
         random = np.random.Generator(np.random.Philox(key=[seed, _PARTS.index(part)]))
-        groups = (np.flatnonzero((all.classes == c) & (all.ranges == r)) for c in range(2) for r in range(RANGES))
+        groups = [np.flatnonzero((all.classes == c) & (all.ranges == r)) for c in range(2) for r in range(RANGES)]
+        if not min(map(len, groups)):
+            raise DataError(
+                f"the text has too few windows of {LENGTH} words with one word that decides, to {part} with",
+                hint="a longer text, in English",
+            )
         chosen = np.concatenate([random.choice(group, each) for group in groups])
         return Windows(*(column[chosen] for column in all))
 
@@ -111,6 +119,11 @@ class Cues:
             for before, place, after in zip(places, places[1:], places[2:], strict=False):
                 for start in range(max(before + 1, place - LENGTH + 1), min(place, after - LENGTH) + 1):
                     yield start, int(place)
+
+
+def whole_text(file: str, folder: str | None) -> str:
+    """The text of a file; without one, tiny Shakespeare from the folder, or from the usual places."""
+    return read_text(file) if file else tiny_shakespeare("all", folder=folder).text
 
 
 def spoken(play: str) -> list[str]:

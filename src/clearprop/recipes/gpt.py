@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from clearprop.models import GPT
 from clearprop.models.saving import Saved
 from clearprop.recipes.recipe import Recipe, Task
-from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings, WeightDecay
-from clearprop.recipes.writing import TextFile, characters_of, windows, writing_task
+from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, WeightDecay
+from clearprop.recipes.writing import WritingSettings, characters_of, windows, writing_task
 
 
 @dataclass(frozen=True)
-class GPTSettings(Settings):
+class GPTSettings(WritingSettings):
     """Small batches and many updates: on two cores that learns fastest."""
 
-    epochs: Epochs = 5
+    epochs: Epochs = 8
     batch_size: BatchSize = 8
     lr: LearningRate = 3e-3
     weight_decay: WeightDecay = 0.1
@@ -25,12 +24,11 @@ class GPTSettings(Settings):
     heads: Annotated[int, Option("of the attention", least=1)] = 4
     layers: Annotated[int, Option("blocks of attention and two linear layers", least=1)] = 4
     context: Annotated[int, Option("characters that are looked at, at most", least=1)] = 128
-    file: TextFile = ""
 
 
 def _task(settings: GPTSettings, folder: str | None) -> Task:
     texts = windows(settings.file, folder, settings.context, settings.context)
-    arguments = {
+    arguments: dict[str, Any] = {
         "vocabulary": texts[0].tokenizer.vocab_size,
         "context": settings.context,
         "width": settings.width,
@@ -38,17 +36,7 @@ def _task(settings: GPTSettings, folder: str | None) -> Task:
         "layers": settings.layers,
         "dropout": settings.dropout,
     }
-    return writing_task(
-        GPT(**arguments),
-        Saved("GPT", arguments, characters_of(texts[0])),
-        texts,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        lr=settings.lr,
-        betas=(0.9, 0.99),
-        weight_decay=settings.weight_decay,
-        seed=settings.seed,
-    )
+    return writing_task(Saved("GPT", arguments, characters_of(texts[0])), texts, settings)
 
 
 RECIPE = Recipe("gpt", "a GPT that writes like Shakespeare: ten minutes", GPTSettings(), _task)

@@ -34,7 +34,7 @@ from clearprop.train.plots import picture
 BITS = 8
 LENGTHS = (10, 20, 30, 40, 60)
 """Of the sequences that the trained network is tested with."""
-_UPDATES = 400  # in an epoch
+UPDATES = 400  # in an epoch
 _TESTED = 128
 _NOT_ASKED = -1.0  # a target while the network still reads
 _BIT, _STEP = (9.0, 9.0), (9.0, 3.0)  # width and height in the picture
@@ -92,7 +92,7 @@ def wrong_bits(logits: Any, target: Any) -> Tensor:
 
 
 def _task(settings: NTMSettings, folder: str | None) -> Task:
-    arguments = {
+    arguments: dict[str, Any] = {
         "inputs": BITS + 1,
         "outputs": BITS,
         "locations": settings.locations,
@@ -103,14 +103,14 @@ def _task(settings: NTMSettings, folder: str | None) -> Task:
     }
     model = NTM(**arguments)
     optimizer = Adam(model.parameters(), lr=settings.lr)
-    training = Drawn(partial(copying, 1, settings.longest), _UPDATES * settings.batch_size, settings.seed)
+    training = Drawn(partial(copying, 1, settings.longest), UPDATES * settings.batch_size, settings.seed)
     return Task(
         model=model,
         loss=bit_loss,
         optimizer=optimizer,
         data=DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed),
         saved=Saved("NTM", arguments),
-        scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * _UPDATES),
+        scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * UPDATES),
         validation=DataLoader(of_length(settings.longest), _TESTED),
         test=DataLoader(of_length(2 * settings.longest), _TESTED),
         metrics=[wrong_bits],
@@ -124,7 +124,7 @@ def of_length(length: int) -> Drawn:
     return Drawn(partial(copying, length, length), _TESTED, seed=2**62 + length)
 
 
-def exhibits(model: NTM, folder: Path) -> Mapping[str, float | str]:
+def exhibits(model: Any, folder: Path) -> Mapping[str, float | str]:
     """How many bits are wrong at several lengths, and a picture, as figures 4 and 6 of the paper."""
     found: dict[str, float | str] = {}
     for length in LENGTHS:
@@ -152,8 +152,8 @@ def draw_copies(model: NTM) -> Svg:
         )
         if length == LENGTHS[1]:
             heads = [
-                shades(f"where it {kind}", w[0, :, 0].numpy().T, words=f"Step by step, {length} vectors.", cell=_STEP)
-                for kind, w in (("wrote", looked.write), ("read", looked.read))
+                shades(f"where it {did}", looked[0, :, head].numpy().T, words="A column for each step.", cell=_STEP)
+                for did, head in (("wrote", model.heads), ("read", 0))
             ]
     return picture("Copies by a Neural Turing Machine, and the locations of its heads", [*rows, heads])
 

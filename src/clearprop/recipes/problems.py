@@ -25,7 +25,7 @@ ALPHABET = "_<>0123456789+"
 """The characters by their numbers. The first three are no characters of texts: padding, beginning, end."""
 PADDING, BEGIN, END = range(3)
 _ONE_IN = 10
-_TRIES = 50  # for each problem to test with
+_IN_VAIN = 2000  # draws in a row that find no other problem: then there is none, or hardly one
 
 
 class Problem(NamedTuple):
@@ -60,15 +60,17 @@ class Kind:
         """
         random = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
         found: set[Problem] = set()
-        for _ in range(_TRIES * count):
+        in_vain = 0
+        while len(found) < count and in_vain < _IN_VAIN:
             problem = self.draw(random)
-            if put_aside(problem):
+            in_vain = 0 if put_aside(problem) and problem not in found else in_vain + 1
+            if not in_vain:
                 found.add(problem)
-                if len(found) == count:
-                    break
         if not found:
             raise DataError("of so small problems none is put aside to test with", hint="more digits")
-        return sorted(found, key=lambda problem: zlib.crc32(problem.question.encode()))  # in no order that says anything
+        return sorted(
+            found, key=lambda problem: zlib.crc32(problem.question.encode())
+        )  # in no order that says anything
 
     def dataset(self, problems: list[Problem]) -> ArrayDataset:
         """Problems as arrays, see `training`."""
@@ -92,10 +94,14 @@ class Kind:
                 return problem
 
 
+def _number(problem: Problem) -> int:
+    """A number that depends on the problem alone; of a + b and b + a it is the same."""
+    return zlib.crc32("+".join(sorted(problem.question.split("+"))).encode())
+
+
 def put_aside(problem: Problem) -> bool:
     """Whether a problem is one of the tenth that is tested with; a + b and b + a are one problem."""
-    name = "+".join(sorted(problem.question.split("+")))
-    return zlib.crc32(name.encode()) % _ONE_IN == 0
+    return _number(problem) % _ONE_IN == 0
 
 
 def encode(text: str, length: int) -> Array:

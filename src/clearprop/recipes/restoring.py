@@ -1,18 +1,17 @@
 """A task for taggers: text without punctuation, line breaks and capital letters, and what has to be put back where.
 
-The speeches of tiny Shakespeare, as small letters and single spaces. Each element has one of four tags: a letter is a
+The speeches of a play, as small letters and single spaces. Each element has one of four tags: a letter is a
 capital or not, and in front of a space there is a comma, a stop, or nothing.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from clearprop.data import ArrayDataset, tiny_shakespeare
+from clearprop.data import ArrayDataset
 from clearprop.errors import DataError
 from clearprop.recipes.cues import speeches
 
@@ -66,18 +65,18 @@ def restored(elements: Array, tags: Array) -> str:
     return text
 
 
-def restoring(part: str, length: int, folder: str | os.PathLike[str] | None = None) -> ArrayDataset:
+def restoring(play: str, part: str, length: int) -> ArrayDataset:
     """Windows of the speeches, one behind the other: elements and tags, both (N, length).
 
     Args:
+        play: the text, as a play is written.
         part: "train", the first nine tenths of the text; "validation" or "test", half of the rest each.
         length: of a window.
-        folder: where tiny Shakespeare lies, None for the usual places.
 
     Raises:
         DataError: the part makes no window.
     """
-    text = speeches(tiny_shakespeare("all", folder=folder).text)
+    text = speeches(play)
     low, high = (int(share * len(text)) for share in _PARTS[part])
     stripped = strip(text[low:high])
     count = len(stripped.elements) // length

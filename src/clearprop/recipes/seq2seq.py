@@ -28,9 +28,9 @@ from clearprop.tensor import Tensor
 from clearprop.train.maps import shades
 from clearprop.train.plots import Panel, picture
 
-_UPDATES = 350  # in an epoch
+UPDATES = 350  # in an epoch
 _WARM_UP = 0.1  # the share of the updates in which the learning rate rises
-_TESTED = 2000
+TESTED = 2000
 _BATCH = 500
 _DRAWN = 6
 _DIGITS = {"reverse": 12, "add": 3}
@@ -63,7 +63,7 @@ def exact(logits: Any, target: Any) -> Tensor:
 
 def _task(settings: Seq2SeqSettings, folder: str | None) -> Task:
     problems = kind(settings.task, settings.digits or _DIGITS[settings.task])
-    arguments = {
+    arguments: dict[str, Any] = {
         "vocabulary": len(ALPHABET),
         "width": settings.width,
         "heads": settings.heads,
@@ -75,10 +75,10 @@ def _task(settings: Seq2SeqSettings, folder: str | None) -> Task:
     }
     model = Seq2Seq(**arguments)
     optimizer = Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.98))  # section 5.3 of the paper
-    training = problems.training(_UPDATES * settings.batch_size, settings.seed)
-    tested = problems.test(_TESTED, seed=0)
+    training = problems.training(UPDATES * settings.batch_size, settings.seed)
+    tested = problems.test(TESTED, seed=0)
     aside = problems.dataset(tested)
-    updates = settings.epochs * _UPDATES
+    updates = settings.epochs * UPDATES
     return Task(
         model=model,
         loss=nn.CrossEntropyLoss(ignore_index=PADDING),
@@ -86,7 +86,7 @@ def _task(settings: Seq2SeqSettings, folder: str | None) -> Task:
         data=DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed),
         saved=Saved("Seq2Seq", arguments, {"alphabet": ALPHABET, "longest": problems.answer}),
         scheduler=OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False),
-        validation=DataLoader(problems.dataset(problems.test(_TESTED // 2, seed=1)), _BATCH),
+        validation=DataLoader(problems.dataset(problems.test(TESTED // 2, seed=1)), _BATCH),
         test=DataLoader(aside, _BATCH),
         metrics=[exact],
         clip_grad_norm=1.0,

@@ -19,9 +19,11 @@ from clearprop.models import SequenceTagger
 from clearprop.models.saving import Saved
 from clearprop.optim import Adam
 from clearprop.optim.lr_scheduler import OneCycleLR
+from clearprop.recipes.cues import whole_text
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.restoring import ALPHABET, TAGS, restored, restoring
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings
+from clearprop.recipes.writing import TextFile
 from clearprop.train.metrics import f1_score
 
 _BATCH = 64
@@ -42,10 +44,11 @@ class TagSettings(Settings):
     heads: Annotated[int, Option("of the attention", least=1)] = 4
     layers: Annotated[int, Option("blocks of attention, or layers of the LSTM", least=1)] = 3
     length: Annotated[int, Option("letters and spaces that are read at once", least=1)] = 128
+    file: TextFile = ""
 
 
 def _task(settings: TagSettings, folder: str | None) -> Task:
-    arguments = {
+    arguments: dict[str, Any] = {
         "vocabulary": len(ALPHABET),
         "tags": len(TAGS),
         "kind": settings.kind,
@@ -56,7 +59,8 @@ def _task(settings: TagSettings, folder: str | None) -> Task:
     }
     model = SequenceTagger(**arguments)
     optimizer = Adam(model.parameters(), lr=settings.lr)
-    training, validation, test = (restoring(part, settings.length, folder) for part in ("train", "validation", "test"))
+    text = whole_text(settings.file, folder)
+    training, validation, test = (restoring(text, part, settings.length) for part in ("train", "validation", "test"))
     batches = DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed)
     updates = settings.epochs * len(batches)
     return Task(

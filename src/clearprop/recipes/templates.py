@@ -37,7 +37,7 @@ font:12px system-ui,"Segoe UI","Liberation Sans",sans-serif}
 """
 
 
-def draw_templates(path: Path, templates: Array, names: Sequence[str], title: str) -> None:
+def draw_templates(path: Path, templates: Array, names: Sequence[str], title: str, whose: str = "class") -> None:
     """Write the picture; FileError if that cannot be done.
 
     Colours mean the same in all templates: the strongest is the weight that is farthest from 0 in any of them.
@@ -46,6 +46,7 @@ def draw_templates(path: Path, templates: Array, names: Sequence[str], title: st
         templates: (classes, height, width).
         names: of the classes.
         title: what stands above.
+        whose: what each template belongs to, for the legend.
 
     Raises:
         ShapeError: another shape.
@@ -74,7 +75,7 @@ def draw_templates(path: Path, templates: Array, names: Sequence[str], title: st
         f"<style>{_STYLE}</style>",
         f'<rect class="paper" width="{width}" height="{bottom}"/>',
         f'<text class="title" x="{_EDGE}" y="30">{escape(title)}</text>',
-        *_legend(largest),
+        *_legend(largest, whose),
         *body,
         "</svg>",
     ]
@@ -82,10 +83,10 @@ def draw_templates(path: Path, templates: Array, names: Sequence[str], title: st
         file.write("\n".join(document).encode())
 
 
-def _legend(largest: float) -> list[str]:
+def _legend(largest: float, whose: str) -> list[str]:
     return [
         f'<rect class="for" x="{_EDGE}" y="40" width="11" height="11"/>',
-        f'<text class="quiet" x="{_EDGE + 17}" y="50">ink here speaks for the class</text>',
+        f'<text class="quiet" x="{_EDGE + 17}" y="50">ink here speaks for the {escape(whose)}</text>',
         f'<rect class="against" x="{_EDGE + 215}" y="40" width="11" height="11"/>',
         f'<text class="quiet" x="{_EDGE + 232}" y="50">and here against it; full colour: ±{largest:.3g}</text>',
     ]

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from clearprop.data import NearWords, WordText, read_text, tiny_shakespeare
-from clearprop.models import CBOW, SkipGram, WordVectors, negative_sampling
+from clearprop.data import NearWords, WordText
+from clearprop.models import WordVectors, negative_sampling
 from clearprop.models.saving import Saved
 from clearprop.optim import SGD
 from clearprop.optim.lr_scheduler import LinearLR
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import Epochs, Option, Settings
 from clearprop.recipes.word_page import analogies, write_word_page
-from clearprop.recipes.writing import TextFile
+from clearprop.recipes.writing import TextFile, play
 
 PAGE = "words.html"
 _LAST = 0.004  # of the learning rate, at the end: 0.0001, as in the program that came with the paper
@@ -25,8 +25,8 @@ _LAST = 0.004  # of the learning rate, at the end: 0.0001, as in the program tha
 class Word2VecSettings(Settings):
     """The settings of the paper's program, with batches in the place of one pair after the other."""
 
-    epochs: Epochs = 30
-    batch_size: Annotated[int, Option("words for each update of the vectors, a multiple of the window", least=1)] = 500
+    epochs: Epochs = 20
+    batch_size: Annotated[int, Option("words for each update of the vectors, a multiple of the window", least=1)] = 1000
     lr: Annotated[float, Option("learning rate of a single prediction, at first", least=0)] = 0.025
     architecture: Annotated[str, Option("what is predicted from what", choices=("skip-gram", "cbow"))] = "skip-gram"
     width: Annotated[int, Option("numbers in the vector of a word", least=1)] = 100
@@ -38,8 +38,7 @@ class Word2VecSettings(Settings):
 
 
 def _task(settings: Word2VecSettings, folder: str | None) -> Task:
-    content = read_text(settings.file) if settings.file else tiny_shakespeare("all", folder=folder).text
-    text = WordText(content, settings.min_count)
+    text = WordText(play(settings.file, folder), settings.min_count)
     batches = NearWords(
         text,
         settings.architecture,
@@ -49,9 +48,10 @@ def _task(settings: Word2VecSettings, folder: str | None) -> Task:
         settings.subsample,
         settings.seed,
     )
-    network = SkipGram if settings.architecture == "skip-gram" else CBOW
+    network = "SkipGram" if settings.architecture == "skip-gram" else "CBOW"
     arguments = {"vocabulary": len(text.words), "width": settings.width}
-    model = network(**arguments)
+    saved = Saved(network, arguments, {"words": list(text.words)})
+    model = saved.build()
     # The loss is the mean over the predictions of a batch; the rate of the paper is that of each single one.
     optimizer = SGD(model.parameters(), lr=settings.lr * batches.predictions)
     scheduler = LinearLR(optimizer, 1.0, _LAST, total_iters=settings.epochs * len(batches))
@@ -68,7 +68,7 @@ def _task(settings: Word2VecSettings, folder: str | None) -> Task:
         loss=negative_sampling,
         optimizer=optimizer,
         data=batches,
-        saved=Saved(network.__name__, arguments, {"words": list(text.words)}),
+        saved=saved,
         scheduler=scheduler,
         exhibits=exhibit,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from clearprop import nn
-from clearprop.data import CharTokenizer, DataLoader, TextDataset, text_file, tiny_shakespeare
+from clearprop.data import CharTokenizer, DataLoader, TextDataset, read_text, text_file, tiny_shakespeare
 from clearprop.files.atomic import atomic_write
 from clearprop.models import sample
 from clearprop.models.saving import Saved
@@ -15,13 +16,27 @@ from clearprop.optim import AdamW
 from clearprop.optim.lr_scheduler import OneCycleLR
 from clearprop.random import Generator
 from clearprop.recipes.recipe import Task
-from clearprop.recipes.settings import Option
+from clearprop.recipes.settings import Option, Settings, WeightDecay
 
 TextFile: TypeAlias = Annotated[str, Option("a text file to learn from; without one, tiny Shakespeare")]
 
 SAMPLE = "sample.txt"
+_BETAS = (0.9, 0.99)
 _WARM_UP = 0.05  # the share of the updates in which the learning rate rises
 _CHARACTERS, _TEMPERATURE = 1000, 0.8
+
+
+@dataclass(frozen=True)
+class WritingSettings(Settings):
+    """What all of them are decided by."""
+
+    weight_decay: WeightDecay = 0.0
+    file: TextFile = ""
+
+
+def play(file: str, folder: str | None) -> str:
+    """A whole text: of a file, or tiny Shakespeare if none is named; arguments as of `windows`."""
+    return read_text(file) if file else tiny_shakespeare("all", folder=folder).text
 
 
 def windows(file: str, folder: str | None, training: int, validation: int) -> tuple[TextDataset, TextDataset]:
@@ -39,31 +54,24 @@ def windows(file: str, folder: str | None, training: int, validation: int) -> tu
     )
 
 
-def writing_task(
-    model: nn.Module,
-    saved: Saved,
-    texts: tuple[TextDataset, TextDataset],
-    *,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    betas: tuple[float, float],
-    weight_decay: float,
-    seed: int,
-) -> Task:
+def writing_task(saved: Saved, texts: tuple[TextDataset, TextDataset], settings: WritingSettings) -> Task:
     """A network that learns to say which character comes next: AdamW, whose rate rises, and falls along half a cosine.
 
-    Only matrices shrink by the weight decay. At the end the network writes something, into ``sample.txt``.
+    Only matrices shrink by the weight decay. The end of the text is validation and test in one, as nothing is chosen by
+    it; the loss is in nats per character. At last the network writes something, into ``sample.txt``.
     """
+    model = saved.build()
     training, validation = texts
-    loader = DataLoader(training, batch_size, shuffle=True, drop_last=len(training) >= batch_size, seed=seed)
+    size, seed = settings.batch_size, settings.seed
+    loader = DataLoader(training, size, shuffle=True, drop_last=len(training) >= size, seed=seed)
     groups = [
-        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=lr, betas=betas)
-    updates = epochs * len(loader)
-    scheduler = OneCycleLR(optimizer, lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False)
+    optimizer = AdamW([group for group in groups if group["params"]], lr=settings.lr, betas=_BETAS)
+    updates = settings.epochs * len(loader)
+    held_out = DataLoader(validation, max(1, size * training.block_size // validation.block_size))
+    scheduler = OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False)
 
     def exhibit(trained: Any, folder: Path) -> Mapping[str, float | str]:
         start = training.tokenizer.encode(training.text[:1])
@@ -79,7 +87,8 @@ def writing_task(
         data=loader,
         saved=saved,
         scheduler=scheduler,
-        validation=DataLoader(validation, max(1, batch_size * training.block_size // validation.block_size)),
+        validation=held_out,
+        test=held_out,
         clip_grad_norm=1.0,
         exhibits=exhibit,
     )

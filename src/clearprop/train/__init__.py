@@ -15,7 +15,9 @@ from clearprop.train.history import History
 from clearprop.train.interruption import TrainingInterrupted
 from clearprop.train.landscape import Landscape, loss_landscape
 from clearprop.train.loop import fit
+from clearprop.train.lr_range import LRRangeTest, lr_range_test
 from clearprop.train.metrics import Metric
+from clearprop.train.overfitting import Overfit, overfit
 from clearprop.train.plan import Plan
 from clearprop.train.progress import Progress
 from clearprop.train.records import Evaluation, Example
@@ -40,7 +42,9 @@ __all__ = [
     "Health",
     "History",
     "Landscape",
+    "LRRangeTest",
     "Metric",
+    "Overfit",
     "Plan",
     "Progress",
     "Run",
@@ -54,6 +58,8 @@ __all__ = [
     "evaluate",
     "fit",
     "k_fold_split",
+    "lr_range_test",
+    "overfit",
     "loss_landscape",
     "print_summary",
     "search",

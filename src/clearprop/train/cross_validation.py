@@ -72,7 +72,8 @@ def cross_validate(
     >>> from clearprop import data, nn, optim, train
     >>> def build(hidden=32):
     ...     model = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
-    ...     return train.Plan(model=model, loss=nn.CrossEntropyLoss(), optimizer=optim.AdamW(model.parameters(), lr=0.02))
+    ...     optimizer = optim.AdamW(model.parameters(), lr=0.02)
+    ...     return train.Plan(model=model, loss=nn.CrossEntropyLoss(), optimizer=optimizer)
     >>> digits = data.Subset(data.digits("train"), range(300))
     >>> result = train.cross_validate(build, digits, epochs=4, folds=3, metrics=["accuracy"], progress=False)
     >>> result.best_epochs, result.scores.shape, result.curve("val_accuracy").shape
@@ -180,11 +181,10 @@ class CrossValidation:
         """
         chosen = self.work.seed if seed is None else seed
         work = self.work.again(seed=chosen, progress=progress)
+        place = f"{self.place}/everything-{self.best_epochs}"
         with work.open():
-            return work.train(
-                f"{self.place}/everything-{self.best_epochs}", self.dataset, None, self.best_epochs, settings=self.settings, seed=chosen,
-                line=partial(told, names=["loss"]),
-            )  # fmt: skip
+            return work.train(place, self.dataset, None, self.best_epochs, settings=self.settings, seed=chosen,
+                              line=partial(told, names=["loss"]))  # fmt: skip
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Head and rows of its table: the figures of each fold after `best_epochs` epochs, their mean and spread."""
@@ -241,7 +241,7 @@ def check_monitor(name: str, monitor: Any, mode: Any, metrics: Sequence[AnyMetri
     found = mode or better(monitor)
     if found is None:
         raise UsageError(f"{name}: is more of {monitor!r} better, or less?", hint='mode="max", or "min"')
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def check_plan(plan: Plan) -> None:

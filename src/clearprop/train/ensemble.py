@@ -22,13 +22,13 @@ class Ensemble(Module):
     Args:
         models: networks that take the same inputs and give outputs of the same shape.
         vote: "mean", the mean of their outputs, for networks that predict numbers; of classifiers, whose outputs are
-            logits, "probabilities", the mean of their probabilities, or "majority", in which each has one vote and
-            ties are decided by the mean of the probabilities.
+            logits, "probabilities", the mean of their probabilities, or "majority", in which each has one vote and ties
+            are decided by the mean of the probabilities.
         class_axis: of the outputs of classifiers.
 
-    Shapes of outputs: of classifiers (N, classes, …), or (N, 1) with one logit for two classes. A vote among classifiers
-    gives logits again, of the mean probabilities, or, for the majority, of (votes + mean probabilities) / (networks +
-    1): so accuracy, losses and all metrics take them.
+    Shapes of outputs: of classifiers (N, classes, …), or (N, 1) with one logit for two classes. A vote among
+    classifiers gives logits again, of the mean probabilities, or, for the majority, of (votes + mean probabilities) /
+    (networks + 1): so accuracy, losses and all metrics take them.
 
     Raises:
         UsageError: no networks, or something that is none.
@@ -47,7 +47,7 @@ class Ensemble(Module):
     Tensor([[0.60001, 0.39999]], dtype=float32)
     """
 
-    def __init__(self, models: Iterable[Module], vote: Vote = "mean", *, class_axis: int = 1) -> None:
+    def __init__(self, models: Iterable[Any], vote: Vote = "mean", *, class_axis: int = 1) -> None:
         if not isinstance(models, Iterable) or isinstance(models, Module):
             raise UsageError(f"Ensemble: models is a {type(models).__name__}", hint="a list of networks")
         given = list(models)

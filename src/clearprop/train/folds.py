@@ -45,7 +45,9 @@ def k_fold_split(
     if stratify is not None:
         flag("k_fold_split", "stratify", stratify)
     if len(dataset) < folds:
-        raise DataError(f"k_fold_split: {len(dataset)} examples for {folds} folds", hint=f"at most {len(dataset)} folds")
+        raise DataError(
+            f"k_fold_split: {len(dataset)} examples for {folds} folds", hint=f"at most {len(dataset)} folds"
+        )
     order = shuffled(len(dataset), checked_seed("k_fold_split", seed))
     labels = None if stratify is False else _labels(dataset)
     if labels is None and stratify:

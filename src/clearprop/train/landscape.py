@@ -157,6 +157,7 @@ def _number(loss: Any) -> float:
     if not isinstance(loss, Tensor) or loss.size != 1:
         what = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
         raise UsageError(
-            f"loss_landscape: the loss must be one number as a tensor; it is {what}", hint="loss.mean(), or a loss of nn"
+            f"loss_landscape: the loss must be one number as a tensor; it is {what}",
+            hint="loss.mean(), or a loss of nn",
         )
     return float(loss.item())

@@ -1,4 +1,7 @@
-"""A plan: what one training is made of, beside its data. Who trains several networks has a function that makes plans."""
+"""A plan: what one training is made of, beside its data.
+
+`cross_validate`, `search` and `trials`, which train several networks, are given a function that makes plans.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,9 @@ def check_build(name: str, build: Any, settings: Mapping[str, Any]) -> None:
         signature.bind(**settings)
     except TypeError as error:
         takes = ", ".join(signature.parameters) or "nothing"
-        raise UsageError(f"{name}: build takes {takes}: {error}", hint="settings by the names of its arguments") from None
+        raise UsageError(
+            f"{name}: build takes {takes}: {error}", hint="settings by the names of its arguments"
+        ) from None
 
 
 def made(name: str, build: Build, settings: Mapping[str, Any]) -> Plan:

@@ -111,7 +111,7 @@ class Progress:
         self._epoch_began = self._now()
         self._begin_stage("", batches, numbers)
         self._may_estimate = True
-        if self._epoch_seconds == 0:  # the first batch may wait for the compiler; something should be seen by then
+        if self._epoch_seconds == 0 or self._unit != "epoch":  # the first batch may wait for the compiler
             self._draw()
 
     def start_validation(
@@ -176,6 +176,8 @@ class Progress:
         self._stage_began = self._now()
 
     def _open(self, stream: TextIO) -> None:
+        import rich.progress_bar
+        import rich.table  # both for the first line: drawing it must not seem slow
         from rich.console import Console
         from rich.live import Live
 

@@ -61,7 +61,8 @@ def trials(
     >>> from clearprop import data, nn, optim, train
     >>> def build(hidden=16):
     ...     model = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
-    ...     return train.Plan(model=model, loss=nn.CrossEntropyLoss(), optimizer=optim.AdamW(model.parameters(), lr=0.02))
+    ...     optimizer = optim.AdamW(model.parameters(), lr=0.02)
+    ...     return train.Plan(model=model, loss=nn.CrossEntropyLoss(), optimizer=optimizer)
     >>> digits = data.Subset(data.digits("train"), range(300))
     >>> result = train.trials(build, digits, n=3, epochs=3, metrics=["accuracy"], progress=False)
     >>> mean, std = result.figures["accuracy"]
@@ -117,7 +118,9 @@ class Trials:
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Head and rows of its table: the figures of each trial, their mean and standard deviation."""
         columns = self._columns()
-        rows = [[str(trial + 1), *(figure(name, one[trial]) for name, one in columns.items())] for trial in self._trials]
+        rows = [
+            [str(trial + 1), *(figure(name, one[trial]) for name, one in columns.items())] for trial in self._trials
+        ]
         rows.append(["mean", *(figure(name, mean) for name, (mean, _) in self.figures.items())])
         rows.append(["±", *(figure(name, std) for name, (_, std) in self.figures.items())])
         return ["trial", *columns], rows

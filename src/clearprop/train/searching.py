@@ -206,7 +206,9 @@ class Search:
     @property
     def _title(self) -> str:
         folds = len(self.best.histories)
-        return f"{len(self.params)} settings, {folds} folds each, by the mean of {self.monitor} ± its standard deviation:"
+        return (
+            f"{len(self.params)} settings, {folds} folds each, by the mean of {self.monitor} ± its standard deviation:"
+        )
 
     def __str__(self) -> str:
         return f"{self._title}\n{tables.as_text(*self.rows())}"
@@ -228,7 +230,9 @@ def _settings(grid: Any) -> list[dict[str, Any]]:
     for settings in found:
         words = in_words(settings)
         if words in seen:
-            raise UsageError(f"search: {words} stands twice in the grid", hint="each once; functions with names of their own")
+            raise UsageError(
+                f"search: {words} stands twice in the grid", hint="each once; functions with names of their own"
+            )
         seen.add(words)
     return found
 
@@ -237,13 +241,17 @@ def _combinations(grid: Any) -> Iterator[dict[str, Any]]:
     if isinstance(grid, Mapping):
         for name, values in grid.items():
             if isinstance(values, str) or not isinstance(values, Iterable):
-                raise UsageError(f"search: the values of {name} are {values!r}", hint=f'a list: {{"{name}": [{values!r}]}}')
+                raise UsageError(
+                    f"search: the values of {name} are {values!r}", hint=f'a list: {{"{name}": [{values!r}]}}'
+                )
         columns = [list(values) for values in grid.values()]
         yield from (dict(zip(grid, values, strict=True)) for values in product(*columns) if grid)
     elif isinstance(grid, Iterable) and not isinstance(grid, str):
         for settings in grid:
             if not isinstance(settings, Mapping):
-                raise UsageError(f"search: {settings!r} is no setting"[:200], hint='a list of dictionaries: [{"lr": 0.1}]')
+                raise UsageError(
+                    f"search: {settings!r} is no setting"[:200], hint='a list of dictionaries: [{"lr": 0.1}]'
+                )
             yield dict(settings)
     else:
         raise UsageError(f"search: the grid is a {type(grid).__name__}", hint='{"hidden": [16, 64]}')

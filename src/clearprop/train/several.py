@@ -196,7 +196,9 @@ class _Part(Progress):
         """Of the last epoch."""
         return {name: value for name, value in self._row.items() if name.startswith("val_")}
 
-    def start_epoch(self, epoch: int, batches: int | None = None, numbers: Callable[[], Mapping[str, float]] = no_numbers) -> None:
+    def start_epoch(
+        self, epoch: int, batches: int | None = None, numbers: Callable[[], Mapping[str, float]] = no_numbers
+    ) -> None:
         super().start_epoch(epoch, batches, numbers)
         left = self._batches_of_epoch if batches is None else batches
         words = f"{self._label_of_all}, " if self._label_of_all else ""
@@ -204,7 +206,11 @@ class _Part(Progress):
         self._trains = True
 
     def start_validation(
-        self, batches: int | None = None, numbers: Callable[[], Mapping[str, float]] = no_numbers, *, label: str = "validating"
+        self,
+        batches: int | None = None,
+        numbers: Callable[[], Mapping[str, float]] = no_numbers,
+        *,
+        label: str = "validating",
     ) -> None:
         super().start_validation(batches, numbers, label=label)
         self._trains = False

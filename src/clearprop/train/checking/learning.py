@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,18 +35,16 @@ class Attempt(NamedTuple):
     learned: bool
 
 
-def attempt(
-    subject: Subject, rates: Sequence[float], steps: int, tell: Callable[[float], None] | None = None
-) -> Attempt:
+def attempt(subject: Subject, rates: Sequence[float], steps: int) -> Attempt:
     """The first attempt that goes well, one for each learning rate; else the one that came nearest.
 
     Args:
         subject: all of its examples are to be learned.
-        tell: is given each loss.
+        steps: of each attempt, at most.
     """
     best, score = None, -np.inf
     for rate in rates:
-        one = _attempt(subject, rate, steps, tell)
+        one = _attempt(subject, rate, steps)
         if one.learned:
             return one
         first, last = one.losses[0], one.losses[-1]
@@ -71,7 +69,7 @@ def a_few(subject: Subject, count: int = FEW) -> Array:
     return np.array(sorted(picked[:count]), np.int64)
 
 
-def _attempt(subject: Subject, rate: float, steps: int, tell: Callable[[float], None] | None) -> Attempt:
+def _attempt(subject: Subject, rate: float, steps: int) -> Attempt:
     """Train a copy with all examples at once, until they are learned."""
     model = subject.copy()
     optimizer = Adam([parameter for _, parameter in trained(model)], lr=rate)
@@ -88,8 +86,6 @@ def _attempt(subject: Subject, rate: float, steps: int, tell: Callable[[float], 
     losses: list[float] = []
     for _ in range(steps):
         losses.append(float(run(*subject.inputs, subject.target).item()))
-        if tell is not None:
-            tell(losses[-1])
         is_small = losses[-1] <= _LEARNED * losses[0]
         if not np.isfinite(losses[-1]) or (is_small and _right(subject, model) in (None, 1.0)):
             break

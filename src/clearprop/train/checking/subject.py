@@ -43,19 +43,19 @@ class Subject:
     target: Tensor
 
     @classmethod
-    def of(cls, model: Any, loss: Any, batch: Any) -> Subject:
-        """Check the arguments of `check`, and take them apart.
+    def of(cls, model: Any, loss: Any, batch: Any, owner: str = "check") -> Subject:
+        """Check the arguments of `check`, or of another function of this name, and take them apart.
 
         Raises:
             UsageError, DataError: they are no network, no loss, no batch.
         """
         if not isinstance(model, Module):
-            raise UsageError(f"check: the model is a {type(model).__name__}", hint="an nn.Module")
+            raise UsageError(f"{owner}: the model is a {type(model).__name__}", hint="an nn.Module")
         if not callable(loss) or isinstance(loss, type):
             raise UsageError(
-                f"check: the loss is {getattr(loss, '__name__', repr(loss))}", hint="nn.CrossEntropyLoss()"
+                f"{owner}: the loss is {getattr(loss, '__name__', repr(loss))}", hint="nn.CrossEntropyLoss()"
             )
-        inputs, target = split_batch(batch, "check")
+        inputs, target = split_batch(batch, owner)
         return cls(model, loss, tuple(map(as_tensor, inputs)), as_tensor(target))
 
     @property
