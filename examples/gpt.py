@@ -9,13 +9,12 @@ import argparse
 from pathlib import Path
 
 from clearprop import recipes
-from clearprop.data import CharTokenizer
+from clearprop.data import CharTokenizer, tiny_shakespeare
 from clearprop.models import chances, sample
 from clearprop.models.saving import Saved
 from clearprop.random import Generator
 
 GOAL, MINUTES = 1.65, 15
-CHARACTERS = 1_003_854  # of the text to learn from
 
 
 def main() -> None:
@@ -28,9 +27,8 @@ def main() -> None:
     history = recipes.run("gpt", options.output, resume=True, **chosen)
     reached, minutes = history.evaluation.metrics["loss"], history.seconds / 60
     print(f"\n{reached:.4f} nats per character (to be reached: {GOAL})")
-    print(
-        f"{minutes:.1f} minutes (at most {MINUTES}), {len(history.epochs) * CHARACTERS / 1e6:.1f} million tokens seen"
-    )
+    seen = len(history.epochs) * len(tiny_shakespeare().tokens) / 1e6
+    print(f"{minutes:.1f} minutes (at most {MINUTES}), {seen:.1f} million tokens seen")
     saved, model = Saved.load(options.output / "weights.safetensors")
     tokenizer = CharTokenizer(saved.extra["characters"])
     prompt = "ROMEO:\nO, she doth teach the t"

@@ -42,8 +42,21 @@ class Net:
         return model
 
 
-NORMALIZED = (Net(56, residual=False), Net(56, residual=True), Net(20, residual=False))
-BARE = (Net(56, residual=False, norm=False), Net(56, residual=True, norm=False))
+@dataclass(frozen=True)
+class Measured:
+    """What came of a network: ‖∂loss/∂y‖ after each block, at the first step and after the last, and its curves."""
+
+    before: list[float]
+    after: list[float]
+    history: train.History
+
+    def __str__(self) -> str:
+        first, last = self.before[0] / self.before[-1], self.after[0] / self.after[-1]
+        row = self.history.epochs[-1]
+        return (
+            f"gradient at the first block / at the last: {first:8.2g} before, {last:8.2g} after; "
+            f"loss {row['loss']:.3f}, accuracy {row['accuracy']:.1%}, held out {row['val_accuracy']:.1%}"
+        )
 
 
 def small_photographs(split: str, count: int) -> data.ArrayDataset:
@@ -68,71 +81,77 @@ def gradients(model: ResNet, images: cp.Tensor, labels: cp.Tensor) -> list[float
     return [float(np.linalg.norm(output.grad.numpy())) for output in outputs]
 
 
+def measure(net: Net, training: data.ArrayDataset, held_out: data.ArrayDataset, epochs: int) -> Measured:
+    """Train a network, all in the same way, with a look at its gradients before and after."""
+    model = net.build()
+    probe = next(iter(data.DataLoader(training, 128)))
+    before = gradients(model, *probe)
+    batches = data.DataLoader(training, 128, shuffle=True, drop_last=True)
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    updates = epochs * len(batches)
+    history = train.fit(
+        model,
+        batches,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optimizer,
+        epochs=epochs,
+        validation=data.DataLoader(held_out, 500),
+        metrics=["accuracy"],
+        scheduler=optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=updates, cycle_momentum=False),
+        schedule="step",
+        history=train.History(str(net)),
+        health=False,
+    )
+    return Measured(before, gradients(model, *probe), history)
+
+
+def panels(measured: dict[Net, Measured], condition: str) -> list[plots.Panel]:
+    """Three charts of some networks: gradients by depth at the first step and after the last, and the training."""
+    row = []
+    for when, title in (("before", "at the first step"), ("after", "after the last")):
+        found = {str(net): np.asarray(getattr(one, when)) for net, one in measured.items()}
+        depth = np.linspace(0, 100, max(map(len, found.values())))
+        curves = {name: np.interp(depth, np.linspace(0, 100, len(y)), y) for name, y in found.items()}
+        row.append(
+            plots.lines(
+                f"Gradient {title}, {condition}",
+                depth,
+                curves,
+                words="; ".join(
+                    f"{name}: {y[0]:.2g} at the first block, {y[-1]:.2g} at the last" for name, y in found.items()
+                ),
+                x_label="depth of the block, in %",
+                may_be_logarithmic=True,
+            )
+        )
+    losses = {str(net): one.history.column("loss") for net, one in measured.items()}
+    words = "; ".join(f"{name}: from {y[0]:.2f} to {y[-1]:.2f}" for name, y in losses.items())
+    epochs = np.arange(1, 1 + max(map(len, losses.values())))
+    return [
+        *row,
+        plots.lines(f"Training loss, {condition}", epochs, losses, words=words, x_label="epoch", text="{:.2f}".format),
+    ]
+
+
 def main() -> None:
     """Train, measure, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("runs/examples/plain_or_residual"), metavar="FOLDER")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--depth", type=int, default=56, metavar="N", help="layers with weights, 6n + 2 (default: 56)")
+    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument("--images", type=int, default=5000, metavar="N", help="to train with (default: 5000)")
     options = parser.parse_args()
     training, held_out = small_photographs("train", options.images), small_photographs("test", options.images // 5)
-    probe = next(iter(data.DataLoader(training, 128)))
-    before, after, histories = {}, {}, {}
-    for net in (*NORMALIZED, *BARE):
-        model = net.build()
-        before[net] = gradients(model, *probe)
-        optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
-        batches = data.DataLoader(training, 128, shuffle=True, drop_last=True)
-        name = f"{net}{'' if net.norm else ', no norm'}"
-        histories[net] = train.fit(
-            model,
-            batches,
-            loss=nn.CrossEntropyLoss(),
-            optimizer=optimizer,
-            epochs=options.epochs,
-            validation=data.DataLoader(held_out, 500),
-            metrics=["accuracy"],
-            scheduler=optim.lr_scheduler.OneCycleLR(
-                optimizer, 0.05, total_steps=options.epochs * len(batches), cycle_momentum=False
-            ),
-            schedule="step",
-            history=train.History(name),
-            health=False,
-        )
-        after[net] = gradients(model, *probe)
-        last = histories[net].epochs[-1]
-        print(
-            f"{name:22} gradient at the first block / at the last: {before[net][0] / before[net][-1]:8.2g} before, "
-            f"{after[net][0] / after[net][-1]:8.2g} after; loss {last['loss']:.3f}, "
-            f"accuracy {last['accuracy']:.1%}, held out {last['val_accuracy']:.1%}",
-            flush=True,
-        )
-    draw(options.output, before, after, histories)
-
-
-def draw(folder: Path, before: dict, after: dict, histories: dict) -> None:
-    """All of it in one picture."""
     rows = []
-    for nets, condition in ((NORMALIZED, "with batch normalization"), (BARE, "without, small first weights")):
-        panels = []
-        for measured, when in ((before, "at the first step"), (after, "after training")):
-            depths = np.linspace(0, 100, max(len(measured[net]) for net in nets))
-            curves = {
-                str(net): np.interp(depths, np.linspace(0, 100, len(measured[net])), measured[net]) for net in nets
-            }
-            words = "; ".join(f"{name}: from {y[0]:.2g} to {y[-1]:.2g}" for name, y in curves.items())
-            title = f"Gradient by depth {when}, {condition}"
-            panels.append(
-                plots.lines(title, depths, curves, words=words, x_label="depth, in %", may_be_logarithmic=True)
-            )
-        losses = {str(net): histories[net].column("loss") for net in nets}
-        epochs = np.arange(1, len(losses[str(nets[0])]) + 1)
-        words = "; ".join(f"{name}: {y[0]:.2f} to {y[-1]:.2f}" for name, y in losses.items())
-        panels.append(plots.lines(f"Training loss, {condition}", epochs, losses, words=words, x_label="epoch"))
-        rows.append(panels)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = plots.picture("Plain and residual networks", rows).save(folder / "plain_or_residual.html")
-    print(f"\n{path}")
+    for norm, condition in ((True, "normalized"), (False, "not normalized")):
+        nets = [Net(options.depth, residual, norm) for residual in (False, True)] + [Net(20, False)] * norm
+        measured = {net: measure(net, training, held_out, options.epochs) for net in nets}
+        for net, one in measured.items():
+            print(f"{condition}, {net}: {one}", flush=True)
+        rows.append(panels(measured, condition))
+    options.output.mkdir(parents=True, exist_ok=True)
+    picture = plots.picture("Plain and residual networks", rows)
+    print(f"\n{picture.save(options.output / 'plain_or_residual.html')}")
 
 
 if __name__ == "__main__":

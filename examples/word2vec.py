@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 from clearprop import recipes
+from clearprop.data import WordText, tiny_shakespeare
 from clearprop.models import WordVectors
 from clearprop.models.saving import Saved
-
-WORDS = 188_963  # of the text, without those that occur less than five times
 
 
 def main() -> None:
@@ -18,11 +17,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/examples/word2vec"), metavar="FOLDER")
     parser.add_argument("--epochs", type=int, default=20, metavar="N")
     options = parser.parse_args()
+    words = len(WordText(tiny_shakespeare("all").text))  # without those that occur less than five times
     for architecture in ("skip-gram", "cbow"):
         run = options.output / architecture
         history = recipes.run("word2vec", run, architecture=architecture, epochs=options.epochs, resume=True)
         right = history.evaluation.metrics["top-5 analogy accuracy"]
-        speed = WORDS / sorted(history.column("seconds"))[len(history.epochs) // 2]
+        speed = words / sorted(history.column("seconds"))[len(history.epochs) // 2]
         print(f"\n{architecture}: {speed:,.0f} words/s; {right:.0%} of the analogies have the right word among five")
         saved, model = Saved.load(run / "weights.safetensors")
         vectors = WordVectors(saved.extra["words"], model.words.weight)

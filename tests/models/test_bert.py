@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from tests.models import tiny_bert
 
 import clearprop as cp
 from clearprop.errors import DataError, FileError, RangeError, ShapeError, UsageError
 from clearprop.models import Bert, BertConfig
-from tests.models import tiny_bert
 
 IDS = [[2, 5, 6, 7, 8, 3], [2, 11, 30, 3, 0, 0]]
 MASK = [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]

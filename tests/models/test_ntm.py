@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,24 @@ def test_a_compiled_step_is_the_eager_one_and_nothing_falls_back(controller: str
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
     assert "computed by NumPy" not in run.report()
     assert found[0][-1] < found[0][0]
+
+
+def test_a_program_does_not_grow_with_time() -> None:
+    def kernels(steps: int) -> int:
+        ntm = machine()
+
+        def step(x: Any) -> Any:
+            ntm.zero_grad()
+            loss = (ntm(x) ** 2).sum()
+            loss.backward()
+            return loss
+
+        run = cp.compile(step)
+        run(numbers(2, steps, 3))
+        (count,) = re.findall(r"(\d+) kernels", run.report())
+        return int(count)
+
+    assert kernels(30) == kernels(5)
 
 
 def test_what_comes_later_changes_nothing() -> None:

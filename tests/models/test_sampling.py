@@ -86,6 +86,8 @@ def test_temperature_and_top_k() -> None:
     np.testing.assert_allclose(chances(scores, top_k=2), [0.625, 0.375, 0.0])
     np.testing.assert_allclose(chances(scores, top_k=3), [0.5, 0.3, 0.2])
     np.testing.assert_allclose(chances(scores, temperature=1e-3), [1.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_array_equal(chances(scores, temperature=1e-308), [1.0, 0.0, 0.0])
+    np.testing.assert_allclose(chances([900.0, 900.0, -900.0]), [0.5, 0.5, 0.0])
     np.testing.assert_allclose(chances(np.stack([scores, scores[::-1]]), top_k=1), [[1, 0, 0], [0, 0, 1]])
 
 

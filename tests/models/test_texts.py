@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
+from tests.models import tiny_bert
 
 import clearprop as cp
 from clearprop import functional, nn, optim
 from clearprop.data import WordPieceTokenizer
 from clearprop.errors import DataError, FileError, RangeError, ShapeError, UsageError
 from clearprop.models import Bert, BertClassifier, BertConfig, SentenceEncoder
-from tests.models import tiny_bert
 
 TEXTS = ["to be, or not to be", "that is the question", "", "whether tis nobler in the mind to suffer?", "东京 xyz"]
 SMALL = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
@@ -156,6 +157,27 @@ def test_a_word_anywhere_in_a_text_is_learned(pooling: str) -> None:
     assert (answers == classes).mean() > 0.95
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_classifier_from_pretrained_weights(folder: Path, pooling: str) -> None:
+    model = BertClassifier.from_pretrained(folder, classes=3, pooling=pooling)
+    assert model.training
+    given = Bert.from_pretrained(folder)([[2, 5, 6, 3]])
+    vector = given.last_hidden_state[0].numpy().mean(axis=0) if pooling == "mean" else given.pooler_output[0].numpy()
+    expected = vector @ model.output.weight.numpy() + model.output.bias.numpy()
+    np.testing.assert_allclose(model.eval()([[2, 5, 6, 3]], [4])[0].numpy(), expected, atol=1e-5)
+
+
+def test_a_classifier_of_weights_without_a_pooler(folder: Path) -> None:
+    stored = safetensors.numpy.load_file(folder / "model.safetensors")
+    kept = {name: array for name, array in stored.items() if not name.startswith("pooler")}
+    safetensors.numpy.save_file(kept, folder / "model.safetensors")
+    model = BertClassifier.from_pretrained(folder, classes=3)
+    assert abs(model.bert.pooler.weight.numpy()).max() < 0.2  # drawn, while the others are up to 0.3
+    np.testing.assert_array_equal(
+        model.bert.embeddings.words.weight.numpy(), stored["embeddings.word_embeddings.weight"]
+    )
+
+
 def test_padding_does_not_count() -> None:
     for pooling in ("cls", "mean"):
         model = small_classifier(pooling=pooling).eval()
@@ -169,7 +191,7 @@ def test_lengths_that_cannot_be() -> None:
     model = small_classifier()
     for run in (model, cp.compile(model)):
         for length in (0, 4):
-            with pytest.raises(RangeError, match="1 to 3|has 3 steps"):
+            with pytest.raises(RangeError, match=r"1 to 3|has 3 steps"):
                 run(cp.asarray([[2, 8, 3], [2, 8, 3]]), cp.asarray([3, length]))
 
 

@@ -28,8 +28,8 @@ CONFIG: dict[str, Any] = {
     "vocab_size": 40,
 }
 
-WORDS = "to be or not that is the question whether tis nobler in mind suffer ##s ##ing ##er , . ?".split()
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(f"word{i}" for i in range(15))]
+_WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] to be or not that is the question whether tis nobler in mind suffer ##s ##ing"
+VOCABULARY = [*_WORDS.split(" "), "##er", ",", ".", "?", *(f"word{i}" for i in range(15))]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:

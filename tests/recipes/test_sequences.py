@@ -75,20 +75,23 @@ def test_the_machine_is_trained_tested_and_drawn(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(("name", "digits"), [("reverse", 4), ("add", 2)])
 def test_what_is_tested_is_never_trained_on(name: str, digits: int) -> None:
     kind = problems.kind(name, digits)
-    tested = {problem.question for problem in kind.test(300, seed=0)}
+    parts = {part: {problem.question for problem in kind.put_aside(part, 200)} for part in ("validation", "test")}
+    tested = parts["test"]
     sources = kind.training(3000, seed=0).examples_at(np.arange(3000))[0]
     trained = {problems.decode(source) for source in sources}
     assert len(tested) > 100
     assert len(trained) > 500
     assert not tested & trained
+    assert not tested & parts["validation"]
+    assert not parts["validation"] & trained
     assert not {"+".join(reversed(question.split("+"))) for question in tested} & trained or name == "reverse"
 
 
 def test_answers_are_right() -> None:
-    for problem in problems.kind("add", 3).test(200, seed=0):
+    for problem in problems.kind("add", 3).put_aside("test", 200):
         a, b = problem.question.split("+")
         assert problem.answer == str(int(a) + int(b))
-    for problem in problems.kind("reverse", 12).test(200, seed=0):
+    for problem in problems.kind("reverse", 12).put_aside("test", 200):
         assert problem.answer == problem.question[::-1]
 
 
@@ -104,18 +107,20 @@ def test_problems_as_numbers() -> None:
 def test_exact_means_every_character() -> None:
     target = np.array([[4, 5, 2, 0], [4, 2, 0, 0]])
     logits = np.asarray(cp.one_hot(cp.asarray([[4, 5, 2, 9], [4, 3, 0, 0]]), 14).numpy()).transpose(0, 2, 1)
-    assert seq2seq.exact(logits, target).item() == 0.5
+    assert seq2seq.exact_accuracy(logits, target).item() == 0.5
 
 
 @pytest.mark.parametrize("task", ["reverse", "add"])
 def test_the_transformer_is_trained_tested_and_drawn(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seq2seq, "UPDATES", 40)
+    monkeypatch.setattr(seq2seq, "UPDATES", 20)
+    monkeypatch.setattr(seq2seq, "TESTED", 50)
     settings = {"epochs": 1, "batch_size": 4, "width": 16, "heads": 2, "layers": 1, "task": task, "digits": 2}
     history = recipes.run("seq2seq", tmp_path, progress=False, **settings)
     figures = history.evaluation.metrics
-    assert figures["exact"] == pytest.approx(figures["exact_greedy"])  # the same share, by both ways to count
+    # The same share, by both ways to count.
+    assert figures["exact_accuracy"] == pytest.approx(figures["greedy_accuracy"])
     assert "→" in (tmp_path / "answers.txt").read_text()
     assert "<image" in (tmp_path / "attention.svg").read_text()
     assert isinstance(Saved.load(tmp_path / "weights.safetensors")[1], Seq2Seq)
@@ -168,11 +173,13 @@ def test_classifiers_are_trained_tested_and_drawn(
     kind: str, play: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classify, "TRAINED", 40)
+    monkeypatch.setattr(classify, "TESTED", 4)
     settings = {"epochs": 1, "kind": kind, "width": 16, "vocabulary": 60, "file": str(play), "batch_size": 200}
     history = recipes.run("classify", tmp_path, progress=False, **settings)
     figures = history.evaluation.metrics
-    by_range = [figures[f"accuracy_{10 * n}_to_{10 * n + 9}"] for n in range(10)]
+    by_range = [figures[f"{10 * n}_to_{10 * n + 9}_accuracy"] for n in range(10)]
     assert np.mean(by_range) == pytest.approx(figures["accuracy"])
+    assert np.mean(by_range[5:]) == pytest.approx(figures["far_accuracy"])
     assert (tmp_path / "attention.svg").exists() == (kind == "attention")
     saved, model = Saved.load(tmp_path / "weights.safetensors")
     assert isinstance(model, SequenceClassifier)
@@ -205,8 +212,8 @@ def test_windows_of_a_play(play: Path) -> None:
 @pytest.mark.parametrize("kind", ["attention", "lstm"])
 def test_taggers_are_trained_and_tested(kind: str, play: Path, tmp_path: Path) -> None:
     settings = {"epochs": 2, "kind": kind, "width": 16, "heads": 2, "layers": 1, "file": str(play), "batch_size": 32}
-    history = recipes.run("tag", tmp_path, progress=False, lr=0.01, **settings)
+    history = recipes.run("tag", tmp_path, progress=False, lr=0.01, length=32, **settings)
     assert history.evaluation.metrics["accuracy"] > 0.95
-    assert 0 <= history.evaluation.metrics["f1_capital"] <= 1
+    assert 0 <= history.evaluation.metrics["capital_f1"] <= 1
     assert "restored  " in (tmp_path / "restored.txt").read_text()
     assert isinstance(Saved.load(tmp_path / "weights.safetensors")[1], SequenceTagger)

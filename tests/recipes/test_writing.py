@@ -169,3 +169,12 @@ def test_runs_that_do_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "holds a mlp, which does not write" in capsys.readouterr().err
     assert main(["sample", str(tmp_path / "nothing")]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+def test_a_figure_that_is_of_no_examples_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Analogies are asked of the vectors, not of a set of examples."""
+    (tmp_path / "words.txt").write_text("the man and the woman, the king and the queen: " * 30)
+    settings = ["--file", str(tmp_path / "words.txt"), "--batch-size", "20", "--subsample", "0", "--epochs", "1"]
+    assert main(["train", "word2vec", *settings, "--quiet", "-o", str(tmp_path / "run")]) == 0
+    assert "examples" not in capsys.readouterr().out
+    assert " Its top-5 analogy accuracy is " in (tmp_path / "run" / "report.html").read_text()

@@ -16,7 +16,7 @@ import clearprop as cp
 from clearprop import nn, optim, train
 from clearprop.data import ArrayDataset, DataLoader, Subset, TextDataset
 from clearprop.data.tokenizer import CharTokenizer
-from clearprop.errors import DataError, DivergenceError, UsageError
+from clearprop.errors import DataError, DivergenceError, FileError, UsageError
 from clearprop.train import Plan, k_fold_split
 
 EPOCHS = 4
@@ -244,6 +244,12 @@ def test_the_folder_of_other_work_is_refused(tmp_path: Path) -> None:
     assert_same_weights(weights(again), weights(model))
     assert history.path is not None
     assert train.History.read(tmp_path).best_epoch is not None
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=r"cannot write|not a folder"):
+        validated(folder=tmp_path / "file")
 
 
 # Search -------------------------------------------------------------------------------------------------------------

@@ -43,9 +43,9 @@ def test_nothing_has_happened(compile: bool | None) -> None:
     model[1].eval()
 
     def all_of_it() -> Any:
-        own = arguments["model"][4].generator.state_dict()
-        return (optimizer.state_dict()["param_groups"], data.state_dict(), own, cp.random.default_generator.state_dict(),
-                [module.training for module in model.modules()])  # fmt: skip
+        generators = arguments["model"][4].generator.state_dict(), cp.random.default_generator.state_dict()
+        modes = [module.training for module in model.modules()]
+        return optimizer.state_dict()["param_groups"], data.state_dict(), generators, modes
 
     before, held, moments = all_of_it(), weights(model), optimizer.state_dict()["state"]
     result = train.lr_range_test(model, data, loss=loss, optimizer=optimizer, steps=30, compile=compile, progress=False)

@@ -36,13 +36,12 @@ def test_each_is_an_ordinary_training_with_a_seed_of_its_own() -> None:
         assert not model.training
 
 
-def test_mean_and_standard_deviation_of_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mean_and_standard_deviation_of_the_figures() -> None:
     result = tried(validation=dataset(30))
     last = [history.epochs[-1]["val_loss"] for history in result.histories]
     assert result.figures["val_loss"] == (np.mean(last), np.std(last, ddof=1))
     assert list(result.figures) == ["loss", "accuracy", "val_loss", "val_accuracy"]
-    print(result)
-    lines = capsys.readouterr().out.splitlines()
+    lines = str(result).splitlines()
     assert [line.split()[0] for line in lines] == ["trial", "1", "2", "3", "mean", "±"]
     assert "3, val_accuracy" in repr(result)
     assert result._repr_html_().count("<tr>") == 6

@@ -40,7 +40,7 @@ class Cache(NamedTuple):
 
 
 class CausalAttention(nn.Module):
-    """softmax(Q Kᵀ / √d) V in several heads, each token looking at itself and those before (Vaswani et al. 2017, 3.2)."""
+    """softmax(Q Kᵀ / √d) V in several heads; a token looks at itself and those before (Vaswani et al. 2017, 3.2)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         self.heads, self.dropout = heads, dropout
@@ -104,8 +104,8 @@ class GPT(nn.Module):
         self,
         vocabulary: int,
         context: int = 128,
-        width: int = 192,
-        heads: int = 6,
+        width: int = 128,
+        heads: int = 4,
         layers: int = 4,
         dropout: float = 0.0,
     ) -> None:

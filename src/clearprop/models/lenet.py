@@ -1,10 +1,10 @@
-"""The network that read zip codes: Y. LeCun, B. Boser, J. Denker, D. Henderson, R. Howard, W. Hubbard, L. Jackel (1989),
-Backpropagation Applied to Handwritten Zip Code Recognition, Neural Computation 1, 541–551. Names are the paper's.
+"""The network that read zip codes in 1989, with its local receptive fields. Names are the paper's.
 
-The paper has no numbered equations; its numbers are counts, which `LeNet1989.connections` and the parameters repeat:
-1,256 units, 64,660 connections, 9,760 free parameters (section 3.3). Two things it leaves open, which are decided here
-as A. Karpathy's repetition (2022, Deep Neural Nets: 33 years ago and 33 years from now) does: which 8 maps of H1 a map
-of H2 is connected to, and what the biases begin with, 0.
+Y. LeCun, B. Boser, J. Denker, D. Henderson, R. Howard, W. Hubbard, L. Jackel, Backpropagation Applied to Handwritten
+Zip Code Recognition, Neural Computation 1, 541–551. It has no numbered equations; its numbers are counts, which the
+parameters and `LeNet1989.connections` repeat: 1,256 units, 64,660 connections, 9,760 free parameters. Two things it
+leaves open are decided here as in A. Karpathy's repetition (2022, Deep Neural Nets: 33 years ago and 33 years from
+now): to which 8 maps of H1 a map of H2 is connected, and what the biases begin with, 0.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class LeNet1989(nn.Module):
     >>> model = LeNet1989()
     >>> model(cp.zeros((5, 1, 16, 16))).shape
     (5, 10)
-    >>> sum(p.size for p in model.parameters()), model.connections  # as the paper says, section 3.3
+    >>> sum(p.size for p in model.parameters()), model.connections  # as the paper says
     (9760, 64660)
     """
 

@@ -61,6 +61,7 @@ _SIZES = (
 _ACTIVATIONS: Mapping[str, Callable[[Any], Tensor]] = {
     "gelu": gelu,
     "gelu_new": partial(gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(gelu, approximate="tanh"),
     "relu": relu,
 }
 
@@ -75,7 +76,7 @@ class BertConfig:
         num_hidden_layers: L in the paper.
         num_attention_heads: A in the paper.
         intermediate_size: of the network for each token, 4 H in the paper.
-        hidden_act: its activation, "gelu", "gelu_new" (by tanh) or "relu".
+        hidden_act: its activation, "gelu", "gelu_new" or "gelu_pytorch_tanh" (both by tanh), or "relu".
         hidden_dropout_prob, attention_probs_dropout_prob: what is zeroed while training.
         max_position_embeddings: tokens in the longest text.
         type_vocab_size: segments that a text may have.
@@ -203,7 +204,7 @@ def read_sentence_settings(folder: Folder) -> tuple[int, bool]:
             f"{pooling} asks for {', '.join(chosen) or 'no pooling'}; only the mean of all tokens is known",
             hint="Bert.from_pretrained for the vectors of the tokens",
         )
-    normalized = "Normalize" in modules.read_text() if modules.exists() else True
+    normalized = b"Normalize" in read_bytes(modules) if modules.exists() else True
     return (longest if isinstance(longest, int) else read_config(folder).max_position_embeddings), normalized
 
 

@@ -1,5 +1,7 @@
-"""Residual networks for small images: K. He, X. Zhang, S. Ren, J. Sun (2015), Deep Residual Learning for Image
-Recognition (https://arxiv.org/abs/1512.03385), section 4.2. The numbers of equations are those of the paper.
+"""Residual networks for small images. The numbers of equations are those of the paper.
+
+K. He, X. Zhang, S. Ren, J. Sun (2015), Deep Residual Learning for Image Recognition, https://arxiv.org/abs/1512.03385,
+section 4.2.
 """
 
 from __future__ import annotations
@@ -8,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop import nn
-from clearprop.array import mean, pad
 from clearprop.arguments import whole
+from clearprop.array import mean, pad
 from clearprop.errors import UsageError
 from clearprop.functional import relu
 from clearprop.models.images import Standardize, check_images, image_shape

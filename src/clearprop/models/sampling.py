@@ -118,11 +118,13 @@ def chances(scores: Any, temperature: float = 1.0, top_k: int | None = None) -> 
     >>> chances([2.0, 1.0, 0.0]).round(3), chances([2.0, 1.0, 0.0], temperature=0.5, top_k=2).round(3)
     (array([0.665, 0.245, 0.09 ]), array([0.881, 0.119, 0.   ]))
     """
-    scaled = as_array(scores).astype(np.float64) / number("chances", "temperature", temperature, positive=True)
+    given, divisor = as_array(scores).astype(np.float64), number("chances", "temperature", temperature, positive=True)
+    with np.errstate(over="ignore"):  # near 0: all but the likeliest are infinitely far behind
+        scaled = (given - given.max(axis=-1, keepdims=True)) / divisor
     if top_k is not None and whole("chances", "top_k", top_k) < scaled.shape[-1]:
         least = np.partition(scaled, -top_k, axis=-1)[..., -top_k, None]
         scaled = np.where(scaled >= least, scaled, -np.inf)
-    shares = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    shares = np.exp(scaled)
     return cast(Array, shares / shares.sum(axis=-1, keepdims=True))
 
 
@@ -143,7 +145,7 @@ class _Reader:
                 self._begin()
                 for one in latest:
                     self._advance(one)
-            return check_finite(self._advance(token), "a score", hint="weights that were not trained until NaN")
+            return check_finite(self._advance(token), "a score", hint="weights of a training that has not diverged")
 
     def _begin(self) -> None:
         self._read: list[int] = []
@@ -162,7 +164,7 @@ def _written(
         for token in tokens:
             scores = reader.read(token)
         ends = chances(scores, temperature, top_k).cumsum()
-        tokens = [int(np.searchsorted(ends, place * ends[-1], side="right"))]  # the first that ends beyond the place
+        tokens = [int(np.searchsorted(ends[:-1], place * ends[-1], side="right"))]  # the first that ends behind it
         yield tokens[0]
 
 

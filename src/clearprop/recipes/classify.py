@@ -9,78 +9,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
-from clearprop import nn
 from clearprop.array import asarray
 from clearprop.autodiff import no_grad
-from clearprop.data import DataLoader
 from clearprop.lens.drawing.saving import Svg
 from clearprop.models import SequenceClassifier
 from clearprop.models.saving import Saved
-from clearprop.optim import Adam
-from clearprop.optim.lr_scheduler import OneCycleLR
-from clearprop.recipes.cues import CLASSES, RANGES, Cues, Windows, whole_text
+from clearprop.recipes.cues import CLASSES, LENGTH, RANGES, Cues, Windows, whole_text
+from clearprop.recipes.reading import ReadingSettings, reading_task
 from clearprop.recipes.recipe import Recipe, Task
-from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings
-from clearprop.recipes.writing import TextFile
+from clearprop.recipes.settings import Option
 from clearprop.train.maps import reading
 from clearprop.train.plots import picture
 
 TRAINED, TESTED = 400, 50  # windows of each class and range of distances
+FAR = "far_accuracy"
+"""Of windows whose word stands 50 words before the end or farther."""
 _BATCH = 500
-_WARM_UP = 0.1  # the share of the updates in which the learning rate rises
 
 
 @dataclass(frozen=True)
-class ClassifySettings(Settings):
+class ClassifySettings(ReadingSettings):
     """The learning rate rises in the first tenth of the updates, and falls along half a cosine."""
 
-    epochs: Epochs = 8
-    batch_size: BatchSize = 32
-    lr: LearningRate = 2e-3
-    dropout: Dropout = 0.2
-    kind: Annotated[str, Option("what reads", choices=("attention", "lstm"))] = "attention"
-    width: Annotated[int, Option("numbers that stand for a word", least=2)] = 64
-    heads: Annotated[int, Option("of the attention", least=1)] = 4
-    layers: Annotated[int, Option("blocks of attention, or layers of the LSTM", least=1)] = 1
     vocabulary: Annotated[int, Option("how many words are known, the commonest", least=1)] = 2000
-    file: TextFile = ""
 
 
 def _task(settings: ClassifySettings, folder: str | None) -> Task:
     cues = Cues(whole_text(settings.file, folder), settings.vocabulary)
-    arguments: dict[str, Any] = {
-        "vocabulary": len(cues.words),
-        "classes": len(CLASSES),
-        "kind": settings.kind,
-        "width": settings.width,
-        "heads": settings.heads,
-        "layers": settings.layers,
-        "dropout": settings.dropout,
-    }
-    model = SequenceClassifier(**arguments)
-    optimizer = Adam(model.parameters(), lr=settings.lr)
     training = cues.windows("train", TRAINED, settings.seed)
-    batches = DataLoader(training.dataset(), settings.batch_size, shuffle=True, seed=settings.seed)
-    tested = cues.windows("test", TESTED, seed=0)
-    updates = settings.epochs * len(batches)
-    return Task(
-        model=model,
-        loss=nn.CrossEntropyLoss(),
-        optimizer=optimizer,
-        data=batches,
-        saved=Saved("SequenceClassifier", arguments, {"words": list(cues.words), "class_names": list(CLASSES)}),
-        scheduler=OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False),
-        validation=DataLoader(cues.windows("validation", TESTED, seed=0).dataset(), _BATCH),
-        test=DataLoader(tested.dataset(), _BATCH),
+    validation, test = (cues.windows(part, TESTED, seed=0) for part in ("validation", "test"))
+    arguments = {"vocabulary": len(cues.words), "classes": len(CLASSES), **settings.sizes}
+    return reading_task(
+        settings,
+        Saved("SequenceClassifier", arguments, {"words": list(cues.words), "class_names": list(CLASSES)}),
+        [part.dataset() for part in (training, validation, test)],
+        batch=_BATCH,
         metrics=["accuracy"],
-        clip_grad_norm=1.0,
+        exhibits=partial(exhibits, cues, test),
         class_names=CLASSES,
-        show=cues.text,
-        exhibits=partial(exhibits, cues, tested),
+        show=cues.read,
     )
 
 
@@ -93,11 +64,10 @@ def accuracies(model: SequenceClassifier, windows: Windows) -> list[float]:
 
 
 def exhibits(cues: Cues, windows: Windows, model: SequenceClassifier, folder: Path) -> Mapping[str, float | str]:
-    """Accuracies by distance; of attention a picture of what it looks at."""
-    found: dict[str, float | str] = {
-        f"accuracy_{10 * number}_to_{10 * number + 9}": accuracy
-        for number, accuracy in enumerate(accuracies(model, windows))
-    }
+    """Accuracies by distance, and of the farther half; of attention a picture of what it looks at."""
+    by_range = accuracies(model, windows)
+    names = [f"{10 * number}_to_{10 * number + 9}_accuracy" for number in range(RANGES)]
+    found: dict[str, float | str] = {**dict(zip(names, by_range, strict=True)), FAR: float(np.mean(by_range[5:]))}
     if model.reader.kind == "attention":
         draw_reading(model, cues, windows).save(folder / "attention.svg")
         found["attention"] = "attention.svg"
@@ -113,7 +83,7 @@ def draw_reading(model: SequenceClassifier, cues: Cues, windows: Windows, shown:
         logits, weights = model(asarray(windows.words[chosen]), need_weights=True)
     rows = []
     for row, scores, shares in zip(chosen, logits.numpy(), weights.numpy(), strict=True):
-        text = [cues.words[word] for word in windows.words[row]]
+        text = cues.text[windows.starts[row] :][:LENGTH]
         truth, answer = CLASSES[windows.classes[row]], CLASSES[int(np.argmax(scores))]
         cue = text[len(text) - 1 - int(windows.distances[row])]
         title = f"“{cue}”, {windows.distances[row]} words before the end: {answer}"

@@ -45,11 +45,13 @@ class Windows(NamedTuple):
         words: int64 (N, LENGTH).
         classes: int64 (N,).
         distances: int64 (N,).
+        starts: int64 (N,), where in the text a window begins.
     """
 
     words: Array
     classes: Array
     distances: Array
+    starts: Array
 
     @property
     def ranges(self) -> Array:
@@ -69,11 +71,12 @@ class Cues:
         vocabulary: how many words are known, the commonest, beside those that decide; others are one and the same.
 
     Attributes:
+        text: all words of the speeches.
         words: the known words by their numbers; number 0 stands for all others.
     """
 
     def __init__(self, play: str, vocabulary: int = 2000) -> None:
-        text = spoken(play)
+        self.text = text = spoken(play)
         counted = Counter(text)
         common = [word for word, _ in counted.most_common() if word not in LIGHT | DARK][:vocabulary]
         self.words = (_UNKNOWN, *sorted(LIGHT | DARK), *common)
@@ -94,7 +97,7 @@ class Cues:
         """
         starts, places = np.array(list(self._places(part)), np.int64).reshape(-1, 2).T
         words = self._tokens[starts[:, None] + np.arange(LENGTH)]
-        all = Windows(words, self._class[places], starts + LENGTH - 1 - places)
+        all = Windows(words, self._class[places], starts + LENGTH - 1 - places, starts)
         random = np.random.Generator(np.random.Philox(key=[seed, _PARTS.index(part)]))
         groups = [np.flatnonzero((all.classes == c) & (all.ranges == r)) for c in range(2) for r in range(RANGES)]
         if not min(map(len, groups)):
@@ -105,8 +108,8 @@ class Cues:
         chosen = np.concatenate([random.choice(group, each) for group in groups])
         return Windows(*(column[chosen] for column in all))
 
-    def text(self, words: Array) -> str:
-        """A window as it is read."""
+    def read(self, words: Array) -> str:
+        """A window as the network reads it."""
         return " ".join(self.words[word] for word in words)
 
     def _places(self, part: str) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ from clearprop.recipes.writing import WritingSettings, characters_of, windows, w
 class GPTSettings(WritingSettings):
     """Small batches and many updates: on two cores that learns fastest."""
 
-    epochs: Epochs = 8
+    epochs: Epochs = 10
     batch_size: BatchSize = 8
     lr: LearningRate = 3e-3
     weight_decay: WeightDecay = 0.1

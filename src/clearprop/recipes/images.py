@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop.data import Compose, DataLoader, RandomCrop, RandomHorizontalFlip, cifar10, digits, mnist, split
-from clearprop.data.cifar import CLASSES
 from clearprop.data.batches import Dataset
+from clearprop.data.cifar import CLASSES
 from clearprop.data.datasets import Split
 from clearprop.data.images import ImageDataset
 from clearprop.data.transforms import Transform
@@ -95,8 +95,9 @@ def mean_and_std(name: str, folder: str | None) -> dict[str, list[float]]:
     """What `Standardize` takes: measured on all images of the training, to four digits."""
     images: Any = IMAGES[name].load("train", folder)
     if isinstance(images, ImageDataset):
-        mean, std = images.mean_and_std()
+        measured = images.mean_and_std()
     else:
-        pixels = images.arrays[0]
-        mean, std = (measure(pixels, axis=(0, 2, 3), dtype=np.float64) for measure in (np.mean, np.std))
-    return {"mean": [round(float(one), 4) for one in mean], "std": [round(float(one), 4) for one in std]}
+        pixels = images.arrays[0].astype(np.float64)
+        measured = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+    mean, std = ([round(float(one), 4) for one in each] for each in measured)
+    return {"mean": mean, "std": std}

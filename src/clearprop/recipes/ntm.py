@@ -143,7 +143,7 @@ def draw_copies(model: NTM) -> Svg:
         with no_grad():
             logits, looked = model(asarray(inputs), need_weights=True)
         wanted, out = targets[0, length + 1 :].T, sigmoid(logits)[0, length + 1 :].numpy().T
-        said = f"{int(((out >= 0.5) != (wanted >= 0.5)).sum())} of {wanted.size} bits are wrong."
+        said = f"{int(((out >= 0.5) != (wanted >= 0.5)).sum())} of {wanted.size} bits wrong"
         rows.append(
             [
                 shades(f"{length} vectors: targets", wanted, words="A column for each vector.", cell=_BIT, most=1.0),

@@ -7,7 +7,7 @@ seed.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -24,7 +24,6 @@ Random: TypeAlias = np.random.Generator
 ALPHABET = "_<>0123456789+"
 """The characters by their numbers. The first three are no characters of texts: padding, beginning, end."""
 PADDING, BEGIN, END = range(3)
-_ONE_IN = 10
 _IN_VAIN = 2000  # draws in a row that find no other problem: then there is none, or hardly one
 
 
@@ -52,27 +51,25 @@ class Kind:
         """Problems to train with: each the question, the answer behind `BEGIN`, and the answer before `END`."""
         return Drawn(self._example, examples, seed)
 
-    def test(self, count: int, seed: int) -> list[Problem]:
-        """Different problems of those that are put aside: so many, or all that there are.
+    def put_aside(self, part: str, count: int) -> list[Problem]:
+        """Different problems to validate or to test with: so many, or all that there are.
 
         Raises:
-            DataError: none is put aside.
+            DataError: there is none.
         """
-        random = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
+        random = np.random.Generator(np.random.Philox(key=[0, 2**63]))
         found: set[Problem] = set()
         in_vain = 0
         while len(found) < count and in_vain < _IN_VAIN:
             problem = self.draw(random)
-            in_vain = 0 if put_aside(problem) and problem not in found else in_vain + 1
+            in_vain = 0 if part_of(problem) == part and problem not in found else in_vain + 1
             if not in_vain:
                 found.add(problem)
         if not found:
-            raise DataError("of so small problems none is put aside to test with", hint="more digits")
-        return sorted(
-            found, key=lambda problem: zlib.crc32(problem.question.encode())
-        )  # in no order that says anything
+            raise DataError(f"of so small problems none is put aside: there is no {part}", hint="more digits")
+        return sorted(found, key=lambda problem: zlib.crc32(problem.question[::-1].encode()))  # in no telling order
 
-    def dataset(self, problems: list[Problem]) -> ArrayDataset:
+    def dataset(self, problems: Sequence[Problem]) -> ArrayDataset:
         """Problems as arrays, see `training`."""
         return ArrayDataset(*(np.stack(column) for column in zip(*map(self.encoded, problems), strict=True)))
 
@@ -85,23 +82,20 @@ class Kind:
         return encode(problem.question, self.question), begun, ended
 
     def _example(self, random: Random) -> tuple[Array, Array, Array]:
-        return self.encoded(self._drawn(random, aside=False))
-
-    def _drawn(self, random: Random, *, aside: bool) -> Problem:
         while True:
             problem = self.draw(random)
-            if put_aside(problem) == aside:
-                return problem
+            if part_of(problem) == "training":
+                return self.encoded(problem)
 
 
-def _number(problem: Problem) -> int:
-    """A number that depends on the problem alone; of a + b and b + a it is the same."""
-    return zlib.crc32("+".join(sorted(problem.question.split("+"))).encode())
+def part_of(problem: Problem) -> str:
+    """What a problem is for: "training", "validation" (one in 20), "test" (one in 10); a + b and b + a are one problem.
 
-
-def put_aside(problem: Problem) -> bool:
-    """Whether a problem is one of the tenth that is tested with; a + b and b + a are one problem."""
-    return _number(problem) % _ONE_IN == 0
+    >>> [part_of(Problem(*texts)) for texts in (("4+12", "16"), ("5+12", "17"), ("6+12", "18"), ("12+6", "18"))]
+    ['training', 'validation', 'test', 'test']
+    """
+    name = "+".join(sorted(problem.question.split("+")))
+    return {0: "validation", 1: "test", 2: "test"}.get(zlib.crc32(name.encode()) % 20, "training")
 
 
 def encode(text: str, length: int) -> Array:

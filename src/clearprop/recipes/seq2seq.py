@@ -51,7 +51,7 @@ class Seq2SeqSettings(Settings):
     layers: Annotated[int, Option("of the encoder, and of the decoder", least=1)] = 2
 
 
-def exact(logits: Any, target: Any) -> Tensor:
+def exact_accuracy(logits: Any, target: Any) -> Tensor:
     """The share of answers that are right to the last character, given the right characters before each.
 
     It is the share of those that are right when the network writes them alone, too: up to its first mistake it has
@@ -76,8 +76,7 @@ def _task(settings: Seq2SeqSettings, folder: str | None) -> Task:
     model = Seq2Seq(**arguments)
     optimizer = Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.98))  # section 5.3 of the paper
     training = problems.training(UPDATES * settings.batch_size, settings.seed)
-    tested = problems.test(TESTED, seed=0)
-    aside = problems.dataset(tested)
+    validated, tested = problems.put_aside("validation", TESTED // 2), problems.put_aside("test", TESTED)
     updates = settings.epochs * UPDATES
     return Task(
         model=model,
@@ -86,23 +85,17 @@ def _task(settings: Seq2SeqSettings, folder: str | None) -> Task:
         data=DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed),
         saved=Saved("Seq2Seq", arguments, {"alphabet": ALPHABET, "longest": problems.answer}),
         scheduler=OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False),
-        validation=DataLoader(problems.dataset(problems.test(TESTED // 2, seed=1)), _BATCH),
-        test=DataLoader(aside, _BATCH),
-        metrics=[exact],
+        validation=DataLoader(problems.dataset(validated), _BATCH),
+        test=DataLoader(problems.dataset(tested), _BATCH),
+        metrics=[exact_accuracy],
         clip_grad_norm=1.0,
         exhibits=partial(exhibits, problems, tested),
     )
 
 
-def answers(model: Seq2Seq, problems: Kind, questions: Sequence[Problem]) -> list[str]:
-    """What the network writes, greedily, character by character."""
-    sources = problems.dataset(list(questions)).arrays[0]
-    return [decode(row) for row in model.greedy(sources, problems.answer + 1)]
-
-
 def exhibits(problems: Kind, tested: Sequence[Problem], model: Seq2Seq, folder: Path) -> Mapping[str, float | str]:
     """How many answers are exact, all of them written greedily; a list of all; and where the decoder looked."""
-    written = answers(model, problems, tested)
+    written = [decode(row) for row in model.greedy(problems.dataset(tested).arrays[0], problems.answer + 1)]
     right = [answer == problem.answer for problem, answer in zip(tested, written, strict=True)]
     lines = [
         f"{problem.question} → {answer}" + ("" if is_right else f"   wrong: {problem.answer}")
@@ -111,32 +104,35 @@ def exhibits(problems: Kind, tested: Sequence[Problem], model: Seq2Seq, folder: 
     with atomic_write(folder / "answers.txt") as file:
         file.write(("\n".join(lines) + "\n").encode())
     draw_attention(model, problems, tested[:_DRAWN]).save(folder / "attention.svg")
-    return {"exact_greedy": float(np.mean(right)), "answers": "answers.txt", "attention": "attention.svg"}
+    return {"greedy_accuracy": float(np.mean(right)), "answers": "answers.txt", "attention": "attention.svg"}
 
 
 def draw_attention(model: Seq2Seq, problems: Kind, shown: Sequence[Problem]) -> Svg:
     """For each problem, and each layer of the decoder, at which characters it looked for each that it wrote."""
-    written = answers(model, problems, shown)
-    rows = [_looked(model, problems, problem, answer) for problem, answer in zip(shown, written, strict=True)]
+    sources = problems.dataset(shown).arrays[0]
+    written = model.greedy(sources, problems.answer + 1)
+    begun = np.concatenate([np.full((len(written), 1), BEGIN), written[:, :-1]], axis=1)
+    with no_grad():
+        _, weights = model.decode(asarray(begun), model.encode(sources), need_weights=True)
+    looked = np.stack([layer.numpy().mean(axis=1) for layer in weights], axis=1)  # (problems, layers, T, S)
+    rows = [_maps(problem, decode(answer), one) for problem, answer, one in zip(shown, written, looked, strict=True)]
     return picture("Where the decoder looks, mean over the heads", rows)
 
 
-def _looked(model: Seq2Seq, problems: Kind, problem: Problem, answer: str) -> list[Panel]:
-    source, begun, _ = problems.encoded(Problem(problem.question, answer))
-    with no_grad():
-        _, weights = model.decode(asarray(begun[None]), model.encode(source[None]), need_weights=True)
-    across, down = len(problem.question), len(answer) + 1
+def _maps(problem: Problem, answer: str, looked: Any) -> list[Panel]:
+    """A map for each layer, of what it wrote by what it read."""
+    question, rows = problem.question, [*answer, "end"]
     return [
         shades(
-            f"{problem.question} → {answer}" if number == 0 else f"layer {number + 1}",
-            looked[0].numpy().mean(axis=0)[:down, :across],
-            words=f"Rows: what it writes, {answer} and the end. Columns: what it looks at, {problem.question}.",
-            rows=[*answer, "end"],
-            columns=list(problem.question),
+            f"{question} → {answer}" if number == 0 else f"layer {number + 1}",
+            layer[: len(rows), : len(question)],
+            words=f"Rows: what it writes, {answer} and the end. Columns: what it looks at, {question}.",
+            rows=rows[: len(layer)],
+            columns=list(question),
             cell=(20.0, 20.0),
             most=1.0,
         )
-        for number, looked in enumerate(weights)
+        for number, layer in enumerate(looked)
     ]
 
 

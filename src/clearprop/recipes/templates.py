@@ -1,5 +1,6 @@
-"""A picture of templates: for each class its weights as an image, what speaks for it in one colour, what against it in
-another. One SVG file that needs nothing else, in light and dark as the reader has chosen.
+"""A picture of templates: the weights of each class as an image, in two colours, for what speaks for it and against.
+
+It is one SVG file that needs nothing else, light or dark as the reader has chosen.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def write_word_page(path: Path, vectors: WordVectors, counts: Array, about: str)
         counts: how often each word occurs.
         about: what the vectors are of, a sentence.
     """
-    known = [word for word in _SHOWN if word in vectors.words] or list(vectors.words[_FIRST_ON_MAP:][:20])
+    known = [word for word in _SHOWN if word in vectors.words]
+    known = known if len(known) > len(_SHOWN) // 2 else list(vectors.words[_first_on_map(vectors) :][: len(_SHOWN)])
     occurring = dict(zip(vectors.words, counts.tolist(), strict=True))
     answered = analogies(vectors)
     page = [
@@ -141,7 +142,7 @@ def _answer(one: Answered) -> tuple[str, ...]:
 
 def _map(vectors: WordVectors, counts: Array) -> Iterator[str]:
     """Dots with words; where names would lie upon each other, only the more frequent word has one."""
-    start = min(_FIRST_ON_MAP, max(len(vectors.words) - _ON_MAP, 0))
+    start = _first_on_map(vectors)
     words = vectors.words[start : start + _ON_MAP]
     rows = vectors.directions[start : start + _ON_MAP].astype(np.float64)
     centred = rows - rows.mean(axis=0)
@@ -161,3 +162,8 @@ def _map(vectors: WordVectors, counts: Array) -> Iterator[str]:
             taken.append((x, end, y))
             yield f'<text x="{x + 5:.1f}" y="{y + 4:.1f}">{escape(word)}</text>'
     yield "</svg>"
+
+
+def _first_on_map(vectors: WordVectors) -> int:
+    """The number of the most frequent word that is not left out for saying little."""
+    return min(_FIRST_ON_MAP, max(len(vectors.words) - _ON_MAP, 0))

@@ -23,6 +23,7 @@ TextFile: TypeAlias = Annotated[str, Option("a text file to learn from; without 
 SAMPLE = "sample.txt"
 _BETAS = (0.9, 0.99)
 _WARM_UP = 0.05  # the share of the updates in which the learning rate rises
+_HELD_OUT = 40  # windows in a batch that is only measured with
 _CHARACTERS, _TEMPERATURE = 1000, 0.8
 
 
@@ -70,7 +71,7 @@ def writing_task(saved: Saved, texts: tuple[TextDataset, TextDataset], settings:
     ]
     optimizer = AdamW([group for group in groups if group["params"]], lr=settings.lr, betas=_BETAS)
     updates = settings.epochs * len(loader)
-    held_out = DataLoader(validation, max(1, size * training.block_size // validation.block_size))
+    held_out = DataLoader(validation, _HELD_OUT)
     scheduler = OneCycleLR(optimizer, settings.lr, total_steps=updates, pct_start=_WARM_UP, cycle_momentum=False)
 
     def exhibit(trained: Any, folder: Path) -> Mapping[str, float | str]:

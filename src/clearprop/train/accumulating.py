@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.array import broadcast_to
+from clearprop.array import where
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import no_grad
 from clearprop.cell import Cell, Parameter
@@ -23,7 +23,7 @@ from clearprop.tensor import Tensor
 class GradientSums:
     """Sums of gradients over the batches of a group.
 
-    The sums are cells, so that a compiled step adds to them where they lie.
+    The sums are cells, so that a compiled step adds to them where they lie. All else is counted in Python.
 
     Args:
         parameters: those that are trained.
@@ -31,15 +31,16 @@ class GradientSums:
     Attributes:
         reached: the places of the parameters to which a gradient has come in this group; as ever, an optimizer leaves
             those alone to which none has.
-        loss: the sum of the losses of the group's examples.
+        examples: how many the group has up to now.
+        loss: the sum of their losses.
 
     >>> import clearprop as cp
     >>> w = cp.Parameter([0.0])
     >>> sums = GradientSums([w])
     >>> for gradient, examples in ((1.0, 3), (5.0, 1)):
     ...     w.grad = cp.tensor([gradient * examples])
-    ...     sums.reached.update(sums.add(examples))
-    >>> sums.put()
+    ...     sums.note(sums.add(), examples, loss=0.0)
+    >>> sums.put(cp.tensor(sums.examples))
     >>> w.grad
     Tensor([2.], dtype=float32)
     """
@@ -47,21 +48,35 @@ class GradientSums:
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self._parameters = list(parameters)
         self._sums = [Cell(np.zeros(p.shape, numpy_dtype(p.peek())), name=f"{p.name}.sum") for p in self._parameters]
-        self._examples = Cell(np.zeros((), np.int64), name="examples of the group")
-        self.reached: set[int] = set()
-        self.loss = 0.0
+        self.begin()
 
     @property
     def is_empty(self) -> bool:
         """Whether no batch of a group has come yet."""
-        return not self.reached
+        return self.examples == 0
 
     @property
     def mean_loss(self) -> float:
         """Of the examples of the group up to now."""
-        return self.loss / int(self._examples.peek_array())
+        return self.loss / self.examples
 
-    def add(self, examples: int) -> tuple[int, ...]:
+    def begin(self) -> None:
+        """Begin another group; `put` has been called, perhaps as part of a compiled function."""
+        self.reached: set[int] = set()
+        self.examples, self.loss = 0, 0.0
+
+    def note(self, reached: Iterable[int], examples: int, loss: float) -> None:
+        """Count a batch whose gradients have been added.
+
+        Args:
+            reached: what `add` returned.
+            loss: its mean.
+        """
+        self.reached.update(reached)
+        self.examples += examples
+        self.loss += loss * examples
+
+    def add(self) -> tuple[int, ...]:
         """Add gradients, of a loss that was multiplied with the number of its examples, to the sums.
 
         Returns:
@@ -74,32 +89,30 @@ class GradientSums:
                 if gradient is not None:
                     total.assign(total.value + gradient)
                     reached.append(place)
-            self._examples.assign(self._examples.value + examples)
         return tuple(reached)
 
-    def put(self) -> None:
-        """Give each parameter that was reached the mean as its gradient, the others none, and begin anew."""
+    def put(self, examples: Tensor) -> None:
+        """Give each parameter that was reached the mean as its gradient, the others none, and set the sums to 0.
+
+        Args:
+            examples: how many there are, a number from 1 on.
+        """
         with no_grad():
-            examples = self._examples.value
+            nobody = examples < 1  # never, but a compiler does not know; it writes the 0 where the sum lies
             for place, (parameter, total) in enumerate(zip(self._parameters, self._sums, strict=True)):
                 if place not in self.reached:
                     parameter.grad = None
                     continue
                 dtype = numpy_dtype(total.peek())
                 parameter.grad = total.value / cast_to(examples, dtype)
-                total.assign(broadcast_to(Tensor(np.zeros((), dtype)), total.shape))
-            self._examples.assign(examples * 0)
-
-    def begin(self) -> None:
-        """Note that the group is done; `put` has been called, perhaps as part of a compiled function."""
-        self.reached, self.loss = set(), 0.0
+                total.assign(where(nobody, total.value, np.zeros((), dtype)))
 
     def state_dict(self) -> dict[str, Any]:
         """The sums, if a group has begun."""
         if self.is_empty:
             return {}
         sums = {str(place): Tensor(self._sums[place].value.array) for place in sorted(self.reached)}
-        return {"sums": sums, "examples": int(self._examples.peek_array()), "loss": self.loss}
+        return {"sums": sums, "examples": self.examples, "loss": self.loss}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another group was."""
@@ -109,5 +122,4 @@ class GradientSums:
         for place, array in state["sums"].items():
             self._sums[int(place)].assign(array)
             self.reached.add(int(place))
-        self._examples.assign(state["examples"])
-        self.loss = state["loss"]
+        self.examples, self.loss = state["examples"], state["loss"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,21 +28,26 @@ class Band:
 
 @dataclass(frozen=True)
 class Contours:
-    """A contour map, ready to draw; `middle` is where both axes are 0, if they are somewhere."""
+    """A contour map, ready to draw; `origin` is where both axes are 0, and what is there."""
 
     bands: list[Band]
     lines: list[tuple[str, str]]  # a level as text, its path
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     legend: list[tuple[str, float]]
-    middle: tuple[float, float] | None
+    origin: tuple[float, float, str] | None
     width: float = _LEFT + _SIDE + 16 + _LEGEND
     height: float = _TOP + _SIDE + _BOTTOM
     frame: tuple[float, float, float] = (_LEFT, _TOP, _SIDE)
 
 
 def contours(
-    x: Floats, y: Floats, values: Floats, levels: Sequence[float] | None, text: Callable[[float], str]
+    x: Floats,
+    y: Floats,
+    values: Floats,
+    levels: Sequence[float] | None,
+    text: Callable[[float], str],
+    origin: str = "",
 ) -> Contours:
     """Lay out values over a plane.
 
@@ -50,6 +56,7 @@ def contours(
         values: of shape (len(y), len(x)).
         levels: increasing; by default round numbers between the lowest and the highest value.
         text: writes a value.
+        origin: what is at (0, 0), to be marked with a cross.
 
     Raises:
         ShapeError: values of another shape, or fewer than two of x or y.
@@ -70,21 +77,21 @@ def contours(
     names = _names(levels, text)
     strengths = np.linspace(_PALE, _STRONG, len(names)).round(3).tolist()
     paths = _bands(x, y, values, levels)
-    crosses = x[0] <= 0 <= x[-1] and y[0] <= 0 <= y[-1]
+    has_origin = origin and x[0] <= 0 <= x[-1] and y[0] <= 0 <= y[-1]
     return Contours(
         [Band(*one) for one in zip(paths, strengths, names, strict=True) if one[0]],
         [(text(level), path) for level in levels if (path := _line(x, y, values, level, to_x, to_y))],
         [(to_x(tick), f"{tick:g}") for tick in nice_ticks(x[0], x[-1]) if x[0] <= tick <= x[-1]],
         [(to_y(tick), f"{tick:g}") for tick in nice_ticks(y[0], y[-1]) if y[0] <= tick <= y[-1]],
         list(zip(names, strengths, strict=True)),
-        (to_x(0.0), to_y(0.0)) if crosses else None,
+        (to_x(0.0), to_y(0.0), origin) if has_origin else None,
     )
 
 
 def _names(levels: Sequence[float], text: Callable[[float], str]) -> list[str]:
     if not levels:
         return ["everywhere"]
-    between = [f"{text(low)} to {text(high)}" for low, high in zip(levels[:-1], levels[1:], strict=True)]
+    between = [f"{text(low)} to {text(high)}" for low, high in pairwise(levels)]
     return [f"below {text(levels[0])}", *between, f"above {text(levels[-1])}"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -90,13 +90,7 @@ def cross_validate(
                 count=folds, unit="fold", check=check_plan)  # fmt: skip
     pairs = k_fold_split(dataset, folds, stratify=stratify, seed=seed)
     with work.open():
-        runs = [
-            work.train(
-                f"fold-{fold}", *pair, epochs, settings=settings or {}, seed=seed + fold, health=fold == 1,
-                line=partial(told, names=deciding(monitor)),
-            )
-            for fold, pair in enumerate(pairs, 1)
-        ]  # fmt: skip
+        runs = list(fold_runs(work, pairs, epochs, settings or {}, monitor))
     result = CrossValidation(work, dataset, dict(settings or {}), monitor, mode, [one.history for one in runs],
                              models=[one.model for one in runs])  # fmt: skip
     if work.folder is not None:
@@ -228,6 +222,34 @@ class CrossValidation:
         return mean
 
 
+def fold_runs(
+    work: Work,
+    pairs: Sequence[tuple[Dataset, Dataset]],
+    epochs: int,
+    settings: Mapping[str, Any],
+    monitor: str,
+    *,
+    place: str = ".",
+    label: str = "",
+) -> Iterator[Trained]:
+    """Train one network for each pair of training set and validation set.
+
+    Args:
+        place: a folder in that of the work.
+        label: what to call them all.
+    """
+
+    def line(history: History) -> str:
+        figures = told(history, dict.fromkeys([monitor, "val_loss"]))
+        return f"{label}  {figures}" if label else figures
+
+    for fold, pair in enumerate(pairs, 1):
+        yield work.train(
+            f"{place}/fold-{fold}", *pair, epochs, settings=settings, seed=work.seed + fold, label=label,
+            health=fold == 1, line=line,
+        )  # fmt: skip
+
+
 def check_monitor(name: str, monitor: Any, mode: Any, metrics: Sequence[AnyMetric]) -> Mode:
     """Which of its values is best; UsageError if a figure would not be there, or that cannot be known."""
     known = [VALIDATION + one for one in ("loss", *(metric.name for metric in make_metrics(metrics)))]
@@ -262,8 +284,3 @@ def spread(name: str, mean: float, std: float) -> str:
     """
     first, second = figure(name, mean), figure(name, std)
     return f"{first.removesuffix(' %')} ± {second}"
-
-
-def deciding(monitor: str) -> list[str]:
-    """The figures to tell of a fold: the one that decides, and the loss."""
-    return list(dict.fromkeys([monitor, "val_loss"]))

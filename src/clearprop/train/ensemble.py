@@ -47,19 +47,11 @@ class Ensemble(Module):
     Tensor([[0.60001, 0.39999]], dtype=float32)
     """
 
-    def __init__(self, models: Iterable[Any], vote: Vote = "mean", *, class_axis: int = 1) -> None:
-        if not isinstance(models, Iterable) or isinstance(models, Module):
-            raise UsageError(f"Ensemble: models is a {type(models).__name__}", hint="a list of networks")
-        given = list(models)
-        for model in given:
-            if not isinstance(model, Module):
-                raise UsageError(f"Ensemble: {model!r:.80} is no network", hint="a list of nn.Module")
-        if not given:
-            raise UsageError("Ensemble: there are no networks", hint="a list of at least one")
+    def __init__(self, models: Iterable[Module], vote: Vote = "mean", *, class_axis: int = 1) -> None:
         one_of("Ensemble", "vote", vote, "mean", "probabilities", "majority")
         if not is_whole(class_axis):
             raise UsageError(f"Ensemble: class_axis={class_axis!r}", hint="1; -1 for (N, tokens, classes)")
-        self.models = ModuleList(given)
+        self.models = ModuleList(_networks(models))
         self.vote = vote
         self.class_axis = class_axis
 
@@ -97,3 +89,15 @@ class Ensemble(Module):
         chosen = argmax(log_probabilities, axis=axis, keepdims=True)
         votes = (chosen == reshape(arange(shape[axis]), shape)).astype(mean.dtype).sum(axis=0)
         return logaddexp(log(votes), mean) - math.log(networks + 1)
+
+
+def _networks(models: Any) -> list[Module]:
+    if not isinstance(models, Iterable) or isinstance(models, Module):
+        raise UsageError(f"Ensemble: models is a {type(models).__name__}", hint="a list of networks")
+    given = list(models)
+    for model in given:
+        if not isinstance(model, Module):
+            raise UsageError(f"Ensemble: {model!r:.80} is no network", hint="a list of nn.Module")
+    if not given:
+        raise UsageError("Ensemble: there are no networks", hint="a list of at least one")
+    return given

@@ -1,5 +1,7 @@
-"""The loss around the weights of a network, on a plane through them: H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein
-(2018), Visualizing the Loss Landscape of Neural Nets (https://arxiv.org/abs/1712.09913).
+"""The loss around the weights of a network, on a plane through them.
+
+After H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, "Visualizing the Loss Landscape of Neural Nets", 2018
+(https://arxiv.org/abs/1712.09913), whose sections are named below.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.arguments import flag, function, number, whole
+from clearprop.arguments import flag, number, whole
 from clearprop.compiler import compile as compiled
 from clearprop.errors import UsageError
 from clearprop.lens.drawing.saving import Svg
@@ -23,6 +25,8 @@ from clearprop.train.checks import split_batch
 from clearprop.train.heat import number as short
 from clearprop.train.modes import evaluating
 
+_HERE = "the weights as they are"
+
 Direction = dict[str, np.ndarray[Any, Any]]
 
 
@@ -33,6 +37,10 @@ class Landscape:
     Attributes:
         steps: how far along a direction, from -span to span.
         loss: at each place, of shape (len(steps), len(steps)): [along the second direction, along the first].
+
+    >>> steps = np.linspace(-1.0, 1.0, 3)
+    >>> Landscape(steps, steps**2 + steps[:, np.newaxis] ** 2)
+    <Landscape of 9 losses, 0 to 2: .steps, .loss, .draw()>
     """
 
     steps: Floats
@@ -40,11 +48,9 @@ class Landscape:
 
     def panel(self, title: str, levels: Sequence[float] | None = None) -> plots.Panel:
         """The picture as a part of a larger one: see `draw` and `plots.picture`."""
-        words = (
-            f"From {short(self.loss.min())} to {short(self.loss.max())} over a plane through the weights, "
-            f"where the loss is {short(self._in_the_middle())}."
-        )
-        return plots.field(title, self.steps, self.steps, self.loss, words=words, levels=levels)
+        middle = len(self.steps) // 2
+        words = f"{self._range()} over a plane through the weights, in the middle {short(self.loss[middle, middle])}."
+        return plots.field(title, self.steps, self.steps, self.loss, words=words, levels=levels, origin=_HERE)
 
     def draw(self, title: str = "Loss around the weights", levels: Sequence[float] | None = None) -> Svg:
         """A contour map, with a cross where the network is.
@@ -54,16 +60,17 @@ class Landscape:
         """
         return plots.picture(title, [[self.panel(title, levels)]])
 
-    def _in_the_middle(self) -> float:
-        middle = len(self.steps) // 2
-        return float(self.loss[middle, middle])
+    def _range(self) -> str:
+        finite = self.loss[np.isfinite(self.loss)]
+        found = f"{short(finite.min())} to {short(finite.max())}" if finite.size else "none finite"
+        more = self.loss.size - finite.size
+        return f"{found}, {more:,} not finite" if more and finite.size else found
 
     def _repr_html_(self) -> str:
         return self.draw()._repr_html_()
 
     def __repr__(self) -> str:
-        low, high = short(self.loss.min()), short(self.loss.max())
-        return f"<Landscape of {self.loss.size:,} losses, {low} to {high}: .steps, .loss, .draw()>"
+        return f"<Landscape of {self.loss.size:,} losses, {self._range()}: .steps, .loss, .draw()>"
 
 
 def loss_landscape(
@@ -107,7 +114,10 @@ def loss_landscape(
     """
     if not isinstance(model, Module):
         raise UsageError(f"loss_landscape: the model is a {type(model).__name__}", hint="an nn.Module")
-    function("loss_landscape", "loss", loss, "nn.CrossEntropyLoss()")
+    given: Any = loss
+    if not callable(given) or isinstance(given, type):
+        name = getattr(given, "__name__", repr(given))
+        raise UsageError(f"loss_landscape: the loss is {name}"[:200], hint="nn.CrossEntropyLoss()")
     inputs, target = split_batch(batch, "loss_landscape")
     span = number("loss_landscape", "span", span, positive=True)
     points = whole("loss_landscape", "points", points, 2)

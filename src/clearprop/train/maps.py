@@ -14,6 +14,7 @@ from clearprop.train.charts import Floats
 from clearprop.train.plots import Panel
 
 _LETTER = 7.3  # of the typeface whose letters have one width, at 12 pixels
+_TITLE = 8.0  # how wide a letter of a title is, at most
 _LINE = 22
 _BESIDE, _BELOW, _ABOVE = 8, 20, 4
 _STRONGEST = 0.6  # of the colour behind a word, which is to be read
@@ -63,8 +64,8 @@ def shades(
         ShapeError: values of another shape, or another number of names.
 
     >>> panel = shades("Attention", np.eye(3), words="Each looks at itself.", rows="abc", columns="abc", cell=(20, 20))
-    >>> panel.width, panel.height, panel.content.rows[0]
-    (75.3, 84, (18.0, 'a'))
+    >>> panel.content.box, panel.content.rows[0]
+    ((15.3, 4, 60, 60), (18.0, 'a'))
     """
     fits = values.ndim == 2 and values.size and len(rows) in (0, len(values)) and len(columns) in (0, values.shape[1])
     if not fits:
@@ -82,7 +83,8 @@ def shades(
         [(_ABOVE + (i + 0.5) * cell[1] + 4, name) for i, name in enumerate(rows)],
         [(edge + (j + 0.5) * cell[0], name) for j, name in enumerate(columns)],
     )
-    return Panel("shades", title, words, content, edge + width, _ABOVE + height + (_BELOW if columns else 0))
+    room = max(edge + width, len(title) * _TITLE)
+    return Panel("shades", title, words, content, room, _ABOVE + height + (_BELOW if columns else 0))
 
 
 def reading(

@@ -1,7 +1,7 @@
 """Pictures of numbers that stand alone: curves, contours, histograms and tables side by side in one SVG.
 
-A `Panel` is laid out by a function that is named after what it shows; `picture` puts panels in rows and writes them with
-`templates/picture.svg`. Colours are those of the reports, light or dark as the reader has chosen.
+A `Panel` is laid out by a function that is named after what it shows; `picture` puts panels in rows and writes them
+with `templates/picture.svg`. Colours are those of the reports, light or dark as the reader has chosen.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 
 from clearprop.errors import UsageError
 from clearprop.lens.drawing.saving import Svg
-from clearprop.train.charts import HEIGHT, WIDTH, Floats, line_chart
+from clearprop.train.charts import HEIGHT, RIGHT, WIDTH, Floats, line_chart
 from clearprop.train.contours import Contours, contours
 from clearprop.train.heat import number
 from clearprop.train.pages import render_page
 
 Numbers = Sequence[float] | Floats
 
-_GAP = 24
+_GAP, _MARGIN = 36, 24
 _HEADING = 30
-_ROW, _HISTOGRAM, _BETWEEN = 52, 34, 8  # of histograms: a row with its figure, and the height of the highest bar
-_LETTER = 6.8
+_ABOVE, _BELOW, _BETWEEN = 20, 18, 8  # of histograms: their columns' labels, their figures, the space between them
+_LETTER, _BOLD = 6.8, 7.8  # how wide a letter is
 _CELL = 34
 
 
@@ -100,14 +100,14 @@ def picture(title: str, rows: Sequence[Sequence[Panel]]) -> Svg:
     >>> picture("Training", [[panel]])
     <Svg "Training": .svg, .save("picture.svg")>
     """
-    placed, top = [], float(_GAP / 2)
+    placed, top = [], float(_MARGIN / 2)
     for row in rows:
-        left = float(_GAP)
+        left = float(_MARGIN)
         for panel in row:
             placed.append(Placed(panel, left, top))
             left += panel.width + _GAP
-        top += max(panel.height for panel in row) + _HEADING + _GAP
-    width = max(one.x + one.panel.width for one in placed) + _GAP
+        top += max(panel.height for panel in row) + _HEADING + _MARGIN
+    width = max(one.x + one.panel.width for one in placed) + _MARGIN
     key = hashlib.sha256(repr((title, placed)).encode()).hexdigest()[:8]  # ids of several pictures in one page differ
     svg = render_page(
         "picture.svg", title=title, placed=placed, width=width, height=top, key=f"cp-{key}", heading=_HEADING
@@ -147,7 +147,8 @@ def lines(
     )
     if chart is None:
         raise UsageError(f"lines: there is no finite value to draw of {title!r}", hint="a curve with finite values")
-    return Panel("lines", title, words, chart, WIDTH, HEIGHT, x_label)
+    names = WIDTH - RIGHT + 9 + max(map(len, curves)) * _BOLD
+    return Panel("lines", title, words, chart, max(WIDTH, names), HEIGHT, x_label)
 
 
 def field(
@@ -159,19 +160,21 @@ def field(
     words: str,
     levels: Sequence[float] | None = None,
     text: Callable[[float], str] = number,
+    origin: str = "",
 ) -> Panel:
     """Values over a plane, as contours between bands of colour.
 
     Args:
         values: of shape (len(y), len(x)); at a place that is not finite there is no colour.
         levels: of the contours; by default round numbers.
+        origin: what is at (0, 0), to be marked with a cross.
 
     >>> x = np.linspace(-1, 1, 5)
     >>> panel = field("Bowl", x, x, x**2 + x[:, None] ** 2, words="Lowest in the middle.", levels=[0.5, 1.0])
     >>> [label for label, _ in panel.content.legend]
     ['below 0.5', '0.5 to 1', 'above 1']
     """
-    content: Contours = contours(np.asarray(x, np.float64), np.asarray(y, np.float64), values, levels, text)
+    content: Contours = contours(np.asarray(x, np.float64), np.asarray(y, np.float64), values, levels, text, origin)
     return Panel("field", title, words, content, content.width, content.height)
 
 
@@ -185,6 +188,7 @@ def histograms(
     figure: Callable[[Floats], str],
     bins: int = 40,
     width: float = 62,
+    height: float = 34,
 ) -> Panel:
     """Small histograms, one for each column of each row, all over the same interval, each as high as its row.
 
@@ -192,36 +196,27 @@ def histograms(
         rows: by name, as many arrays of values as there are columns.
         limits: the interval; what lies outside is counted at its ends.
         figure: what to write below a histogram.
+        width, height: of a histogram.
 
     >>> panel = histograms(
     ...     "Activations", {"tanh": [np.zeros(5)]}, words="All 0.", columns=["1"], limits=(-1, 1), figure=lambda x: "0"
     ... )
     >>> panel.content.names, panel.content.items[0].figure
-    ([(44.0, 'tanh')], '0')
+    ([(43.0, 'tanh')], '0')
     """
     edge = _edge(rows)
-    places = [edge + _BETWEEN + i * (width + _BETWEEN) for i in range(len(columns))]
+    places = [round(edge + _BETWEEN + i * (width + _BETWEEN), 1) for i in range(len(columns))]
+    bases = [_ABOVE + height + i * (height + _BELOW) for i in range(len(rows))]
     items = []
-    for index, (name, arrays) in enumerate(rows.items()):
-        base = 20.0 + index * _ROW + _HISTOGRAM
+    for base, (name, arrays) in zip(bases, rows.items(), strict=True):
         for x, column, values in zip(places, columns, arrays, strict=True):
             counts, _ = np.histogram(np.clip(values, *limits), bins, limits)
-            figures = figure(values)
-            said = f"{name}, {column}: {figures}"
-            items.append(Histogram(_outline(counts, width), round(x, 1), base, figures, said))
-    return Panel(
-        "histograms",
-        title,
-        words,
-        Rows(
-            [(20.0 + i * _ROW + _HISTOGRAM - 10, name) for i, name in enumerate(rows)],
-            edge,
-            [(round(x + width / 2, 1), column) for x, column in zip(places, columns, strict=True)],
-            items,
-        ),
-        places[-1] + width,
-        20 + len(rows) * _ROW,
-    )
+            said = figure(values)
+            items.append(Histogram(_outline(counts, width, height), x, base, said, f"{name}, {column}: {said}"))
+    names = [(base - height / 2 + 6, name) for base, name in zip(bases, rows, strict=True)]
+    labels = [(round(x + width / 2, 1), column) for x, column in zip(places, columns, strict=True)]
+    content = Rows(names, edge, labels, items)
+    return Panel("histograms", title, words, content, places[-1] + width, bases[-1] + _BELOW)
 
 
 def table(
@@ -251,22 +246,13 @@ def table(
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             value = float(values[i, j])
-            x, y = edge + 8 + (j + 0.5) * cell, 20 + (i + 0.5) * _CELL
+            x, y = edge + 8 + (j + 0.5) * cell, _ABOVE + (i + 0.5) * _CELL
             strength = round(0.75 * min(max(value / top, 0.0), 1.0), 3)
             items.append(Entry(round(x, 1), y, cell - 2, strength, text(value), f"{row}, {column}: {text(value)}"))
-    return Panel(
-        "table",
-        title,
-        words,
-        Rows(
-            [(20.0 + (i + 0.5) * _CELL + 4, name) for i, name in enumerate(rows)],
-            edge,
-            [(round(edge + 8 + (j + 0.5) * cell, 1), column) for j, column in enumerate(columns)],
-            items,
-        ),
-        edge + 8 + len(columns) * cell,
-        20 + len(rows) * _CELL,
-    )
+    names = [(_ABOVE + (i + 0.5) * _CELL + 4, name) for i, name in enumerate(rows)]
+    labels = [(round(edge + 8 + (j + 0.5) * cell, 1), column) for j, column in enumerate(columns)]
+    content = Rows(names, edge, labels, items)
+    return Panel("table", title, words, content, edge + 8 + len(columns) * cell, _ABOVE + len(rows) * _CELL)
 
 
 def _edge(names: Sequence[str] | Mapping[str, Any]) -> float:
@@ -274,9 +260,9 @@ def _edge(names: Sequence[str] | Mapping[str, Any]) -> float:
     return round(max(16.0, max(map(len, names)) * _LETTER), 1)
 
 
-def _outline(counts: np.ndarray[Any, Any], width: float) -> str:
+def _outline(counts: np.ndarray[Any, Any], width: float, height: float) -> str:
     """A histogram as an area that begins and ends at its base line."""
     highest, step = float(counts.max()) or 1.0, width / len(counts)
-    heights = [round(_HISTOGRAM * float(count) / highest, 1) for count in counts]
-    steps = "".join(f"V{-height:g}H{(i + 1) * step:.4g}" for i, height in enumerate(heights))
+    heights = [round(height * float(count) / highest, 1) for count in counts]
+    steps = "".join(f"V{-one:g}H{(i + 1) * step:.4g}" for i, one in enumerate(heights))
     return f"M0 0{steps}V0z"

@@ -177,7 +177,7 @@ class Progress:
 
     def _open(self, stream: TextIO) -> None:
         import rich.progress_bar
-        import rich.table  # both for the first line: drawing it must not seem slow
+        import rich.table  # noqa: F401 (for the first line: drawing it must not seem slow)
         from rich.console import Console
         from rich.live import Live
 

@@ -162,6 +162,11 @@ class Evaluation:
     split: str = "test"
     worst: list[Example] = field(default_factory=list)
 
+    @property
+    def on(self) -> str:
+        """What was measured with, in words; nothing if that was no set of examples."""
+        return f"on {self.examples:,} examples" if self.examples else ""
+
     def __post_init__(self) -> None:
         self.metrics = {name: number(value) for name, value in self.metrics.items()}
         self.examples = int(self.examples)

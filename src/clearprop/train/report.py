@@ -99,10 +99,8 @@ def opening(history: History) -> str:
     if evaluation is None or not evaluation.metrics:
         return text
     name = _main_metric(evaluation)
-    return (
-        f"{text} On {evaluation.examples:,} {evaluation.split} examples it has not seen before, "
-        f"its {label(name)} is {figure(name, evaluation.metrics[name])}."
-    )
+    on = f"On {evaluation.examples:,} {evaluation.split} examples it has not seen before, its"
+    return f"{text} {on if evaluation.examples else 'Its'} {label(name)} is {figure(name, evaluation.metrics[name])}."
 
 
 def headlines(history: History) -> list[tuple[str, str, str]]:
@@ -113,7 +111,7 @@ def headlines(history: History) -> list[tuple[str, str, str]]:
         first = _main_metric(evaluation)
         names = [first, *(name for name in evaluation.metrics if name != first)]
         for name in names[:3]:
-            on = f"on {evaluation.examples:,} examples" if name == first else ""
+            on = evaluation.on if name == first else ""
             found.append((f"{evaluation.split} {label(name)}", figure(name, evaluation.metrics[name]), on))
     if history.best_epoch is not None and history.best is not None:
         value = history.best.get(history.monitor)

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -16,14 +15,14 @@ from clearprop.arguments import whole
 from clearprop.data.batches import Dataset
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.train import tables
-from clearprop.train.cross_validation import CrossValidation, Mode, check_monitor, check_plan, deciding, spread
+from clearprop.train.cross_validation import CrossValidation, Mode, check_monitor, check_plan, fold_runs, spread
 from clearprop.train.figures import duration, figure
 from clearprop.train.folds import k_fold_split
 from clearprop.train.history import FILE_NAME, History
 from clearprop.train.metrics import AnyMetric
 from clearprop.train.plan import Build, check_build
 from clearprop.train.records import plain
-from clearprop.train.several import Trained, Work, check_work, folder_name, in_words, told
+from clearprop.train.several import Trained, Work, check_work, folder_name, in_words
 
 Settings: TypeAlias = Mapping[str, Any]
 Grid: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Settings]
@@ -89,12 +88,8 @@ def search(
             histories: list[History] = []
             words, place = in_words(settings), folder_name(settings)
             try:
-                for fold, pair in enumerate(pairs, 1):
-                    one = work.train(
-                        f"{place}/fold-{fold}", *pair, epochs, settings=settings, seed=seed + fold, label=words,
-                        health=fold == 1, line=partial(_line, words, monitor),
-                    )  # fmt: skip
-                    histories.append(one.history)
+                for one in fold_runs(work, pairs, epochs, settings, monitor, place=place, label=words):
+                    histories.append(one.history)  # noqa: PERF401 (what was done before training diverged counts)
             except DivergenceError as error:
                 work.give_up(folds - len(histories), f"{words}: {error.message.partition(chr(10))[0]}")
                 results.append(None)
@@ -259,7 +254,3 @@ def _combinations(grid: Any) -> Iterator[dict[str, Any]]:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float | np.floating) else str(plain(value))
-
-
-def _line(words: str, monitor: str, history: History) -> str:
-    return f"{words}  {told(history, deciding(monitor))}"

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from clearprop.arguments import as_path, whole
 from clearprop.data.batches import Dataset, check_dataset
 from clearprop.data.order import checked_seed
-from clearprop.errors import UsageError
+from clearprop.errors import FileError, UsageError
+from clearprop.files.atomic import write_error
 from clearprop.nn import Module
 from clearprop.random import default_generator
 from clearprop.train.checkpoint import Checkpoint
@@ -260,5 +261,10 @@ def told(history: History, names: Iterable[str]) -> str:
 
 
 def _checkpoint(path: Path) -> Checkpoint:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise FileError(f"{path.parent} is not a folder", hint="another one") from error
+    except OSError as error:
+        raise write_error(path, error) from error
     return Checkpoint(path, every_epochs=None, every_seconds=_SAVE_EVERY_SECONDS)

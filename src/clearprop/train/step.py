@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from clearprop.array import check_finite
 from clearprop.errors import NotFiniteError, UsageError
 from clearprop.lens import record
@@ -57,10 +59,8 @@ class Step:
                 loss, _, output = self._updated(*inputs, target)
                 return Done(float(loss.item()), output)
             loss, reached, output = self._gather(*inputs, target)
-            first = sums.is_empty
-            sums.reached.update(reached)
-            done = Done(float(loss.item()), output)
-            sums.loss += done.loss * len(target)
+            first, done = sums.is_empty, Done(float(loss.item()), output)
+            sums.note(reached, len(target), done.loss)
             if first:
                 self._look_beside(*inputs, target)
             return done
@@ -80,7 +80,7 @@ class Step:
         if reached not in self._apply:
             self._apply[reached] = OfBatches(self._apply_gradients, **self._settings)
         with self._told():
-            self._apply[reached]()
+            self._apply[reached](Tensor(np.array(sums.examples)))
         sums.begin()
         return loss
 
@@ -152,17 +152,17 @@ class Step:
 
     def _gather_gradients(self, *batch: Any) -> tuple[Tensor, tuple[int, ...], Any]:
         """Add the gradients of one batch of several to the sums: the loss, who has been reached, the output."""
-        run, examples = self._run, len(batch[-1])
+        run = self._run
         assert run.gradient_sums is not None
         run.optimizer.zero_grad()
         loss, output = self._forward(*batch)
-        (loss * float(examples)).backward()
-        return loss, run.gradient_sums.add(examples), output
+        (loss * float(len(batch[-1]))).backward()
+        return loss, run.gradient_sums.add(), output
 
-    def _apply_gradients(self) -> Any:
-        """The update after several batches."""
+    def _apply_gradients(self, examples: Tensor) -> Any:
+        """The update after several batches, which have so many examples."""
         assert self._run.gradient_sums is not None
-        self._run.gradient_sums.put()
+        self._run.gradient_sums.put(examples)
         return self._take_step()
 
     def _forward(self, *batch: Any) -> tuple[Tensor, Any]:

@@ -46,7 +46,7 @@ def summary_rows(history: History) -> list[tuple[str, str]]:
     evaluation = history.evaluation
     if evaluation is not None:
         for name in sorted(evaluation.metrics, key="loss".__eq__):  # the loss last: people ask for the accuracy
-            on = "" if rows else f", on {evaluation.examples:,} examples"
+            on = f", {evaluation.on}" if evaluation.on and not rows else ""
             rows.append((f"{evaluation.split} {name}", figure(name, evaluation.metrics[name]) + on))
     rows.append(("epochs", f"{len(history.epochs)}" + (f"; {history.stop_reason}" if history.stop_reason else "")))
     if history.best_epoch is not None and history.best is not None:
