@@ -91,6 +91,13 @@ def test_outputs_are_squashed_unless_they_are_logits() -> None:
     assert np.abs(model(x).numpy()).max() <= 1.7159
 
 
+def test_it_compiles_as_a_whole() -> None:
+    model, x = LeNet1989(), cp.random.uniform((2, 1, 16, 16))
+    run = cp.compile(model)
+    np.testing.assert_allclose(run(x).numpy(), model(x).numpy(), atol=1e-6)
+    assert "computed by NumPy" not in run.report()
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"the network takes \(N, 1, 16, 16\)"):
         LeNet1989()(cp.zeros((2, 1, 28, 28)))

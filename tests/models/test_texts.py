@@ -57,10 +57,19 @@ def test_a_text_has_the_same_vector_in_every_batch(encoder: SentenceEncoder) -> 
     np.testing.assert_allclose((alone**2).sum(axis=1), 1.0, atol=1e-6)
 
 
-def test_many_batches_are_compiled_and_give_the_same(encoder: SentenceEncoder) -> None:
-    many = TEXTS * 4 + ["be"]
-    expected = np.concatenate([encoder.encode(many[i : i + 7]) for i in range(0, len(many), 7)])
-    np.testing.assert_allclose(encoder.encode(many, batch_size=2), expected, atol=2e-6)
+def test_many_texts_are_compiled_and_give_the_same(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [*TEXTS * 80, "be"]
+    eager = np.concatenate([encoder.encode(many[i : i + 50]) for i in range(0, len(many), 50)])
+    made: list[Any] = []
+
+    def compiled(function: Any) -> Any:
+        made.append(cp.compile(function))
+        return made[-1]
+
+    monkeypatch.setattr("clearprop.models.texts.compiled", compiled)
+    np.testing.assert_allclose(encoder.encode(many), eager, atol=2e-6)
+    assert made[0].traces <= 2  # batches of 32 and the rest, of at most 16 tokens
+    assert "computed by NumPy" not in made[0].report()
 
 
 def test_long_texts_are_cut(encoder: SentenceEncoder) -> None:

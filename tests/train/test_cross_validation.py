@@ -159,6 +159,7 @@ def test_what_it_prints() -> None:
     assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3", "mean", "±"]
     assert f"{result.mean:.4f}" in lines[5]
     assert "±" in repr(result)
+    assert [history.name for history in result.histories] == ["fold-1", "fold-2", "fold-3"]
     assert result._repr_html_().count("<tr>") == 6
 
 
@@ -367,6 +368,20 @@ def test_a_figure_that_does_not_say_which_way() -> None:
         validated(metrics=[margin], monitor="val_margin")
     result = validated(metrics=[margin], monitor="val_margin", mode="max")
     assert result.best_epochs == result.curve("val_margin").mean(0).argmax() + 1
+
+
+def test_augmentation_is_for_training_alone() -> None:
+    def nothing_left(images: Any, labels: Any) -> Any:
+        return images * 0, labels
+
+    def halved(images: Any, labels: Any) -> Any:
+        return images / 2, labels
+
+    plan = build()
+    plan.transform, plan.validation_transform = nothing_left, halved
+    ((images, _),) = list(plan.measuring_loader(dataset()))
+    np.testing.assert_allclose(images.numpy(), dataset().arrays[0] / 2)
+    assert all(not batch.numpy().any() and len(batch) <= 16 for batch, _ in plan.loader(dataset(), seed=0))
 
 
 def test_early_stopping_is_not_for_folds() -> None:

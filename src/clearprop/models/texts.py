@@ -6,6 +6,7 @@ https://arxiv.org/abs/1908.10084: the mean of the vectors of all tokens says mor
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from clearprop.primitive import numpy_dtype
 from clearprop.tensor import Tensor
 from clearprop.train.modes import evaluating
 
-_MANY_BATCHES = 8
+_MANY_TOKENS = 2048  # from here on compiling takes less time than it saves
 _STEP = 16  # lengths of compiled batches are multiples of this
 
 
@@ -136,7 +137,7 @@ class SentenceEncoder(Module):
     def encode(self, texts: Sequence[str], batch_size: int = 32) -> Array:
         """The vectors of texts, float32 of shape (N, H).
 
-        Texts of like lengths make a batch, so that little is padded; many batches are run by compiled functions.
+        Texts of like lengths make a batch, so that little is padded; for many texts, or long ones, it is compiled.
 
         Raises:
             UsageError: one text in the place of a list.
@@ -149,12 +150,12 @@ class SentenceEncoder(Module):
         order = np.argsort([len(numbers) for numbers in tokens], kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         vectors = np.empty((len(tokens), self.bert.config.hidden_size), np.float32)
-        run = compiled(self) if len(batches) >= _MANY_BATCHES else self
+        run = compiled(self) if builtins.sum(map(len, tokens)) >= _MANY_TOKENS else self
         with evaluating(self):
             for chosen in batches:
                 ids, lengths = padded([tokens[place] for place in chosen])
                 if run is not self:  # so that few shapes occur
-                    ids, lengths = self._filled(ids, lengths, batch_size)
+                    ids, lengths = self._filled(ids, lengths, min(batch_size, 1 << (len(ids) - 1).bit_length()))
                 vectors[chosen] = run(asarray(ids), asarray(lengths)).numpy()[: len(chosen)]
         return vectors
 

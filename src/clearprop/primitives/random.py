@@ -23,6 +23,8 @@ KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_TOGETHER = 4096
+"""Blocks that are computed together: what lies between stays in the cache."""
 
 
 def philox(counter: Sequence[Any], key: Sequence[Any]) -> list[Any]:
@@ -55,11 +57,15 @@ class RandomBits(Primitive):
 
     def compute(self, key: Value, counter: Value, *, shape: tuple[int, ...]) -> Value:
         count = int(np.prod(shape, dtype=np.int64))
-        blocks = np.arange(-(-count // WORDS), dtype=np.uint64) + np.uint64(counter)
-        zeros = np.zeros_like(blocks)
-        seed = np.uint64(key)
-        words = philox((blocks & _LOW, blocks >> _SHIFT, zeros, zeros), (seed & _LOW, seed >> _SHIFT))
-        return np.stack(words, axis=-1).astype(np.uint32).reshape(-1)[:count].reshape(shape)
+        found = np.empty((-(-count // WORDS), WORDS), np.uint32)
+        seed, zero = np.uint64(key), np.uint64(0)
+        for start in range(0, len(found), _TOGETHER):
+            part = found[start : start + _TOGETHER]
+            blocks = np.arange(start, start + len(part), dtype=np.uint64) + np.uint64(counter)
+            words = philox((blocks & _LOW, blocks >> _SHIFT, zero, zero), (seed & _LOW, seed >> _SHIFT))
+            for column, word in enumerate(words):
+                part[:, column] = word
+        return found.reshape(-1)[:count].reshape(shape)
 
     def batch(self, values: Sequence[Value], mapped: Sequence[bool], size: int, **attributes: Any) -> Value:
         raise ShapeError("random_bits: the counter of a generator is the same for a whole batch")

@@ -35,6 +35,8 @@ class Plan:
         validation_transform: changes each batch to measure with.
         collate: makes batches of examples of different shapes, see `DataLoader`.
 
+    A scheduler that counts epochs has the same course in folds, which have fewer batches, and with all examples.
+
     >>> import clearprop as cp
     >>> from clearprop import data, nn, optim, train
     >>> def build(hidden=16, lr=0.01):

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from clearprop.arguments import as_path, whole
@@ -130,7 +130,9 @@ class Work:
             self._check(plan)
         folder = None if self.folder is None else self.folder / place
         saved = None if folder is None else folder / _CHECKPOINT
-        record = History(place, dict(settings), seed, path=None if folder is None else folder / FILE_NAME)
+        record = History(
+            PurePath(place).as_posix(), dict(settings), seed, path=None if folder is None else folder / FILE_NAME
+        )
         loader = plan.loader(training, seed)
         display = _Part(self._display, label, epochs, len(loader), self._note)
         self._display.start_epoch(self._done + 1, epochs * len(loader), display.figures)
