@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import clearprop as cp
-from clearprop import data, functional, models, nn, optim, random, train
+from clearprop import data, functional, models, nn, optim, random, recipes, train
 from clearprop.optim import lr_scheduler, swa_utils
 from clearprop.train import metrics
 
@@ -50,7 +50,8 @@ def rooms() -> list[tuple[str, str, ModuleType, Iterable[str]]]:
         ("Data", "cp.data", data, data.__all__),
         ("Training", "cp.train", train, train.__all__),
         ("Metrics", "cp.train.metrics", metrics, metrics.__all__),
-        ("Networks by name", "cp.models", models, models.__all__),
+        ("Networks", "cp.models", models, models.__all__),
+        ("Recipes", "cp.recipes", recipes, recipes.__all__),
     ]
 
 

@@ -142,6 +142,7 @@ if _TYPE_CHECKING:
     from clearprop import models as models
     from clearprop import nn as nn
     from clearprop import optim as optim
+    from clearprop import recipes as recipes
     from clearprop import train as train
     from clearprop.compiler import compile as compile
     from clearprop.files.tensors import load_tensors as _load_tensors
@@ -151,7 +152,7 @@ if _TYPE_CHECKING:
 
     load = _load_tensors
 
-_ROOMS = ("compiler", "data", "files", "functional", "lens", "models", "nn", "optim", "train")
+_ROOMS = ("compiler", "data", "files", "functional", "lens", "models", "nn", "optim", "recipes", "train")
 _ELSEWHERE = {
     "compile": ("clearprop.compiler", "compile"),
     "check": ("clearprop.train", "check"),

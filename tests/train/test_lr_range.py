@@ -128,13 +128,13 @@ def test_where_nothing_falls_there_is_no_suggestion() -> None:
     assert result.diverges_at is not None
     assert "falls at none" in str(result)
     assert "cp.check" in result.hint
-    assert result.picture.svg.startswith("<svg")
+    assert result.draw().svg.startswith("<svg")
 
 
 def test_its_picture() -> None:
     result = found(steps=40)
-    assert all(words in result.picture.svg for words in ("smoothed", "each step", "learning rate", "10⁻⁴"))
-    assert "prefers-color-scheme: dark" in result.picture.svg
+    assert all(words in result.draw().svg for words in ("smoothed", "each step", "learning rate", "10⁻⁴"))
+    assert "prefers-color-scheme: dark" in result.draw().svg
     assert "<svg" in result._repr_html_()
 
 

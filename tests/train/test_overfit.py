@@ -87,7 +87,7 @@ def test_check_says_the_same() -> None:
 def test_its_picture() -> None:
     cp.random.seed(0)
     result = train.overfit(mlp(16, 16, 4), nn.CrossEntropyLoss(), blobs(32))
-    assert result.picture.svg.startswith("<svg")
+    assert result.draw().svg.startswith("<svg")
     assert result._repr_html_().count("<svg") >= 1
 
 

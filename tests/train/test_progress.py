@@ -329,3 +329,22 @@ def test_the_summary_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     lines = visible(summary(Terminal()))
     assert max(map(len, lines)) <= 60
     assert "report.html" in re.sub(r"\s", "", "".join(lines))
+
+
+def test_several_trainings_are_one_display() -> None:
+    """Folds of 2 epochs of 20 batches: where they are, how far, how long all will take; a line stays for each."""
+    clock, stream = Clock(), Terminal()
+    with Progress(3, stream=stream, now=clock, unit="fold") as progress:
+        for fold in (1, 2, 3):
+            progress.start_epoch(fold, 40, lambda: {"val_loss": 0.5})
+            for epoch in (1, 2):
+                progress.begin_part(f"lr=0.1, epoch {epoch}/2", 20 * (epoch - 1))
+                for _ in range(20):
+                    clock.time += 0.25
+                    progress.advance(64)
+            progress.end_training(f"fold {fold}/3  val_loss 0.5000")
+    lines = visible(stream.getvalue())
+    assert [line for line in lines if "━" not in line] == [f"fold {fold}/3  val_loss 0.5000" for fold in (1, 2, 3)]
+    moving = [re.sub("[━╸╺]+", "━", line) for line in lines]
+    assert "fold 1/3 lr=0.1, epoch 1/2 ━ 10/40  256/s  val_loss 0.5000  0:28 left" in moving
+    assert "fold 2/3 lr=0.1, epoch 2/2 ━ 21/40  256/s  val_loss 0.5000  0:15 left" in moving

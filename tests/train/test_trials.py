@@ -14,6 +14,7 @@ import clearprop as cp
 from clearprop import train
 from clearprop.data import DataLoader
 from clearprop.errors import UsageError
+from clearprop.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def tried(**more: Any) -> train.Trials:
@@ -57,6 +58,21 @@ def test_early_stopping_says_which_epoch_counts() -> None:
     result = tried(build=plan, epochs=12, n=2, validation=dataset(30))
     lowest = [history.column("val_loss").min() for history in result.histories]
     assert result.figures["val_loss"][0] == pytest.approx(np.mean(lowest))
+
+
+def test_averages_of_the_weights_are_measured_and_kept(tmp_path: Path) -> None:
+    def plan() -> train.Plan:
+        made = build()
+        made.evaluated = AveragedModel(made.model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+        made.callbacks = [train.AverageWeights(made.evaluated, validate=True)]
+        return made
+
+    settings = {"build": plan, "validation": dataset(30), "n": 2, "folder": tmp_path}
+    for result in (tried(**settings), tried(**settings)):  # the second time they are read
+        model, history = result.models[1], result.histories[1]
+        assert isinstance(model, AveragedModel)
+        found = train.evaluate(model, DataLoader(dataset(30), 64), loss=cp.nn.CrossEntropyLoss()).metrics["loss"]
+        assert history.epochs[-1]["val_loss"] == pytest.approx(found, rel=1e-5)
 
 
 @pytest.mark.parametrize("vote", ["mean", "probabilities", "majority"])

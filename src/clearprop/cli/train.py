@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from clearprop.cli.command import Command
 from clearprop.cli.settings import add_recipes, chosen_settings, given_settings, whole
 from clearprop.errors import UsageError
-from clearprop.recipes import RECIPES, Recipe, Settings, begun, train
-from clearprop.recipes.running import CHECKPOINT, as_text
+from clearprop.recipes import RECIPES, Recipe, Settings
+from clearprop.recipes.running import CHECKPOINT, as_text, begun, train
 from clearprop.train import TrainingInterrupted, print_summary
 
 _DESCRIPTION = """\

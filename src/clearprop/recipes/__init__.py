@@ -15,13 +15,27 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import UsageError
-from clearprop.recipes import bert_classify, char_rnn, classify, cnn, gpt, lenet, linear, mlp, ntm, resnet, seq2seq, tag, word2vec
+from clearprop.recipes import (
+    bert_classify,
+    char_rnn,
+    classify,
+    cnn,
+    gpt,
+    lenet,
+    linear,
+    mlp,
+    ntm,
+    resnet,
+    seq2seq,
+    tag,
+    word2vec,
+)
 from clearprop.recipes.recipe import Recipe, Task
-from clearprop.recipes.running import begun, train
+from clearprop.recipes.running import CHECKPOINT, train
 from clearprop.recipes.settings import Option, Settings
 from clearprop.train import History
 
-__all__ = ["RECIPES", "Option", "Recipe", "Settings", "Task", "begun", "run", "train"]
+__all__ = ["RECIPES", "Option", "Recipe", "Settings", "Task", "run"]
 
 RECIPES: Mapping[str, Recipe] = {
     one.name: one
@@ -46,7 +60,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 def run(
-    name: str,
+    recipe: str | Recipe,
     folder: str | os.PathLike[str],
     *,
     data: str | None = None,
@@ -57,7 +71,7 @@ def run(
     """Train a network by a recipe, as ``clearprop train NAME`` does.
 
     Args:
-        name: of the recipe.
+        recipe: its name, or one of your own.
         folder: where weights, record, report, checkpoint and pictures go.
         data: the folder with the data, None for the usual places.
         resume: go on with the run that is in the folder, if there is one.
@@ -71,11 +85,21 @@ def run(
         UsageError: no such recipe, no such setting, or a value that it cannot have; the folder holds a run already.
         FileError, DataError: data or files that cannot be read or written.
         TrainingInterrupted: Ctrl-C; the run has been saved.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> run("digits", folder, epochs=2, hidden=(32,), progress=False).command
+    'clearprop train digits --epochs 2 --hidden 32 --seed 0'
+    >>> run("digits", folder, epochs=2, hidden=(32,), progress=False)
+    Traceback (most recent call last):
+    clearprop.errors.UsageError: ... holds a run already
+    Try: clearprop train --resume ..., or another folder for a new run
     """
-    if name not in RECIPES:
-        raise UsageError(f"there is no recipe {name!r}", hint=f"one of {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
+    if not isinstance(recipe, Recipe):
+        if recipe not in RECIPES:
+            raise UsageError(f"there is no recipe {recipe!r}", hint=f"one of {', '.join(RECIPES)}")
+        recipe = RECIPES[recipe]
     place = Path(folder)
     chosen = recipe.settings.changed(settings)
-    again = resume and place.is_dir() and any(place.glob("checkpoint.safetensors"))
+    again = resume and (place / CHECKPOINT).exists()
     return train(recipe, chosen, place, data=data, resume=again, progress=progress)

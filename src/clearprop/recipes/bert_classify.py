@@ -139,8 +139,8 @@ def _task(settings: BertSettings, folder: str | None) -> Task:
     model = classifier_of(weights, len(names), settings.start)
     batches = DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed)
     groups: list[dict[str, Any]] = [
-        {"params": list(model.output.parameters()), "lr": settings.head_lr},
         {"params": [parameter for parameter in model.bert.parameters() if parameter.requires_grad]},
+        {"params": list(model.output.parameters()), "lr": settings.head_lr},
     ]
     optimizer = AdamW(
         [group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay

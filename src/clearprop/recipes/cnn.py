@@ -71,7 +71,7 @@ def _task(dataset: str, settings: CNNSettings, folder: str | None) -> Task:
 MNIST_CNN = Recipe(
     "mnist-cnn",
     "four convolutions for the digits of MNIST: two minutes",
-    CNNSettings(epochs=8, widths=(16, 32), dropout=0.25),
+    CNNSettings(epochs=6, widths=(16, 32), dropout=0.25),
     partial(_task, "mnist"),
 )
 

@@ -41,6 +41,12 @@ class Task:
         show: makes of an input what is to be seen of it among the worst mistakes.
         exhibits: called with the trained network and the folder of the run; may write pictures and texts there.
             Returns what to tell: numbers are figures of the test, texts are names of files in the folder.
+
+    >>> from clearprop import data, models, nn, optim
+    >>> saved = Saved("mlp", {"inputs": 64, "hidden": [], "outputs": 10})
+    >>> model = saved.build()
+    >>> batches = data.DataLoader(data.digits("train"), batch_size=64)
+    >>> task = Task(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), batches, saved)
     """
 
     model: Module
@@ -70,6 +76,23 @@ class Recipe:
         settings: the well-tried ones.
         task: makes of settings, and of the folder with the data (None for the usual places), all that is needed;
             `clearprop.random.seed` has been called with the seed before.
+
+    >>> import tempfile
+    >>> from clearprop import data, nn, optim, recipes
+    >>> @dataclass(frozen=True)
+    ... class Own(Settings):
+    ...     epochs: int = 2
+    ...     batch_size: int = 32
+    ...     lr: float = 0.5
+    >>> def make_task(settings, folder):
+    ...     saved = Saved("mlp", {"inputs": 64, "hidden": [], "outputs": 10})
+    ...     model = saved.build()
+    ...     batches = data.DataLoader(data.digits("train"), settings.batch_size, shuffle=True, seed=settings.seed)
+    ...     return Task(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=settings.lr), batches, saved)
+    >>> recipe = Recipe("my digits", "a linear classifier of digits", Own(), make_task)
+    >>> history = recipes.run(recipe, tempfile.mkdtemp(), lr=0.2, progress=False)
+    >>> history.config["lr"], len(history.epochs)
+    (0.2, 2)
     """
 
     name: str

@@ -25,6 +25,8 @@ class Option:
         least: the least number that it may be.
         below: what a number must be below.
         choices: the texts that it may be; with none of them given, any.
+
+    >>> Share = Annotated[float, Option("a share of the examples", least=0, below=1)]
     """
 
     help: str
@@ -123,8 +125,17 @@ class Setting(NamedTuple):
 
 def describe(kind: type[Settings]) -> tuple[Setting, ...]:
     """All settings of a recipe, in the order of their fields."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     return tuple(_setting(one.name, hints[one.name]) for one in fields(kind))
+
+
+def _hints(kind: type[Settings]) -> dict[str, Any]:
+    """The types of the fields; one that gives another value alone may leave the description to the class above."""
+    hints: dict[str, Any] = {}
+    for above in reversed(kind.__mro__[:-1]):
+        own = get_type_hints(above, include_extras=True)
+        hints |= {name: hint for name, hint in own.items() if name not in hints or get_origin(hint) is Annotated}
+    return hints
 
 
 def _setting(name: str, hint: Any) -> Setting:

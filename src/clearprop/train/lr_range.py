@@ -151,8 +151,7 @@ class LRRangeTest:
             return float(self.rates[after + above[0]])
         return None if self.complete else float(self.rates[-1])
 
-    @cached_property
-    def picture(self) -> Svg:
+    def draw(self) -> Svg:
         """The losses by learning rate, with the suggestion."""
         curves = {"each step": self.losses, "smoothed": self.smoothed}
         if self.suggestion is not None:
@@ -191,7 +190,7 @@ class LRRangeTest:
         return f"<LRRangeTest: {found}, {len(self.rates)} steps>"
 
     def _repr_html_(self) -> str:
-        return f"{self.picture._repr_html_()}<p>{self._sentence} Try: {self.hint}</p>"
+        return f"{self.draw()._repr_html_()}<p>{self._sentence} Try: {self.hint}</p>"
 
 
 def _losses(run: Run, rates: Floats) -> Iterator[float]:

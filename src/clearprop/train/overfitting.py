@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,8 +108,7 @@ class Overfit:
         rest = self.losses[-(len(self.losses) // 3) :]
         return bool(np.ptp(rest) <= _STILL * np.ptp(self.losses))
 
-    @cached_property
-    def picture(self) -> Svg:
+    def draw(self) -> Svg:
         """The curve of the loss."""
         panel = lines(
             f"{self.examples} examples by heart", np.arange(1.0, len(self.losses) + 1), {"loss": self.losses},
@@ -135,7 +133,7 @@ class Overfit:
 
     def _repr_html_(self) -> str:
         words = f"<p>Try: {self.hint}</p>" if self.hint else ""
-        return f"{self.picture._repr_html_()}{words}"
+        return f"{self.draw()._repr_html_()}{words}"
 
 
 def sparkline(values: Sequence[float] | np.ndarray[Any, Any], width: int = _WIDEST) -> str:

@@ -14,13 +14,13 @@ from clearprop.arguments import whole
 from clearprop.data.batches import Dataset, check_dataset
 from clearprop.nn import Module
 from clearprop.train import tables
-from clearprop.train.cross_validation import spread
-from clearprop.train.ensemble import Ensemble, Vote
+from clearprop.train.choosing.cross_validation import spread
+from clearprop.train.choosing.ensemble import Ensemble, Vote
+from clearprop.train.choosing.plan import Build, check_build
+from clearprop.train.choosing.several import Work, check_work, told
 from clearprop.train.figures import BOOKKEEPING, figure
 from clearprop.train.history import History
 from clearprop.train.metrics import AnyMetric, make_metrics
-from clearprop.train.plan import Build, check_build
-from clearprop.train.several import Work, check_work, told
 
 
 def trials(

@@ -18,12 +18,12 @@ from clearprop.files.atomic import write_error
 from clearprop.nn import Module
 from clearprop.random import default_generator
 from clearprop.train.checkpoint import Checkpoint
+from clearprop.train.choosing.plan import Build, Plan, made
 from clearprop.train.figures import duration, figure
 from clearprop.train.history import FILE_NAME, History
 from clearprop.train.interruption import TrainingInterrupted
 from clearprop.train.loop import fit
 from clearprop.train.metrics import AnyMetric
-from clearprop.train.plan import Build, Plan, made
 from clearprop.train.progress import Progress, no_numbers
 from clearprop.train.records import plain
 
@@ -157,7 +157,7 @@ class Work:
             )
         self._done += 1
         self._display.end_training(f"{self.unit} {self._done:>{len(str(self.count))}}/{self.count}  {line(history)}")
-        return Trained(plan.model, history)
+        return Trained(plan.model if plan.evaluated is None else plan.evaluated, history)
 
     def again(self, *, seed: int, progress: bool) -> Work:
         """Work for one training more, of the same kind."""

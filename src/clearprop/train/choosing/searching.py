@@ -15,14 +15,21 @@ from clearprop.arguments import whole
 from clearprop.data.batches import Dataset
 from clearprop.errors import DivergenceError, UsageError
 from clearprop.train import tables
-from clearprop.train.cross_validation import CrossValidation, Mode, check_monitor, check_plan, fold_runs, spread
+from clearprop.train.choosing.cross_validation import (
+    CrossValidation,
+    Mode,
+    check_monitor,
+    check_plan,
+    fold_runs,
+    spread,
+)
+from clearprop.train.choosing.folds import k_fold_split
+from clearprop.train.choosing.plan import Build, check_build
+from clearprop.train.choosing.several import Trained, Work, check_work, folder_name, in_words
 from clearprop.train.figures import duration, figure
-from clearprop.train.folds import k_fold_split
 from clearprop.train.history import FILE_NAME, History
 from clearprop.train.metrics import AnyMetric
-from clearprop.train.plan import Build, check_build
 from clearprop.train.records import plain
-from clearprop.train.several import Trained, Work, check_work, folder_name, in_words
 
 Settings: TypeAlias = Mapping[str, Any]
 Grid: TypeAlias = Mapping[str, Sequence[Any]] | Sequence[Settings]

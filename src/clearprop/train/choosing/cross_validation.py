@@ -16,13 +16,13 @@ from clearprop.data.batches import Dataset
 from clearprop.errors import DataError, UsageError
 from clearprop.nn import Module
 from clearprop.train import tables
+from clearprop.train.choosing.folds import k_fold_split
+from clearprop.train.choosing.plan import Build, Plan, check_build
+from clearprop.train.choosing.several import Trained, Work, check_work, told
 from clearprop.train.early_stopping import EarlyStopping
 from clearprop.train.figures import BOOKKEEPING, VALIDATION, better, figure
-from clearprop.train.folds import k_fold_split
 from clearprop.train.history import FILE_NAME, History
 from clearprop.train.metrics import AnyMetric, make_metrics
-from clearprop.train.plan import Build, Plan, check_build
-from clearprop.train.several import Trained, Work, check_work, told
 
 Mode = Literal["min", "max"]
 

@@ -30,6 +30,8 @@ class Plan:
     Args:
         model: the network, with new weights.
         loss, optimizer, scheduler, schedule, clip_grad_norm, accumulate, callbacks: as for `fit`.
+        evaluated: the network that is kept in the end, if that is not the one which is trained: an average of it, which
+            ``callbacks=[AverageWeights(average, validate=True)]`` makes and measures.
         batch_size: examples in a batch to train with.
         transform: changes each batch to train with: augmentation, see `DataLoader`.
         validation_transform: changes each batch to measure with.
@@ -50,6 +52,7 @@ class Plan:
     model: Module
     loss: Callable[[Any, Any], Any]
     optimizer: Optimizer
+    evaluated: Module | None = None
     batch_size: int = 64
     scheduler: LRScheduler | None = None
     schedule: Each = "epoch"
