@@ -20,7 +20,7 @@ PEERS ?= 'jax[cpu]' 'mlx[cpu]' tinygrad gensim
 # One thread for matrix products: several test processes with several threads each would only wait for one another.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m pytest
 
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench examples clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ check: $(VENV)/installed-dev
 
 bench: $(BENCH)/installed ## speed, side by side with PyTorch, JAX and others; some rows: make bench ROWS="tiny-mlp mlp"
 	$(BENCH)/bin/python benchmarks/run.py $(or $(strip $(ROWS) $(OPTIONS)),--save)
+
+examples: $(VENV)/installed-dev ## the networks of the lecture notes on real data, an hour in all; some: make examples NAMES="gpt ntm"
+	$(VENV)/bin/python examples/all.py $(NAMES)
 
 clean: ## remove the environments and what the tools left behind
 	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -165,6 +165,12 @@ def test_every_parameter_gets_a_gradient() -> None:
         assert without == []
 
 
+def test_heads_begin_at_one_location() -> None:
+    first = cp.functional.softmax(NTM(9, 8, heads=2).first_weighting.value).numpy()
+    assert first.shape == (4, 128)
+    assert (first[:, 0] > 0.99).all()
+
+
 def test_parameters_are_counted() -> None:
     """The paper's machine for copying: 8 bits and a mark come in, the memory is 128 × 20, an LSTM of 100 units."""
     ntm = NTM(9, 8)

@@ -68,9 +68,9 @@ def test_linear_classifiers_learn_digits_and_draw_their_templates(loss: str, tmp
 @pytest.mark.parametrize(
     ("name", "kind", "settings"),
     [
-        ("mnist-cnn", CNN, {"epochs": 3, "widths": (4, 8), "convolutions": 1, "batch_size": 32}),
-        ("cifar-cnn", CNN, {"epochs": 3, "widths": (4, 8), "convolutions": 1, "batch_size": 32}),
-        ("resnet", ResNet, {"epochs": 3, "depth": 8, "batch_size": 16}),
+        ("mnist-cnn", CNN, {"epochs": 6, "widths": (4, 8), "convolutions": 1, "batch_size": 30}),
+        ("cifar-cnn", CNN, {"epochs": 8, "widths": (4, 8), "convolutions": 1, "batch_size": 30}),
+        ("resnet", ResNet, {"epochs": 3, "depth": 8, "batch_size": 15}),
         ("lenet-1989", LeNet1989, {"epochs": 3}),
         ("lenet-1989", LeNet1989, {"epochs": 4, "loss": "softmax", "optimizer": "adamw", "lr": 0.003, "batch_size": 8,
                                    "decay": True, "shift": 1, "activation": "relu", "dropout": 0.1}),
@@ -78,7 +78,7 @@ def test_linear_classifiers_learn_digits_and_draw_their_templates(loss: str, tmp
 )  # fmt: skip
 def test_recipes_run_and_their_networks_come_back(name: str, kind: type, settings: dict, tmp_path: Path) -> None:
     history = recipes.run(name, tmp_path, progress=False, **settings)
-    assert history.evaluation.metrics["accuracy"] > 0.25  # 0.1 is chance
+    assert history.evaluation.metrics["accuracy"] > 0.4  # 0.1 is chance
     assert (tmp_path / "report.html").exists()
     about, model = ImageClassifier.load(tmp_path / "weights.safetensors")
     assert isinstance(model, kind)

@@ -96,6 +96,11 @@ def stream(
 
     A network that can only read so many tokens forgets the first half of them when it is full: it starts again, reads
     the second half, and goes on.
+
+    >>> from clearprop.models import GPT
+    >>> for token in stream(GPT(vocabulary=10, context=8, width=8, heads=2, layers=1), [1, 2, 3]):
+    ...     if token == 0:  # the end of a text, say
+    ...         break
     """
     if not isinstance(model, Module) or not isinstance(model, Writer):
         raise UsageError(

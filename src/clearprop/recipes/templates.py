@@ -19,7 +19,7 @@ from clearprop.files.png import png
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_ACROSS, _SIDE, _GAP, _EDGE, _HEADER, _CAPTION = 5, 132, 18, 20, 62, 40
+_ACROSS, _SIDE, _GAP, _EDGE, _HEADER, _CAPTION = 5, 132, 18, 20, 62, 54
 
 _STYLE = """
 .templates{--paper:#fcfcfa;--ink:#1d2126;--quiet:#565e68;--rule:#c9cac4;--for:#1a5a9c;--against:#b8500f;
@@ -88,8 +88,8 @@ def _legend(largest: float, whose: str) -> list[str]:
     return [
         f'<rect class="for" x="{_EDGE}" y="40" width="11" height="11"/>',
         f'<text class="quiet" x="{_EDGE + 17}" y="50">ink here speaks for the {escape(whose)}</text>',
-        f'<rect class="against" x="{_EDGE + 215}" y="40" width="11" height="11"/>',
-        f'<text class="quiet" x="{_EDGE + 232}" y="50">and here against it; full colour: ±{largest:.3g}</text>',
+        f'<rect class="against" x="{_EDGE + 220}" y="40" width="11" height="11"/>',
+        f'<text class="quiet" x="{_EDGE + 237}" y="50">and here against it; full colour: ±{largest:.3g}</text>',
     ]
 
 
@@ -112,5 +112,5 @@ def _template(place: int, name: str, weights: Array, largest: float) -> Iterator
     yield f'<rect class="frame" x="{x - 0.5}" y="{y - 0.5}" width="{_SIDE + 1}" height="{height + 1}"/>'
     yield (
         f'<text class="name" x="{x}" y="{y + height + 17}">{escape(name)}</text>'
-        f'<text class="quiet" x="{x + _SIDE}" y="{y + height + 17}" text-anchor="end">{words}</text></g>'
+        f'<text class="quiet" x="{x}" y="{y + height + 33}">{words}</text></g>'
     )

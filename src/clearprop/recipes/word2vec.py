@@ -82,4 +82,4 @@ def _about(settings: Word2VecSettings, text: WordText) -> str:
     )
 
 
-WORD2VEC = Recipe("word2vec", "vectors for the words of Shakespeare: half a minute", Word2VecSettings(), _task)
+WORD2VEC = Recipe("word2vec", "vectors for the words of Shakespeare: ten seconds", Word2VecSettings(), _task)
