@@ -88,7 +88,7 @@ EXAMPLES = (
     Example("plain_or_residual", []),
     Example("char_rnn", [Goal(cell, "loss", most=1.65) for cell in ("lstm", "gru")]),
     Example("gpt", [Goal("", "loss", most=1.65, minutes=15)]),
-    Example("word2vec", []),
+    Example("word2vec", [Goal(kind, "top-5 analogy accuracy", least=0.2) for kind in ("skip-gram", "cbow")]),
     Example("sequences", [Goal("classify-attention", "far_accuracy", beats="classify-lstm")]),
     Example("seq2seq", [Goal(task, "greedy_accuracy", least=0.99) for task in ("reverse", "add")]),
     Example("ntm", [Goal("", "wrong_bits_at_40", most=1)]),

@@ -41,6 +41,13 @@ def show_classes(runs: dict[str, History], folder: Path) -> None:
         print(f"{name.replace('_', ' '):>33}" + "".join(f"{found[kind][f'{name}_accuracy']:12.1%}" for kind in KINDS))
     print(f"{'50 and more':>33}" + "".join(f"{found[kind]['far_accuracy']:12.1%}" for kind in KINDS))
     print(f"{'seconds':>33}" + "".join(f"{runs[kind].seconds:12.0f}" for kind in KINDS))
+    print(
+        f"{'right answers in training':>33}" + "".join(f"{runs[kind].column('accuracy')[-1]:12.1%}" for kind in KINDS)
+    )
+    print("100 windows in each range, some of which overlap: a few percent up or down say nothing.")
+    for kind in KINDS:
+        lost = found[kind][f"{RANGES[0]}_accuracy"] - found[kind]["far_accuracy"]
+        print(f"what distance costs {kind} (0 to 9 words against 50 and more): {100 * lost:.1f} points")
     curves = {kind: [found[kind][f"{name}_accuracy"] for name in RANGES] for kind in KINDS}
     chart = plots.lines(
         "Right answers",

@@ -247,6 +247,7 @@ def test_truncated_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + bytes(20))
     words = complaint(capsys, "train", "mnist", "--data", tmp_path, "--output", tmp_path / "run")
     assert "is not the published MNIST file" in words
+    assert not (tmp_path / "run").exists()
 
 
 FULL_DISK = """

@@ -56,9 +56,11 @@ def train(
         TrainingInterrupted: Ctrl-C; the run has been saved.
     """
     if not resume:
-        make_folder(folder)
+        _check_unused(folder)
     random.seed(settings.seed)
     task = recipe.task(settings, data)
+    if not resume:
+        _make(folder)
     config = {_RECIPE: recipe.name} | settings.to_config()
     command = command_of(recipe, settings)
     history = fit(
@@ -111,12 +113,16 @@ def begun(folder: Path) -> Begun:
     return Begun(name, config)
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a new run; UsageError if it holds one already."""
+def _check_unused(folder: Path) -> None:
+    """Raise UsageError if a folder holds a run already."""
     if (folder / CHECKPOINT).exists() or (folder / WEIGHTS).exists():
         raise UsageError(
             f"{folder} holds a run already", hint=f"clearprop train --resume {folder}, or another folder for a new run"
         )
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of a new run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
