@@ -31,7 +31,7 @@ QUERIES = (
     "Nobody listens to the poor.",
     "The king has been murdered.",
 )
-STARTS = ("pretrained", "frozen", "new")
+RATES = {"pretrained": {}, "frozen": {"head_lr": 1e-2}, "new": {"lr": 5e-4}}  # each start has one that suits it
 
 
 def main() -> None:
@@ -49,10 +49,9 @@ def main() -> None:
     search(encoder)
     chosen = {} if options.epochs is None else {"epochs": options.epochs}
     reached = {}
-    for start in STARTS:
-        run = options.output / start
-        rate = {"lr": 5e-4} if start == "new" else {}
-        history = recipes.run("bert-classify", run, start=start, weights=options.weights, resume=True, **rate, **chosen)
+    for start, rates in RATES.items():
+        settings = {"start": start, "weights": options.weights, **rates, **chosen}
+        history = recipes.run("bert-classify", options.output / start, resume=True, **settings)
         reached[start] = history.evaluation.metrics["accuracy"], history.seconds
     print("\nwho speaks, one of eight characters of Shakespeare's plays:")
     for start, (accuracy, seconds) in reached.items():

@@ -11,13 +11,15 @@ import pytest
 import safetensors.numpy
 from tests.models import tiny_bert
 
+import clearprop as cp
 from clearprop import recipes
 from clearprop.cli import main
 from clearprop.errors import DataError, FileError, UsageError
 from clearprop.models import Bert, BertClassifier
 from clearprop.models.saving import Saved
+from clearprop.optim import SGD
 from clearprop.recipes import bert_classify
-from clearprop.recipes.bert_classify import pretrained_folder, speeches
+from clearprop.recipes.bert_classify import pretrained_folder, rising_and_falling, speeches
 from clearprop.train import Callback
 
 SPEECHES = {
@@ -70,12 +72,22 @@ def test_who_speaks_is_learned(start: str, compile: bool, weights: str, play: st
     assert set(" ".join(example.text for example in history.evaluation.worst).split()) <= set(tiny_bert.VOCABULARY)
 
 
-def test_the_rate_rises_and_falls() -> None:
-    factors = [bert_classify._factor(update, 20) for update in range(21)]
-    assert factors[:3] == [0.5, 1.0, 18 / 19]
-    assert np.all(np.diff(factors[1:]) < 0)
-    assert factors[20] == 0.0
-    assert [bert_classify._factor(update, 1) for update in (0, 1)] == [1.0, 0.0]
+@pytest.mark.parametrize("updates", [1, 5, 20])
+def test_the_rate_rises_and_falls(updates: int) -> None:
+    optimizer = SGD([cp.Parameter(np.zeros(1, np.float32))], lr=1.0)
+    scheduler = rising_and_falling(optimizer, updates)
+    assert " at 0x" not in repr(scheduler), "a run could not be resumed in another process"
+    rates = []
+    for _ in range(updates):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    peak = max(1, updates // 10) - 1
+    assert rates[peak] == 1.0
+    assert np.all(np.diff(rates[: peak + 1]) > 0)
+    assert np.all(np.diff(rates[peak + 1 :]) < 0)
+    assert min(rates) > 0.0
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-6) or updates == 1
 
 
 def test_a_run_goes_on_as_it_would_have(weights: str, play: str, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -24,8 +23,8 @@ from clearprop.models import BertClassifier
 from clearprop.models.pretrained import read_config, read_tokenizer
 from clearprop.models.saving import Saved
 from clearprop.models.texts import padded, tokens_of
-from clearprop.optim import AdamW
-from clearprop.optim.lr_scheduler import LambdaLR
+from clearprop.optim import AdamW, Optimizer
+from clearprop.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Epochs, LearningRate, Option, Settings, WeightDecay
 
@@ -152,7 +151,7 @@ def _task(settings: BertSettings, folder: str | None) -> Task:
         optimizer=optimizer,
         data=batches,
         saved=Saved("BertClassifier", arguments, {"class_names": names, "length": settings.length}),
-        scheduler=LambdaLR(optimizer, partial(_factor, updates=settings.epochs * len(batches))),
+        scheduler=rising_and_falling(optimizer, settings.epochs * len(batches)),
         validation=DataLoader(validation, _EVALUATION_BATCH),
         test=DataLoader(test, _EVALUATION_BATCH),
         metrics=["accuracy"],
@@ -162,10 +161,12 @@ def _task(settings: BertSettings, folder: str | None) -> Task:
     )
 
 
-def _factor(update: int, updates: int) -> float:
-    """Of the learning rate: it rises along a line, and falls along another to 0."""
-    rising = max(1.0, _WARM_UP * updates)
-    return min((update + 1) / rising, (updates - update) / (updates - rising + 1))
+def rising_and_falling(optimizer: Optimizer, updates: int) -> LRScheduler:
+    """The learning rate rises along a line for a tenth of the updates, and falls along another to 0."""
+    rising = max(1, round(_WARM_UP * updates))
+    rise = LinearLR(optimizer, start_factor=1 / rising, total_iters=max(1, rising - 1))
+    fall = LinearLR(optimizer, start_factor=1.0, end_factor=0.0, total_iters=max(1, updates - rising))
+    return SequentialLR(optimizer, [rise, fall], milestones=[rising])
 
 
 RECIPE = Recipe(

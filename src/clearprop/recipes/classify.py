@@ -94,7 +94,7 @@ def draw_reading(model: SequenceClassifier, cues: Cues, windows: Windows, shown:
 
 CLASSIFY = Recipe(
     "classify",
-    "love or death? one word of a hundred decides: attention against an LSTM: a minute",
+    "love or death? one word of a hundred decides: attention against an LSTM: a minute or two",
     ClassifySettings(),
     _task,
 )

@@ -94,7 +94,7 @@ def _optimizer(settings: LeNetSettings, model: LeNet1989) -> Optimizer:
 
 LENET_1989 = Recipe(
     "lenet-1989",
-    "the network that read zip codes in 1989, trained as then on 7,291 digits: a minute",
+    "the network that read zip codes in 1989, trained as then on 7,291 digits: half a minute",
     LeNetSettings(),
     _task,
 )
