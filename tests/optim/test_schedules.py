@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,12 @@ def test_a_schedule_shows_its_settings() -> None:
         "SequentialLR(schedulers=[LinearLR(start_factor=0.5, end_factor=1.0, total_iters=5), "
         "LambdaLR(lr_lambdas=[exp])], milestones=[5])"
     )
+
+
+def test_a_schedule_by_a_partial_function_shows_no_address() -> None:
+    """Such words are compared when a run is resumed in another process."""
+    schedule = lr_scheduler.LambdaLR(sgd(1.0), partial(pow, 0.9, mod=None))
+    assert repr(schedule) == "LambdaLR(lr_lambdas=[pow(0.9, mod=None)])"
 
 
 @pytest.mark.parametrize(

@@ -429,3 +429,10 @@ def test_a_finding_that_is_not_there() -> None:
 def test_arguments_that_are_nothing_to_check(model: Any, loss: Any, batch: Any, words: str) -> None:
     with pytest.raises(cp.errors.ClearpropError, match=words):
         cp.check(model, loss, batch)
+
+
+@pytest.mark.parametrize(("loss", "said"), [(nn.CrossEntropyLoss(), True), (nn.MultiMarginLoss(), False)])
+def test_only_a_cross_entropy_is_compared_with_the_logarithm_of_the_classes(loss: Any, said: bool) -> None:
+    batch = next(iter(data.DataLoader(data.digits("train"), 32)))
+    result = check(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), batch, loss)
+    assert ("ln 10" in str(result)) == said, str(result)

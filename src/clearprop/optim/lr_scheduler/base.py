@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from clearprop import arguments
@@ -243,6 +244,10 @@ def for_each_group(name: str, setting: str, value: Any, optimizer: Optimizer) ->
 
 
 def _shown(value: Any) -> str:
+    """The same in every process: a run that is resumed is compared by such words."""
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
-    return getattr(value, "__name__", None) or repr(value)
+    if isinstance(value, partial):
+        given = [*map(repr, value.args), *(f"{name}={one!r}" for name, one in value.keywords.items())]
+        return f"{_shown(value.func)}({', '.join(given)})"
+    return getattr(value, "__name__", None) or (type(value).__name__ if callable(value) else repr(value))

@@ -58,21 +58,23 @@ def _ignorant(subject: Subject, output: Tensor, classes: int) -> tuple[float, fl
     target = np.asarray(subject.target.array)
     if classes:
         made, usual = np.zeros(output.shape, dtype), math.log(classes)
-        words = f"outputs that are all 0 (ln {classes} = {number(usual)})"
+        words = "outputs that are all 0"
     elif target.dtype.kind == "f" and target.shape == output.shape:
         made, usual = np.broadcast_to(target.mean(0).astype(dtype), output.shape).copy(), float(target.var(0).mean())
         words = f"the mean of the targets, whose variance is {number(usual)}"
         if set(np.unique(target)) <= {0.0, 1.0}:  # probabilities: of 0.5, or logits of 0
             shown = np.asarray(output.array)
             half = 0.5 if shown.min() >= 0 and shown.max() <= 1 else 0.0
-            made, usual = np.full(output.shape, half, dtype), math.log(2)
-            words = f"outputs that are all {half:g} (ln 2 = 0.693)"
+            made, usual, classes = np.full(output.shape, half, dtype), math.log(2), 2
+            words = f"outputs that are all {half:g}"
     else:
         return None
     try:
-        return as_number(subject.loss(Tensor(made), subject.target)), usual, words
+        ignorant = as_number(subject.loss(Tensor(made), subject.target))
     except ClearpropError:  # a loss that cannot do with such outputs
         return None
+    is_entropy = classes > 1 and math.isclose(ignorant, usual, rel_tol=1e-4)
+    return ignorant, usual, words + (f" (ln {classes} = {number(usual)})" if is_entropy else "")
 
 
 def _is_a_count(times: float, subject: Subject, output: Tensor) -> bool:
