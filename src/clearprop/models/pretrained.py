@@ -85,6 +85,10 @@ class BertConfig:
 
     Raises:
         UsageError: a value that cannot be.
+
+    >>> small = BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536)  # all-MiniLM-L6-v2
+    >>> small.hidden_size // small.num_attention_heads
+    32
     """
 
     vocab_size: int = 30522
