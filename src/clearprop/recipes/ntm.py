@@ -45,7 +45,7 @@ class NTMSettings(Settings):
     """The learning rate falls along half a cosine; an epoch is 400 updates."""
 
     epochs: Epochs = 10
-    batch_size: BatchSize = 16
+    batch_size: BatchSize = 32
     lr: LearningRate = 1e-3
     controller: Annotated[str, Option("what moves the heads", choices=("lstm", "feedforward"))] = "lstm"
     hidden: Annotated[int, Option("units of the controller", least=1)] = 100
