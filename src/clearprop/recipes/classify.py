@@ -18,10 +18,11 @@ from clearprop.autodiff import no_grad
 from clearprop.lens.drawing.saving import Svg
 from clearprop.models import SequenceClassifier
 from clearprop.models.saving import Saved
-from clearprop.recipes.cues import CLASSES, LENGTH, RANGES, Cues, Windows, whole_text
+from clearprop.recipes.cues import CLASSES, LENGTH, RANGES, Cues, Windows
 from clearprop.recipes.reading import ReadingSettings, reading_task
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import Option
+from clearprop.recipes.texts import whole_text
 from clearprop.train.maps import reading
 from clearprop.train.plots import picture
 

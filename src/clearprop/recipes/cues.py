@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from clearprop.data import ArrayDataset, read_text, tiny_shakespeare
+from clearprop.data import ArrayDataset
 from clearprop.errors import DataError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -122,11 +122,6 @@ class Cues:
             for before, place, after in zip(places, places[1:], places[2:], strict=False):
                 for start in range(max(before + 1, place - LENGTH + 1), min(place, after - LENGTH) + 1):
                     yield start, int(place)
-
-
-def whole_text(file: str, folder: str | None) -> str:
-    """The text of a file; without one, tiny Shakespeare from the folder, or from the usual places."""
-    return read_text(file) if file else tiny_shakespeare("all", folder=folder).text
 
 
 def spoken(play: str) -> list[str]:

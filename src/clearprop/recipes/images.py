@@ -44,9 +44,7 @@ IMAGES: Mapping[str, ImageData] = {
     ),
 }
 
-_VALIDATION = (
-    0.1  # of the images to train with; He et al. (2015), section 4.2, too put 5,000 of CIFAR-10's 50,000 aside
-)
+_VALIDATION = 0.1  # He et al. (2015), section 4.2, too put 5,000 of CIFAR-10's 50,000 images aside
 _EVALUATION_BATCH = 500
 
 
@@ -54,12 +52,17 @@ class Loaders(NamedTuple):
     """Batches to train with, to validate with after each epoch, and to test with at the end."""
 
     training: DataLoader
-    validation: DataLoader
+    validation: DataLoader | None
     test: DataLoader
 
 
 def image_loaders(
-    name: str, folder: str | None, batch_size: int, seed: int, transform: Transform | None = None
+    name: str,
+    folder: str | None,
+    batch_size: int,
+    seed: int,
+    transform: Transform | None = None,
+    validation: float = _VALIDATION,
 ) -> Loaders:
     """The batches of one of `IMAGES`.
 
@@ -68,12 +71,14 @@ def image_loaders(
         batch_size: of the training.
         seed: which images are put aside for validation, and in which order the others come.
         transform: augmentation, of the images that are trained with.
+        validation: the share of them that is put aside; 0 for none.
     """
     images = IMAGES[name]
-    training, validation = split(images.load("train", folder), 1 - _VALIDATION, seed=seed)
+    whole = images.load("train", folder)
+    training, held_out = split(whole, 1 - validation, seed=seed) if validation else (whole, None)
     return Loaders(
         DataLoader(training, batch_size, shuffle=True, seed=seed, transform=transform),
-        DataLoader(validation, _EVALUATION_BATCH),
+        None if held_out is None else DataLoader(held_out, _EVALUATION_BATCH),
         DataLoader(images.load("test", folder), _EVALUATION_BATCH),
     )
 

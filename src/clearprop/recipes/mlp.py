@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from clearprop import nn
-from clearprop.data import ArrayDataset, DataLoader, split
 from clearprop.models import image_mlp
 from clearprop.optim.lr_scheduler import CosineAnnealingLR
-from clearprop.recipes.images import IMAGES
+from clearprop.recipes.images import IMAGES, image_loaders
 from clearprop.recipes.optimizers import OptimizerName, make_optimizer
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import (
@@ -26,8 +25,6 @@ from clearprop.recipes.settings import (
     Widths,
 )
 from clearprop.train import EarlyStopping
-
-_EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,8 @@ class MLPSettings(Settings):
 
 
 def _task(dataset: str, settings: MLPSettings, folder: str | None) -> Task:
-    images = IMAGES[dataset]
-    whole = cast(ArrayDataset, images.load("train", folder))
-    training, validation = (
-        split(whole, 1 - settings.validation, seed=settings.seed) if settings.validation else (whole, None)
-    )
-    test = images.load("test", folder)
-    about = images.classifier
+    loaders = image_loaders(dataset, folder, settings.batch_size, settings.seed, validation=settings.validation)
+    about = IMAGES[dataset].classifier
     arguments: dict[str, Any] = {
         "image": list(about.shape),
         "hidden": list(settings.hidden),
@@ -63,16 +55,15 @@ def _task(dataset: str, settings: MLPSettings, folder: str | None) -> Task:
     }
     model = image_mlp(**arguments)
     optimizer = make_optimizer(settings.optimizer, model, settings.lr, settings.weight_decay)
-    batches = DataLoader(training, settings.batch_size, shuffle=True, seed=settings.seed)
     return Task(
         model=model,
         loss=nn.CrossEntropyLoss(),
         optimizer=optimizer,
-        data=batches,
+        data=loaders.training,
         saved=about.saved("image_mlp", arguments),
-        scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * len(batches)),
-        validation=DataLoader(validation, _EVALUATION_BATCH) if validation is not None else None,
-        test=DataLoader(test, _EVALUATION_BATCH),
+        scheduler=CosineAnnealingLR(optimizer, T_max=settings.epochs * len(loaders.training)),
+        validation=loaders.validation,
+        test=loaders.test,
         metrics=["accuracy"],
         callbacks=[EarlyStopping(patience=settings.patience)] if settings.patience else [],
         class_names=about.class_names,

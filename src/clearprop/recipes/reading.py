@@ -14,7 +14,7 @@ from clearprop.optim import Adam
 from clearprop.optim.lr_scheduler import OneCycleLR
 from clearprop.recipes.recipe import Task
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings
-from clearprop.recipes.writing import TextFile
+from clearprop.recipes.texts import TextFile
 from clearprop.train.worst import Show
 
 _WARM_UP = 0.1  # the share of the updates in which the learning rate rises

@@ -16,11 +16,11 @@ from clearprop.data import ArrayDataset
 from clearprop.files.atomic import atomic_write
 from clearprop.models import SequenceTagger
 from clearprop.models.saving import Saved
-from clearprop.recipes.cues import whole_text
 from clearprop.recipes.reading import ReadingSettings, reading_task
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.restoring import ALPHABET, TAGS, restored, restoring
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, Option
+from clearprop.recipes.texts import whole_text
 from clearprop.train.metrics import f1_score
 
 _BATCH = 64

@@ -14,8 +14,8 @@ from clearprop.optim import SGD
 from clearprop.optim.lr_scheduler import LinearLR
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import Epochs, Option, Settings
+from clearprop.recipes.texts import TextFile, whole_text
 from clearprop.recipes.word_page import analogies, write_word_page
-from clearprop.recipes.writing import TextFile, play
 
 PAGE = "words.html"
 _LAST = 0.004  # of the learning rate, at the end: 0.0001, as in the program that came with the paper
@@ -38,7 +38,7 @@ class Word2VecSettings(Settings):
 
 
 def _task(settings: Word2VecSettings, folder: str | None) -> Task:
-    text = WordText(play(settings.file, folder), settings.min_count)
+    text = WordText(whole_text(settings.file, folder), settings.min_count)
     batches = NearWords(
         text,
         settings.architecture,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 from clearprop import nn
-from clearprop.data import CharTokenizer, DataLoader, TextDataset, read_text, text_file, tiny_shakespeare
+from clearprop.data import CharTokenizer, DataLoader, TextDataset
 from clearprop.files.atomic import atomic_write
 from clearprop.models import sample
 from clearprop.models.saving import Saved
@@ -16,9 +16,8 @@ from clearprop.optim import AdamW
 from clearprop.optim.lr_scheduler import OneCycleLR
 from clearprop.random import Generator
 from clearprop.recipes.recipe import Task
-from clearprop.recipes.settings import Option, Settings, WeightDecay
-
-TextFile: TypeAlias = Annotated[str, Option("a text file to learn from; without one, tiny Shakespeare")]
+from clearprop.recipes.settings import Settings, WeightDecay
+from clearprop.recipes.texts import TextFile
 
 SAMPLE = "sample.txt"
 _BETAS = (0.9, 0.99)
@@ -33,26 +32,6 @@ class WritingSettings(Settings):
 
     weight_decay: WeightDecay = 0.0
     file: TextFile = ""
-
-
-def play(file: str, folder: str | None) -> str:
-    """A whole text: of a file, or tiny Shakespeare if none is named; arguments as of `windows`."""
-    return read_text(file) if file else tiny_shakespeare("all", folder=folder).text
-
-
-def windows(file: str, folder: str | None, training: int, validation: int) -> tuple[TextDataset, TextDataset]:
-    """The first nine tenths of a text in windows of so many characters, and its end in windows of so many.
-
-    Args:
-        file: a text file; empty for tiny Shakespeare.
-        folder: where tiny Shakespeare lies, None for the usual places.
-    """
-    if file:
-        return text_file(file, block_size=training), text_file(file, "validation", block_size=validation)
-    return (
-        tiny_shakespeare(block_size=training, folder=folder),
-        tiny_shakespeare("validation", block_size=validation, folder=folder),
-    )
 
 
 def writing_task(saved: Saved, texts: tuple[TextDataset, TextDataset], settings: WritingSettings) -> Task:
