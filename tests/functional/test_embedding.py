@@ -138,3 +138,29 @@ def test_long_rows_are_shortened_in_the_parameter() -> None:
 def test_what_does_not_fit(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize(
+    ("offsets", "ends", "words"),
+    [
+        ([1, 2], False, "there are positions before the first bag"),
+        ([0, 3, 2], False, "a bag has -1 positions"),
+        ([0, 6], False, "an offset is 6; x has 5 positions"),
+        ([0, 4], True, "1 of 5 positions are behind the last offset"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_compiled_bags_are_checked_in_every_run(
+    executor: str, offsets: list[int], ends: bool, words: str, mode: str
+) -> None:
+    """They used to be put together anyhow where offsets did not begin with 0, or fell."""
+
+    def bags(offsets: Any) -> Any:
+        return functional.embedding_bag(ROW, TABLE, offsets, mode=mode, include_last_offset=ends)
+
+    compiled = cp.compile(bags, executor=executor)
+    right = np.array([0, *[2] * (len(offsets) - 2), 5 if ends else 2])
+    np.testing.assert_allclose(compiled(right).numpy(), bags(right).numpy(), rtol=1e-12)
+    with pytest.raises(RangeError, match=words):
+        compiled(np.array(offsets))

@@ -15,7 +15,9 @@ from clearprop.arguments import is_whole, number, one_of
 from clearprop.array import (
     add,
     any,
+    concat,
     cumulative_sum,
+    diff,
     divide,
     equal,
     expand_dims,
@@ -172,13 +174,17 @@ def _total_in_a_row(rows: Tensor, kept: Tensor | None, starts: Tensor, mode: str
     bags = starts.shape[0]
     begins = primitives.scatter_add(Tensor(np.ones(bags, np.int64)), starts, shape=(count + 1,))
     bag_of = subtract(cumulative_sum(begins)[:count], 1)  # (N,)
+    says = "embedding_bag: there are positions before the first bag{more}"
+    bag_of = checked_inside(bag_of, bags, says, "offsets=[0, …]")
     if kept is not None:
         rows = where(expand_dims(kept, -1), rows, 0.0)
     total: Tensor = primitives.scatter_add(rows, bag_of, shape=(bags, width))
     if mode == "sum":
         return total
-    members = Tensor(np.ones(count, np.bool_)) if kept is None else kept
-    sizes = primitives.scatter_add(cast_to(members, numpy_dtype(rows)), bag_of, shape=(bags,))
+    if kept is None:
+        sizes = cast_to(diff(starts, append=[count]), numpy_dtype(rows))
+    else:
+        sizes = primitives.scatter_add(cast_to(kept, numpy_dtype(rows)), bag_of, shape=(bags,))
     return divide(total, expand_dims(maximum(sizes, 1.0), -1))
 
 
@@ -214,9 +220,7 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
         )
     given, count = single_values(starts), positions.shape[0]
     if given is None:
-        says = f"embedding_bag: an offset is {{wrong}}; x has {count} positions{{more}}"
-        starts = checked_inside(starts, count + 1, says, f"offsets from 0 to {count}")
-        return starts[:-1] if include_last_offset else starts
+        return _checked_later(starts, count, include_last_offset)
     if given.size and (given[0] != 0 or given[-1] > count or (np.diff(given) < 0).any()):
         raise RangeError(
             f"embedding_bag: offsets {given.tolist()} must begin with 0, rise, and not go beyond the {count} "
@@ -231,6 +235,21 @@ def _in_a_row(positions: Tensor, offsets: ArrayLike | None, include_last_offset:
             hint="include_last_offset=False, if the last one is the beginning of a bag",
         )
     return starts[:-1]
+
+
+def _checked_later(starts: Tensor, count: int, include_last_offset: bool) -> Tensor:
+    """Where each bag begins, computed from the lengths of the bags: those are checked in every run."""
+    says = f"embedding_bag: an offset is {{wrong}}; x has {count} positions{{more}}"
+    starts = checked_inside(starts, count + 1, says, f"offsets from 0 to {count}")
+    bounds = starts if include_last_offset else concat([starts, [count]])
+    lengths = checked_inside(
+        diff(bounds), count + 1, "embedding_bag: a bag has {wrong} positions{more}", "rising offsets"
+    )
+    if include_last_offset:
+        says = f"embedding_bag: {{wrong}} of {count} positions are behind the last offset"
+        rest = checked_inside(subtract(count, bounds[-1:]), 1, says, "include_last_offset=False")
+        lengths = add(lengths, rest)
+    return add(bounds[:1], subtract(cumulative_sum(lengths), lengths))
 
 
 def check_mode(mode: str) -> None:

@@ -196,3 +196,17 @@ def test_rows_without_a_gradient_stay_as_they_are() -> None:
         assert np.isfinite(fast(i, j).item())
     assert np.isnan(words.numpy()[untouched]).all()
     assert np.isfinite(words.numpy()[:untouched]).all()
+
+
+def test_rows_of_bags_are_read_where_they_stand() -> None:
+    """Neither the rows of a bag nor their gradients, one for each row, are written down on the way."""
+
+    def f(table: Any, positions: Any, offsets: Any, g: Any) -> Any:
+        total, back = cp.vjp(lambda t: functional.embedding_bag(positions, t, offsets), table)
+        return total, *back(g)
+
+    positions = RANDOM.integers(0, 60, 700)
+    program = check(
+        f, numbers((60, 64), "float32"), positions, np.arange(0, 700, 7), numbers((100, 64), "float32"), rtol=1e-6
+    )
+    assert not any(kernel.node.name == "gather" for kernel in program.fusion.kernels)
