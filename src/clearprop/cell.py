@@ -129,7 +129,22 @@ class Cell(Operators):
             )
         if state.cell_watcher is not None:
             state.cell_watcher.assigned(self)
-        self._hold(array, self._make(array))
+        del held  # nobody has the array but the cell
+        if array.ndim or not self._write_over(array):
+            self._hold(array, self._make(array))
+
+    def _write_over(self, number: Any) -> bool:
+        """Put a number where the old one is, if nobody else has that: compiled functions need not look for it again.
+
+        So a learning rate that is another one in every step does not slow them down.
+        """
+        if self.keeper is None:
+            return False
+        with self.keeper.lock:
+            is_own = self.claim()
+            if is_own:
+                self._array[()] = number
+        return is_own
 
     def put(self, array: Any) -> None:
         """Assign an array that is known to fit; nobody watches. The tensor is made when somebody asks for it."""
@@ -212,7 +227,10 @@ class Cell(Operators):
 
     def item(self) -> Any:
         """The only element as a Python number."""
-        return self.value.item()
+        if state.cell_watcher is not None or self.keeper is None or self._array is None or self._array.ndim:
+            return self.value.item()
+        with self.keeper.lock:  # nobody gets the array
+            return self._array.item()
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec) if spec else str(self)

@@ -566,3 +566,48 @@ def test_arguments_are_not_kept() -> None:
         del x, array
         assert ended() is None, i
     assert set(cell.value.tolist()) == {6.0}
+
+
+# Numbers that are other ones in every step ---------------------------------------------------------------------------
+
+
+def test_another_learning_rate_is_written_where_the_old_one_was(claims: list[Cell]) -> None:
+    """As a schedule does it before each step: the arrays of the others need not be looked at again."""
+    w = cp.Parameter(np.ones(3))
+    rule = optim.SGD([w], lr=1.0)
+
+    @cp.compile(executor="native")
+    def step(g: Any) -> None:
+        w.grad = g
+        rule.step()
+        w.grad = None
+
+    g = cp.ones(3, dtype=cp.float64)
+    total = 0.0
+    for i in range(12):
+        if i == 6:
+            claims.clear()
+        rule.param_groups[0]["lr"] = rate = 0.5**i
+        assert rule.param_groups[0]["lr"] == rate
+        step(g)
+        total += rate
+    assert not any(cell is w for cell in claims)
+    assert w.value.tolist() == [1.0 - total] * 3
+
+
+def test_who_has_a_number_keeps_it() -> None:
+    """A tensor that was read before does not change when another number is assigned."""
+    count = Cell(1.0)
+    run = counting(count)
+    run()
+    held = count.value
+    also = count.numpy()
+    count.assign(7.0)
+    assert (held.item(), also.item(), count.item()) == (2.0, 2.0, 7.0)
+    assert run().item() == 7.0
+    graph = cp.Parameter(3.0)
+    squared = graph * graph
+    cp.compile(lambda: graph * 2.0)()
+    graph.assign(5.0)
+    squared.backward()
+    assert graph.grad.item() == 6.0  # type: ignore[union-attr]

@@ -86,22 +86,33 @@ def test_frequent_words_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["skip-gram", "cbow"])
-def test_a_loader_goes_on_where_another_was(architecture: str) -> None:
-    whole = NearWords(text(), architecture, batch_size=50, seed=3)
+@pytest.mark.parametrize("done", [2, 8, 11])
+def test_a_loader_goes_on_where_another_was(architecture: str, done: int) -> None:
+    def loader() -> NearWords:
+        return NearWords(text(), architecture, batch_size=10, seed=3)
+
+    whole = loader()
     list(whole)
     expected = [arrays(batch) for batch in whole]
-    first = NearWords(text(), architecture, batch_size=50, seed=3)
+    first = loader()
     list(first)
     loop = iter(first)
-    for _ in range(2):
+    for _ in range(done):
         next(loop)
-    again = NearWords(text(), architecture, batch_size=50, seed=3)
+    again = loader()
     again.load_state_dict(first.state_dict())
     rest = [arrays(batch) for batch in again]
-    assert len(rest) == len(expected) - 2
-    for one, other in zip(rest, expected[2:], strict=True):
+    assert len(rest) == len(expected) - done > 0
+    for one, other in zip(rest, expected[done:], strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
+    assert (again.epoch, again.position) == (2, 0)
+
+
+@pytest.mark.parametrize("architecture", ["skip-gram", "cbow"])
+def test_no_batch_has_to_be_copied_before_it_is_used(architecture: str) -> None:
+    for batch in NearWords(text(), architecture, batch_size=20):
+        assert all(part.flags.c_contiguous for part in arrays(batch))
 
 
 def test_epochs_and_seeds_differ() -> None:

@@ -7,6 +7,7 @@ those around them, and with others that are drawn at random.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from clearprop.tensor import Tensor
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _PLACES_OF_A_WORD = 64  # in the table that others are drawn from, on average: a power of two
+_AT_ONCE = 8
+"""Batches are drawn together."""
 _CHOICES = 1  # block of the generator for the words that are left out; those of the batches follow
 
 
@@ -171,9 +174,11 @@ class NearWords:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         self.position, self._next_start = self._next_start, 0
         text = self._thinned()
-        for at in range(self.position, len(self)):
-            self.position += 1  # before the batch is used: a checkpoint made while using it counts it as done
-            yield self._batch(text, at)
+        while self.position < len(self):
+            block, first = divmod(self.position, _AT_ONCE)
+            for batch in self._block(text, block)[first:]:
+                self.position += 1  # before the batch is used: a checkpoint made while using it counts it as done
+                yield batch
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int | float | str]:
@@ -208,22 +213,27 @@ class NearWords:
         left = np.resize(tokens[chance < self._kept[tokens]], len(self) * self.batch_size)
         return np.pad(left, self.window, mode="wrap")
 
-    def _batch(self, text: Array, at: int) -> tuple[Tensor, ...]:
-        draws = self._draws(at + _CHOICES + 1)
-        centres = np.argsort(draws.random_raw(self.batch_size)) + (at * self.batch_size + self.window)
-        looking = centres[self._word]
-        near = text[looking + self._offset]  # (C,)
-        others = np.empty((self.predictions, 1 + self.negatives), np.int32)
-        others[:, 1:] = self._drawn(draws, (self.predictions, self.negatives))
+    def _block(self, text: Array, number: int) -> list[tuple[Tensor, ...]]:
+        """Some batches that follow each other: what is drawn for one costs hardly less than for all of them."""
+        first = number * _AT_ONCE
+        count = min(_AT_ONCE, len(self) - first)
+        draws = self._draws(number + _CHOICES + 1)
+        order = np.argsort(draws.random_raw(count * self.batch_size).reshape(count, self.batch_size))
+        centres = order + (np.arange(first, first + count)[:, None] * self.batch_size + self.window)
+        looking = centres.take(self._word, axis=1)  # (count, C)
+        near = text[looking + self._offset]
+        others = np.empty((count, self.predictions, 1 + self.negatives), np.int32)
+        others[..., 1:] = self._drawn(draws, (count, self.predictions, self.negatives))
         if self.architecture == "skip-gram":
-            others[:, 0] = near
-            return Tensor(text[looking]), Tensor(others), self._labels
-        others[:, 0] = text[centres]
-        return Tensor(near), self._starts, Tensor(others), self._labels
+            others[..., 0] = near
+            words = text[looking]
+            return [(Tensor(words[i]), Tensor(others[i]), self._labels) for i in range(count)]
+        others[..., 0] = text[centres]
+        return [(Tensor(near[i]), self._starts, Tensor(others[i]), self._labels) for i in range(count)]
 
-    def _drawn(self, draws: np.random.Philox, shape: tuple[int, int]) -> Array:
+    def _drawn(self, draws: np.random.Philox, shape: tuple[int, ...]) -> Array:
         """Words, as often as their share of the table says."""
-        count = shape[0] * shape[1]
+        count = math.prod(shape)
         places = draws.random_raw(-(-count // 2)).view(np.uint32)[:count] & np.uint32(len(self._table) - 1)
         return self._table[places].reshape(shape)
 

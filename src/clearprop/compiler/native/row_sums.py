@@ -29,6 +29,8 @@ from clearprop.compiler.native.views import row_strides
 from clearprop.graph import Node
 
 _COUNT = np.dtype(np.int32)
+_TAKEN = 3
+"""Registers for what is added to sums."""
 Piece = tuple[int, int]
 """Neighbouring columns of a block: the first one, and how many there are."""
 
@@ -192,8 +194,10 @@ class RowSums:
         return code.at(self._pointers[slot], self._scatter.dtype, integers.value(place))
 
     def _all_columns(self, code: Code, row: Value, first: Value, last: Value) -> None:
-        """In blocks of as many columns as there are registers for their sums."""
+        """In blocks of as many columns as there are registers for their sums, and for what is added."""
         width = self.machine.registers // 2 * self._lanes
+        if self._columns <= (self.machine.registers - _TAKEN) * self._lanes:
+            width = self._columns + 1  # all at once: the places are looked up once
         whole = self._columns // width * width
         block = [(i, self._lanes) for i in range(0, width, self._lanes)]
         Integers(code).each(0, whole, width, lambda column: self._block(code, row, first, last, column, block))
