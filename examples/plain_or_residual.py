@@ -17,7 +17,7 @@ import clearprop as cp
 from clearprop import data, nn, optim, train
 from clearprop.functional import avg_pool2d
 from clearprop.models import ResNet
-from clearprop.train import plots
+from clearprop.train.drawing import plots
 
 
 @dataclass(frozen=True)

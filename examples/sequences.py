@@ -12,7 +12,8 @@ from pathlib import Path
 
 from clearprop import recipes
 from clearprop.recipes.restoring import TAGS
-from clearprop.train import History, plots
+from clearprop.train import History
+from clearprop.train.drawing import plots
 
 KINDS = ("attention", "lstm")
 RANGES = [f"{10 * number}_to_{10 * number + 9}" for number in range(10)]

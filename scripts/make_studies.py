@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.lens.drawing.saving import Svg
-from clearprop.train import plots
+from clearprop.train.drawing import plots
 
 PAGES = Path(__file__).parents[1] / "docs" / "studies"
 FOLDER = PAGES / "pictures"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -82,18 +83,19 @@ def test_a_word2vec_run_goes_on_exactly(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text("one two three four five six seven eight nine ten " * 50)
     settings = {"file": str(path), "width": 4, "batch_size": 50, "min_count": 1, "subsample": 0.0, "progress": False}
     recipes.run("word2vec", tmp_path / "whole", epochs=3, **settings)
-    batches, whole = 0, NearWords._batch
+    batches, whole = 0, NearWords.__iter__
 
-    def until_interrupted(loader: NearWords, *arguments: object) -> object:
+    def until_interrupted(loader: NearWords) -> Iterator[object]:
         nonlocal batches
-        batches += 1
-        if batches == 15:  # in the second epoch
-            raise KeyboardInterrupt
-        return whole(loader, *arguments)
+        for batch in whole(loader):
+            batches += 1
+            if batches == 15:  # in the second epoch
+                raise KeyboardInterrupt
+            yield batch
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("clearprop.recipes.running._SAVE_EVERY_SECONDS", 1e-9)
-        patched.setattr(NearWords, "_batch", until_interrupted)
+        patched.setattr(NearWords, "__iter__", until_interrupted)
         recipes.run("word2vec", tmp_path / "parts", epochs=3, **settings)
     recipes.run("word2vec", tmp_path / "parts", epochs=3, resume=True, **settings)
     one, other = (Saved.load(tmp_path / name / "weights.safetensors")[1].state_dict() for name in ("whole", "parts"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearprop.train.charts import (
+from clearprop.train.drawing.charts import (
     BOTTOM,
     HEIGHT,
     LABEL_HEIGHT,

@@ -14,10 +14,10 @@ from tests.train.test_report import NASTY, Document
 
 from clearprop import train
 from clearprop.errors import ClearpropError, FileError, UsageError
-from clearprop.train.comparing import opening, write_comparison
-from clearprop.train.comparison import Comparison, gather, letters
 from clearprop.train.history import History
 from clearprop.train.records import Evaluation, Layer
+from clearprop.train.reports.comparing import opening, write_comparison
+from clearprop.train.reports.comparison import Comparison, gather, letters
 
 
 def run(name: str, losses: list[float], accuracies: list[float], **more: Any) -> History:

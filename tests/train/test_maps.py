@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clearprop.errors import ShapeError, UsageError
-from clearprop.train import maps, plots
+from clearprop.train.drawing import maps, plots
 
 SVG = "{http://www.w3.org/2000/svg}"
 

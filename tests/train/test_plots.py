@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.errors import ShapeError, UsageError
-from clearprop.train import plots
-from clearprop.train.charts import line_chart
-from clearprop.train.contours import contours
+from clearprop.train.drawing import plots
+from clearprop.train.drawing.charts import line_chart
+from clearprop.train.drawing.contours import contours
 
 AXIS = np.linspace(-1.0, 1.0, 21)
 

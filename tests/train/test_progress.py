@@ -299,7 +299,7 @@ def test_the_least_important_columns_go_first() -> None:
 
 
 def test_importing_it_does_not_import_what_it_may_not_need() -> None:
-    code = "import sys, clearprop.train.progress, clearprop.train.summary, clearprop.train.report; "
+    code = "import sys, clearprop.train.progress, clearprop.train.summary, clearprop.train.reports.report; "
     code += "print([name for name in ('rich', 'jinja2') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

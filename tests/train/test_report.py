@@ -16,7 +16,7 @@ from clearprop.errors import FileError
 from clearprop.train.history import History
 from clearprop.train.pictures import picture as train_picture
 from clearprop.train.records import EpochHealth, Evaluation, Example, Layer
-from clearprop.train.report import network_tree, render, write_report
+from clearprop.train.reports.report import network_tree, render, write_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 NASTY = "<script>alert(1)</script>&\"'`{{7*7}}</style><!--"

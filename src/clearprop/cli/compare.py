@@ -9,8 +9,8 @@ from clearprop.cli import terminal
 from clearprop.cli.command import Command
 from clearprop.cli.records import check_page, noting
 from clearprop.lens.layout import DIM, HEADING, VALUE, Line, Span, cells, fits, in_columns, wrapped
-from clearprop.train.comparing import opening, write_comparison
-from clearprop.train.comparison import Comparison, Group, RowOfCells, gather
+from clearprop.train.reports.comparing import opening, write_comparison
+from clearprop.train.reports.comparison import Comparison, Group, RowOfCells, gather
 
 _LONGEST = 24  # of a setting in the table; the page shows all of it
 

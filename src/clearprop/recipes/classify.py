@@ -23,8 +23,8 @@ from clearprop.recipes.reading import ReadingSettings, reading_task
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import Option
 from clearprop.recipes.texts import whole_text
-from clearprop.train.maps import reading
-from clearprop.train.plots import picture
+from clearprop.train.drawing.maps import reading
+from clearprop.train.drawing.plots import picture
 
 TRAINED, TESTED = 400, 50  # windows of each class and range of distances
 FAR = "far_accuracy"

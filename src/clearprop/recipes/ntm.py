@@ -28,8 +28,8 @@ from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Epochs, LearningRate, Option, Settings
 from clearprop.recipes.tasks import Drawn, Example
 from clearprop.tensor import Tensor
-from clearprop.train.maps import shades
-from clearprop.train.plots import picture
+from clearprop.train.drawing.maps import shades
+from clearprop.train.drawing.plots import picture
 
 BITS = 8
 LENGTHS = (10, 20, 30, 40, 60)

@@ -25,8 +25,8 @@ from clearprop.recipes.problems import ALPHABET, BEGIN, END, PADDING, Kind, Prob
 from clearprop.recipes.recipe import Recipe, Task
 from clearprop.recipes.settings import BatchSize, Dropout, Epochs, LearningRate, Option, Settings
 from clearprop.tensor import Tensor
-from clearprop.train.maps import shades
-from clearprop.train.plots import Panel, picture
+from clearprop.train.drawing.maps import shades
+from clearprop.train.drawing.plots import Panel, picture
 
 UPDATES = 350  # in an epoch
 _WARM_UP = 0.1  # the share of the updates in which the learning rate rises

@@ -11,7 +11,6 @@ from clearprop.train.choosing.plan import Plan
 from clearprop.train.choosing.repeating import Trials, trials
 from clearprop.train.choosing.searching import Search, search
 from clearprop.train.choosing.several import Trained
-from clearprop.train.comparing import compare
 from clearprop.train.early_stopping import EarlyStopping
 from clearprop.train.evaluation import evaluate
 from clearprop.train.health import Health
@@ -24,7 +23,8 @@ from clearprop.train.metrics import Metric
 from clearprop.train.overfitting import Overfit, overfit
 from clearprop.train.progress import Progress
 from clearprop.train.records import Evaluation, Example
-from clearprop.train.report import write_report
+from clearprop.train.reports.comparing import compare
+from clearprop.train.reports.report import write_report
 from clearprop.train.run import Run
 from clearprop.train.summary import print_summary
 

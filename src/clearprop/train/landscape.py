@@ -19,10 +19,10 @@ from clearprop.errors import UsageError
 from clearprop.lens.drawing.saving import Svg
 from clearprop.nn import Module
 from clearprop.tensor import Tensor, as_tensor
-from clearprop.train import plots
-from clearprop.train.charts import Floats
 from clearprop.train.checks import split_batch
-from clearprop.train.heat import number as short
+from clearprop.train.drawing import plots
+from clearprop.train.drawing.charts import Floats
+from clearprop.train.drawing.heat import number as short
 from clearprop.train.modes import evaluating
 
 _HERE = "the weights as they are"

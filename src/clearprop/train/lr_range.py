@@ -23,9 +23,9 @@ from clearprop.lens.drawing.saving import Svg
 from clearprop.nn import Module
 from clearprop.optim import Optimizer
 from clearprop.train import checks
+from clearprop.train.drawing.plots import lines, picture
 from clearprop.train.figures import figure
 from clearprop.train.overfitting import sparkline
-from clearprop.train.plots import lines, picture
 from clearprop.train.progress import Progress
 from clearprop.train.run import Batches, Run, check_arguments
 from clearprop.train.step import Step

@@ -14,8 +14,8 @@ from clearprop.lens.drawing.saving import Svg
 from clearprop.nn import Module
 from clearprop.train.checking.learning import RATES, STEPS, a_few, attempt
 from clearprop.train.checking.subject import FEW, Subject, nothing_changed, trained
+from clearprop.train.drawing.plots import lines, picture
 from clearprop.train.figures import figure
-from clearprop.train.plots import lines, picture
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDEST = 60

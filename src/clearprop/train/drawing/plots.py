@@ -15,10 +15,10 @@ import numpy as np
 
 from clearprop.errors import UsageError
 from clearprop.lens.drawing.saving import Svg
-from clearprop.train.charts import HEIGHT, RIGHT, WIDTH, Floats, line_chart
-from clearprop.train.contours import Contours, contours
-from clearprop.train.heat import number
-from clearprop.train.pages import render_page
+from clearprop.train.drawing.charts import HEIGHT, RIGHT, WIDTH, Floats, line_chart
+from clearprop.train.drawing.contours import Contours, contours
+from clearprop.train.drawing.heat import number
+from clearprop.train.drawing.pages import render_page
 
 Numbers = Sequence[float] | Floats
 

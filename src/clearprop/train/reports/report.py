@@ -1,4 +1,4 @@
-"""The report of a training run: one HTML file that needs nothing else, see `clearprop.train.pages`.
+"""The report of a training run: one HTML file that needs nothing else, see `clearprop.train.drawing.pages`.
 
 What is said is decided here, as plain data; how it looks stands in `templates/`.
 """
@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.train.charts import Chart, line_chart
-from clearprop.train.confusion import class_figures, largest_mistakes
+from clearprop.train.drawing.charts import Chart, line_chart
+from clearprop.train.drawing.pages import date, render_page, ticks, unbroken, write_page
 from clearprop.train.figures import VALIDATION, duration, figure, label, rate
-from clearprop.train.health_view import health_view
 from clearprop.train.history import History, check_history
-from clearprop.train.network import flattened, network_tree
-from clearprop.train.pages import date, render_page, ticks, unbroken, write_page
 from clearprop.train.records import Evaluation, Row
+from clearprop.train.reports.confusion import class_figures, largest_mistakes
+from clearprop.train.reports.health_view import health_view
+from clearprop.train.reports.network import flattened, network_tree
+from clearprop.train.reports.words import in_words
 from clearprop.train.summary import examples_per_second
-from clearprop.train.words import in_words
 
 _TEMPLATE = "report.html"
 _CURVE_POINTS = 500  # more are finer than a printer's dot

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from clearprop.errors import ShapeError
-from clearprop.train.charts import Floats, Scale, Tick, nice_ticks
+from clearprop.train.drawing.charts import Floats, Scale, Tick, nice_ticks
 
 _SIDE, _LEFT, _TOP, _BOTTOM = 280, 40, 6, 24
 _FINE = 140  # squares a side, of which bands are made: of two pixels, so that there are no seams

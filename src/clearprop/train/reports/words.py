@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clearprop.train.charts import Floats
+from clearprop.train.drawing.charts import Floats
 from clearprop.train.figures import better, figure
 
 

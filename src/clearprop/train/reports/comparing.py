@@ -1,4 +1,4 @@
-"""The page that compares runs: one HTML file that needs nothing else, see `clearprop.train.pages`."""
+"""The page that compares runs: one HTML file that needs nothing else, see `clearprop.train.drawing.pages`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.train.charts import Chart, line_chart
-from clearprop.train.comparison import ComparedRun, Comparison, gather
+from clearprop.train.drawing.charts import Chart, line_chart
+from clearprop.train.drawing.pages import date, ticks, unbroken, write_page
 from clearprop.train.figures import VALIDATION, label
 from clearprop.train.history import History
-from clearprop.train.pages import date, ticks, unbroken, write_page
-from clearprop.train.words import in_words
+from clearprop.train.reports.comparison import ComparedRun, Comparison, gather
+from clearprop.train.reports.words import in_words
 
 _CURVE_POINTS = 500  # more are finer than a printer's dot
 

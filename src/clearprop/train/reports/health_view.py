@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.train.charts import Chart, line_chart
-from clearprop.train.heat import HeatMap, heat_map, number
+from clearprop.train.drawing.charts import Chart, line_chart
+from clearprop.train.drawing.heat import HeatMap, heat_map, number
 from clearprop.train.history import History
 from clearprop.train.records import EpochHealth
 

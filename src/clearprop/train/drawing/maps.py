@@ -10,8 +10,8 @@ import numpy as np
 
 from clearprop.errors import ShapeError, UsageError
 from clearprop.files.png import png
-from clearprop.train.charts import Floats
-from clearprop.train.plots import Panel
+from clearprop.train.drawing.charts import Floats
+from clearprop.train.drawing.plots import Panel
 
 _LETTER = 7.3  # of the typeface whose letters have one width, at 12 pixels
 _TITLE = 8.0  # how wide a letter of a title is, at most

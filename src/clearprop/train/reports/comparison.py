@@ -1,6 +1,7 @@
 """Several runs side by side, as data: in which settings they differ, what each reached, and which is best in what.
 
-The page (`clearprop.train.comparing`) and the terminal table (``clearprop compare``) are views of one `Comparison`.
+The page (`clearprop.train.reports.comparing`) and the terminal table (``clearprop compare``) are views of one
+`Comparison`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.files.atomic import atomic_write
-from clearprop.train import figures, heat
-from clearprop.train.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from clearprop.train import figures
+from clearprop.train.drawing import heat
+from clearprop.train.drawing.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from clearprop.train.figures import figure, label
 
 COLOURS, SHAPES = 8, 4  # in report.css: curves beyond these have the colours again, with other dashes and points
@@ -39,7 +40,7 @@ def render_page(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # some 30 ms, needed once, at the end of a run
 
     environment = Environment(
-        loader=PackageLoader("clearprop.train"),
+        loader=PackageLoader("clearprop.train.drawing"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
