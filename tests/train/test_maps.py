@@ -31,6 +31,16 @@ def test_shades_and_words_are_drawn_with_their_names() -> None:
     assert said == ["A map.", "Love counts."]
 
 
+def test_numbers_below_0_have_a_colour_of_their_own() -> None:
+    one = maps.shades("Template", np.array([[0.5, -1.0]]), words="Two weights.", caption="-1 to 0.5")
+    root = ET.fromstring(plots.picture("Weights", [[maps.colours("Weights", "for", "against")], [one]]).svg)
+    masked = [rect.get("class") for rect in root.iter(f"{SVG}rect") if rect.get("mask")]
+    assert masked == ["area", "mark"]
+    assert len({mask.get("id") for mask in root.iter(f"{SVG}mask")}) == 2
+    texts = [element.text for element in root.iter(f"{SVG}text")]
+    assert texts == ["Weights", "for", "against", "Template", "-1 to 0.5"]
+
+
 def test_a_text_is_broken_into_lines() -> None:
     panel = maps.reading("Text", ["word"] * 30, np.ones(30), words="All alike.", width=200)
     assert max(word.x + word.width for word in panel.content) <= 200

@@ -1,4 +1,4 @@
-"""Two more panels for `plots.picture`: an array as shades, and a text whose words are marked by how much they count."""
+"""More panels for `plots.picture`: an array as shades, what its colours say, a text whose words are marked."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ _LETTER = 7.3  # of the typeface whose letters have one width, at 12 pixels
 _TITLE = 8.0  # how wide a letter of a title is, at most
 _LINE = 22
 _BESIDE, _BELOW, _ABOVE = 8, 20, 4
+_AFTER_COLOUR = 20
 _STRONGEST = 0.6  # of the colour behind a word, which is to be read
 
 
 @dataclass(frozen=True)
 class Shades:
-    """An array as a picture: its pixels as PNG in base64, its place, and names beside rows and below columns."""
+    """An array as a picture: its pixels as PNG in base64, its place, names beside rows and columns, a line below.
 
-    pixels: str
+    Attributes:
+        above, below: what is more than 0, and what is less; empty if nothing is.
+    """
+
+    above: str
+    below: str
     box: tuple[float, float, float, float]
     rows: list[tuple[float, str]]
     columns: list[tuple[float, str]]
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,16 @@ def shades(
     columns: Sequence[str] = (),
     cell: tuple[float, float] = (8, 8),
     most: float | None = None,
+    caption: str = "",
 ) -> Panel:
-    """An array, the larger the stronger the colour.
+    """An array: the farther from 0, the stronger the colour; numbers below 0 have another one.
 
     Args:
-        values: (rows, columns), at least 0.
+        values: (rows, columns).
         rows, columns: names, one for each row and column; or none.
         cell: width and height of a number's place.
-        most: the number that has the full colour; by default the largest.
+        most: the number that has the full colour; by default the one farthest from 0.
+        caption: a line below.
 
     Raises:
         ShapeError: values of another shape, or another number of names.
@@ -73,18 +82,34 @@ def shades(
             f"shades: values of shape {values.shape}, {len(rows)} names of rows and {len(columns)} of columns",
             hint="(rows, columns), and as many names of each, or none",
         )
-    top = most or float(values.max()) or 1.0
-    grey = np.rint(255 * np.clip(values / top, 0.0, 1.0)).astype(np.uint8)
+    top = most or float(np.abs(values).max()) or 1.0
     edge = round(max(map(len, rows)) * _LETTER + _BESIDE, 1) if rows else 0.0
     width, height = values.shape[1] * cell[0], len(values) * cell[1]
     content = Shades(
-        base64.b64encode(png(grey)).decode(),
+        _pixels(values / top),
+        _pixels(-values / top) if values.min() < 0 else "",
         (edge, _ABOVE, width, height),
         [(_ABOVE + (i + 0.5) * cell[1] + 4, name) for i, name in enumerate(rows)],
         [(edge + (j + 0.5) * cell[0], name) for j, name in enumerate(columns)],
+        caption,
     )
     room = max(edge + width, len(title) * _TITLE)
-    return Panel("shades", title, words, content, room, _ABOVE + height + (_BELOW if columns else 0))
+    return Panel("shades", title, words, content, room, _ABOVE + height + (_BELOW if columns or caption else 0))
+
+
+def _pixels(strengths: Floats) -> str:
+    """A picture whose brightness is the strength, from 0 to 1."""
+    return base64.b64encode(png(np.rint(255 * np.clip(strengths, 0.0, 1.0)).astype(np.uint8))).decode()
+
+
+def colours(title: str, above: str, below: str) -> Panel:
+    """What the two colours of `shades` stand for, numbers above 0 and below.
+
+    >>> colours("Weights", "for it", "against it").words
+    'Two colours: for it; against it.'
+    """
+    room = max(_AFTER_COLOUR + max(len(above), len(below)) * _LETTER, len(title) * _TITLE)
+    return Panel("colours", title, f"Two colours: {above}; {below}.", (above, below), room, 2 * _LINE)
 
 
 def reading(
