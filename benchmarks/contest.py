@@ -25,7 +25,7 @@ _FOLDER = Path(__file__).parent
 _LOSS_TOLERANCE = 2e-4  # relative; float32 in another order of summation
 _FAR_BEHIND = 4.0  # times as slow as the fastest: then a few rounds are enough
 _FEW_ROUNDS = 3
-_PAUSE = 0.03  # seconds, in which threads of the last one that still spin come to rest
+_PAUSE = 0.15  # seconds, in which threads of the last one that still spin come to rest: those of OpenBLAS take 30 ms
 
 
 class ContestError(Exception):
