@@ -15,6 +15,7 @@ import pytest
 
 from clearprop.cli import main
 from clearprop.files import load, load_metadata
+from clearprop.files.alone import alone_in
 from clearprop.train import History
 
 QUICK = ["--epochs", "2", "--hidden", "16"]
@@ -200,6 +201,19 @@ def test_a_run_is_not_overwritten(run: Path, capsys: pytest.CaptureFixture[str])
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     assert "holds a run already" in complaint(capsys, "train", "digits", "--output", run)
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot hold a folder")
+def test_a_folder_in_which_another_process_is_at_work(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    with alone_in(run), alone_in(tmp_path):
+        assert "another process is at work" in complaint(capsys, "train", "--resume", run)
+        assert "another process is at work" in complaint(capsys, "train", "digits", "--output", tmp_path)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert not any(tmp_path.iterdir())
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0  # it has ended
 
 
 def test_resume_as_another_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from clearprop import random
 from clearprop.errors import FileError, UsageError
+from clearprop.files.alone import alone_in
 from clearprop.files.atomic import write_error
 from clearprop.nn import Module
 from clearprop.recipes.recipe import Recipe, Task
@@ -52,7 +53,7 @@ def train(
 
     Raises:
         UsageError: the folder holds a run already.
-        FileError: files cannot be read or written.
+        FileError: files cannot be read or written, or another process is at work in the folder.
         TrainingInterrupted: Ctrl-C; the run has been saved.
     """
     if not resume:
@@ -61,6 +62,12 @@ def train(
     task = recipe.task(settings, data)
     if not resume:
         _make(folder)
+    with alone_in(folder):
+        return _done(task, recipe, settings, folder, resume=resume, progress=progress)
+
+
+def _done(task: Task, recipe: Recipe, settings: Settings, folder: Path, *, resume: bool, progress: bool) -> History:
+    """Train, test and write everything."""
     config = {_RECIPE: recipe.name} | settings.to_config()
     command = command_of(recipe, settings)
     history = fit(
@@ -83,7 +90,7 @@ def train(
     )
     model = (task.evaluated if task.evaluated is not None else task.model).eval()
     task.saved.save(folder / WEIGHTS, model)
-    history.evaluation = _tested(task, model)
+    history.evaluation = _tested(task, model, compile=None if settings.compile else False)
     history.files = {name: str(folder / file) for name, file in _files().items()}
     if task.exhibits is not None:
         _exhibit(task, model, folder, history)
@@ -148,7 +155,7 @@ def as_text(value: object) -> str:
     return (",".join(map(str, value)) or "0") if isinstance(value, tuple | list) else str(value)
 
 
-def _tested(task: Task, model: Module) -> Evaluation | None:
+def _tested(task: Task, model: Module, *, compile: bool | None) -> Evaluation | None:
     if task.test is None:
         return None
     return evaluate(
@@ -159,6 +166,7 @@ def _tested(task: Task, model: Module) -> Evaluation | None:
         class_names=task.class_names,
         worst=_WORST if task.class_names else 0,
         show=task.show,
+        compile=compile,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Sized
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from clearprop.arguments import function
 from clearprop.errors import DataError, UsageError
 from clearprop.nn import Module
 from clearprop.train.checks import check_loader, no_batches, split_batch
+from clearprop.train.compiling import OfBatches, worth_compiling
 from clearprop.train.metrics import AnyMetric, ConfusionMatrix, Mean, make_metrics
 from clearprop.train.modes import evaluating
 from clearprop.train.progress import Progress
@@ -28,6 +30,7 @@ def evaluate(
     split: str = "test",
     worst: int = 0,
     show: Show | None = None,
+    compile: bool | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Measure a network, in evaluation mode, on data that it has not been trained on.
@@ -42,10 +45,12 @@ def evaluate(
             report shows them.
         show: makes of an input what is to be seen of it, an image or a text, such as ``tokenizer.decode``. By default
             images are shown as they are, and of other inputs the first numbers.
+        compile: as for `fit`; None does it if there are many batches.
         progress: show how it goes, on stderr.
 
     Raises:
         DataError: there are no batches, or a label has no name.
+        TraceError: ``compile=True``, and the network asks for values.
 
     >>> import clearprop as cp
     >>> from clearprop import data, nn, train
@@ -73,11 +78,12 @@ def evaluate(
     examples = 0
     with Progress(1, show=progress) as shown, evaluating(model):
         shown.start_validation(len(data) if isinstance(data, Sized) else None, label=split)
+        measured = OfBatches(partial(_forward, model, loss), compile=worth_compiling(compile, data), note=shown.note)
         for batch in data:
             inputs, target = split_batch(batch, "evaluate")
-            output = model(*inputs)
-            if loss is not None:
-                mean_loss.add(float(loss(output, target).item()), len(target))
+            output, value = measured(*inputs, target)
+            if value is not None:
+                mean_loss.add(float(value.item()), len(target))
             if confusion is not None:
                 _check_names(output, target, class_names)
             for metric in (*counted, *([confusion] if confusion is not None else [])):
@@ -91,6 +97,13 @@ def evaluate(
     figures = {metric.name: metric.compute() for metric in ([mean_loss] if loss is not None else []) + list(counted)}
     counts = None if confusion is None else confusion.counts
     return Evaluation(figures, examples, counts, class_names, split, [] if kept is None else kept.examples())
+
+
+def _forward(model: Module, loss: Callable[[Any, Any], Any] | None, *batch: Any) -> tuple[Any, Any]:
+    """The output, and the loss if it is asked for."""
+    *inputs, target = batch
+    output = model(*inputs)
+    return output, None if loss is None else loss(output, target)
 
 
 def _check_names(output: Any, target: Any, names: Sequence[str]) -> None:
