@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from clearprop import array, autodiff, errors, primitives, random
+from clearprop import heap as _heap
 from clearprop.array import *
 from clearprop.autodiff import (
     Function,
@@ -72,6 +73,8 @@ from clearprop.tensor import Tensor, tensor
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"clearprop\.primitives")
 # So is a Python number that is too large for float32: it becomes infinity.
 _warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning, r"clearprop\.(tensor|array)")
+
+_heap.keep()  # operation by operation, arrays come and go
 
 __version__ = "0.1.0"
 

@@ -14,8 +14,8 @@ import pytest
 
 import clearprop as cp
 from clearprop.compiler.collection import uncollected
-from clearprop.compiler.heap import give_back
 from clearprop.graph import Node
+from clearprop.heap import give_back
 from clearprop.primitives import matmul
 
 

@@ -25,13 +25,13 @@ from clearprop.compiler.differentiable import Differentiable
 from clearprop.compiler.entry import MISSED, Entry
 from clearprop.compiler.executors import executor, timed
 from clearprop.compiler.guards import Guards
-from clearprop.compiler.heap import give_back
 from clearprop.compiler.report import report, runners
 from clearprop.compiler.simplify import is_simple, simplify
 from clearprop.compiler.watching import Watched, watcher
 from clearprop.compiler.whole import Whole
 from clearprop.errors import UsageError
 from clearprop.graph import state
+from clearprop.heap import give_back
 from clearprop.primitive import spec_of
 from clearprop.tensor import Tensor, to_array
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from clearprop.compiler.arrays import ALIGNMENT, address, aligned_empty
-from clearprop.compiler.heap import give_back
 from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View
 from clearprop.errors import OutOfMemoryError
 from clearprop.graph import Node
+from clearprop.heap import give_back
 from clearprop.primitive import spec_of
 from clearprop.trace import Program
 
