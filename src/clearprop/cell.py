@@ -232,6 +232,10 @@ class Cell(Operators):
         with self.keeper.lock:  # nobody gets the array
             return self._array.item()
 
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.value.tolist()
+
     def __format__(self, spec: str) -> str:
         return format(self.value, spec) if spec else str(self)
 

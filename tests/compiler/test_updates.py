@@ -592,7 +592,7 @@ def test_another_learning_rate_is_written_where_the_old_one_was(claims: list[Cel
         step(g)
         total += rate
     assert not any(cell is w for cell in claims)
-    assert w.value.tolist() == [1.0 - total] * 3
+    assert w.tolist() == [1.0 - total] * 3
 
 
 def test_who_has_a_number_keeps_it() -> None:
