@@ -69,8 +69,7 @@ class Loaded:
     """
 
     def __init__(self, objects: Iterable[bytes], machine: Machine) -> None:
-        if machine.threads > 1:
-            provide_barrier()
+        provide_barrier()
         with _LOCK:
             self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_target(machine, None))
             for code in objects:

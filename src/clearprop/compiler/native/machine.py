@@ -35,8 +35,11 @@ class Machine:
     grain: int = 1 << 15
 
     def shares(self, operations: int) -> bool:
-        """Whether so many elementary operations are divided between threads."""
-        return self.threads > 1 and operations >= self.grain
+        """Whether so many elementary operations are divided between threads.
+
+        A single thread divides sums as several would: so their bits do not depend on the number of threads.
+        """
+        return operations >= self.grain
 
     @property
     def registers(self) -> int:
