@@ -19,6 +19,7 @@ from clearprop.compiler.executors import Executor, Runner, Shortcut
 from clearprop.compiler.guards import Guards
 from clearprop.compiler.whole import Whole
 from clearprop.graph import state
+from clearprop.heap import give_back
 from clearprop.nn.module import Module
 from clearprop.tensor import Tensor
 
@@ -113,12 +114,8 @@ class Entry:
         if state.cell_watcher is not None:  # who remembers values
             return {}
         claimed = {cell: old for cell, old in self._updated.items() if cell.claim()}
-        for cell in claimed:
-            array = cell.peek_array()
-            if not is_aligned(array):
-                moved = aligned_empty(array.shape, array.dtype)
-                moved[...] = array
-                cell.put(moved)
+        if sum(map(_align, claimed)):
+            give_back()  # where they were before
         return claimed
 
     # The short one ------------------------------------------------------------------------------------------------
@@ -148,3 +145,14 @@ def _keepers(cells: Iterable[Cell]) -> list[Keeper]:
         for cell in cells:
             cell.keeper = cell.keeper or keepers[0]
         return keepers
+
+
+def _align(cell: Cell) -> bool:
+    """Move the array of a cell to a place where native code may write it over; returns whether it had to be moved."""
+    array = cell.peek_array()
+    if is_aligned(array):
+        return False
+    moved = aligned_empty(array.shape, array.dtype)
+    moved[...] = array
+    cell.put(moved)
+    return True

@@ -44,7 +44,7 @@ _BIT, _STEP = (9.0, 9.0), (9.0, 3.0)  # width and height in the picture
 class NTMSettings(Settings):
     """The learning rate falls along half a cosine; an epoch is 400 updates."""
 
-    epochs: Epochs = 10
+    epochs: Epochs = 15
     batch_size: BatchSize = 32
     lr: LearningRate = 1e-3
     controller: Annotated[str, Option("what moves the heads", choices=("lstm", "feedforward"))] = "lstm"

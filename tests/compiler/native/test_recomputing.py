@@ -48,6 +48,17 @@ def test_what_only_one_other_kernel_needs_is_computed_there() -> None:
     assert "erf" not in [node.name for node in exponentials[0].nodes]
 
 
+def test_of_large_arrays_the_error_function_is_computed_again() -> None:
+    def f(x: Any) -> Any:
+        return cp.grad(lambda x: cp.sum(cp.square(cp.nn.functional.gelu(x @ row) @ row.mT)))(x)
+
+    row = RANDOM.standard_normal((1, 1 << 10))
+    for rows, kept in [(8, 1), (1 << 10, 0)]:
+        compiled = check(lambda x: (f(x),), RANDOM.standard_normal((rows, 1)), rtol=1e-9)
+        forward = next(k for k in compiled.fusion.kernels if "erf" in [node.name for node in k.nodes])
+        assert len(forward.stored) == 1 + kept
+
+
 def twice(z: Any, again: Any = None) -> Any:
     """Its largest elements, and what needs them and z."""
     return z.max(axis=0), (z if again is None else again) * z.max(axis=0)

@@ -16,10 +16,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 from llvmlite import ir
 
-from clearprop.compiler.native.library import Loaded, best_level, object_code
+from clearprop.compiler.native.library import Loaded
 from clearprop.compiler.native.machine import Machine
+from clearprop.compiler.native.object_code import Source, best_level, object_codes
 from clearprop.compiler.native.object_files import object_files, version
 from clearprop.compiler.native.units import Unit, units
+from clearprop.heap import give_back
 
 
 class Writer(Protocol):
@@ -104,6 +106,7 @@ class KernelCode:
             functions |= {name: _Function(loaded, name) for name in absent}
             _KNOWN.update((name, functions[name]) for name in absent)
             self.effort.load += perf_counter() - started
+            give_back()  # what LLVM needed
         self._objects.clear()
         self._functions += functions.values()
         self.addresses.update((key, functions[name].address) for key, name in by_key.items())
@@ -141,8 +144,15 @@ class KernelCode:
         unwritten = {name: writer for name, writer in missing.items() if name not in written}
         written |= self._written(unwritten, {name: name for name in unwritten})
         self.effort.compiled += len(missing)
-        for name in missing:
-            self._compile(name, written, getattr(missing[name], "level", None))
+        sources: dict[str, Source] = {}
+        for name, writer in missing.items():
+            self._gather(name, written, sources, getattr(writer, "level", None))
+        started = perf_counter()
+        for name, code in zip(sources, object_codes(list(sources.values()), self._machine), strict=True):
+            self._objects[name] = _Object(code, written[name].needs)
+            if self._files is not None:
+                self._files.store(name, " ".join(written[name].needs).encode() + b"\n" + code)
+        self.effort.compile += perf_counter() - started
 
     def _find(self, name: str) -> bool:
         """Whether a unit, and all that it needs, is here or on the disk."""
@@ -154,17 +164,14 @@ class KernelCode:
             self._objects[name] = _Object(code, tuple(needs.decode().split()))
         return all(self._find(need) for need in self._objects[name].needs)
 
-    def _compile(self, name: str, written: Mapping[str, Unit], level: int | None = None) -> None:
-        """Compile a unit and those that it needs, but for those that are there."""
+    def _gather(
+        self, name: str, written: Mapping[str, Unit], sources: dict[str, Source], level: int | None = None
+    ) -> None:
+        """Add what is to be compiled of a unit and of those that it needs, but for those that are there."""
+        sources[name] = Source(written[name].text, level)
         for need in written[name].needs:
-            if not self._find(need):
-                self._compile(need, written)
-        started = perf_counter()
-        code = object_code(written[name].text, self._machine, level)
-        self.effort.compile += perf_counter() - started
-        self._objects[name] = _Object(code, written[name].needs)
-        if self._files is not None:
-            self._files.store(name, " ".join(written[name].needs).encode() + b"\n" + code)
+            if need not in sources and not self._find(need):
+                self._gather(need, written, sources)
 
     def _with_needs(self, names: Iterable[str]) -> list[str]:
         found, waiting = dict[str, None](), list(names)

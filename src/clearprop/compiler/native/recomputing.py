@@ -15,11 +15,16 @@ from typing import TYPE_CHECKING
 from clearprop.compiler.native.kinds import is_elementwise
 from clearprop.compiler.native.views import View
 from clearprop.graph import Node
+from clearprop.primitive import Spec
 
 if TYPE_CHECKING:
     from clearprop.compiler.native.kernels import Kernel
 
 _CHEAP = frozenset({"add", "subtract", "multiply", "negative"})
+_DEARER = frozenset({"erf", "exp", "sigmoid", "tanh"})
+_LARGE = 4 << 20
+"""Of values of more bytes than that, these too are computed again: it takes as long as to write and to read them, and
+the memory is free for others. Of what BERT keeps for its backward pass a sixth were Φ(x) of its GELUs."""
 _MOST_OPERATIONS = 6
 """So many of them in a row."""
 _SMALL = 8
@@ -70,10 +75,11 @@ class Recomputing:
         """
         found: dict[Node, None] = {}
         large = set[Node]()
+        again = _CHEAP | _DEARER if Spec(node.shape, node.dtype).nbytes > _LARGE else _CHEAP
 
         def follow(step: Node) -> bool:
             moved = moves and (step is node or all(user in found for user in self._users[step]))
-            may_be = step.name in _CHEAP or (moved and is_elementwise(step))
+            may_be = step.name in again or (moved and is_elementwise(step))
             if not may_be or step not in self._home or len(found) >= _MOST_OPERATIONS:
                 return False
             found[step] = None
