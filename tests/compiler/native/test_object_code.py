@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from clearprop.compiler.native import object_code
 from clearprop.compiler.native.library import Loaded
 from clearprop.compiler.native.machine import host
 from clearprop.compiler.native.object_code import Source, object_codes
@@ -31,6 +32,12 @@ def test_each_function_does_what_it_should_in_the_order_of_the_sources() -> None
 def test_the_code_does_not_depend_on_the_number_of_threads() -> None:
     expected = object_codes(SOURCES, replace(host(), threads=1))
     assert object_codes(SOURCES, replace(host(), threads=4)) == expected
+
+
+def test_where_the_lock_of_llvmlite_is_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = object_codes(SOURCES, replace(host(), threads=2))
+    monkeypatch.setattr(object_code, "_EMIT", None)
+    assert object_codes(SOURCES, replace(host(), threads=2)) == expected
 
 
 def test_nothing_to_do() -> None:

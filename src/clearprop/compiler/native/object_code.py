@@ -23,6 +23,11 @@ import llvmlite.binding as llvm
 
 from clearprop.compiler.native.machine import Machine
 
+_MOST_THREADS = 8
+"""More would wait for Python, which prepares what each compiles."""
+_EMIT: Any = getattr(llvm.ffi.lib.LLVMPY_TargetMachineEmitToMemory, "_cfn", None)
+"""LLVM's function behind llvmlite's lock; None where llvmlite is built in another way."""
+
 
 class Source(NamedTuple):
     """What is to be compiled by itself.
@@ -73,7 +78,7 @@ def object_codes(sources: Sequence[Source], machine: Machine) -> list[bytes]:
 
     helpers = []
     with suppress(RuntimeError):  # the system gives no more threads
-        for _ in range(min(machine.threads, len(sources)) - 1):
+        for _ in range(min(machine.threads, len(sources), _MOST_THREADS) - 1):
             helper = Thread(target=compile_some, daemon=True)
             helper.start()
             helpers.append(helper)
@@ -105,15 +110,14 @@ class _Compiler:
 
 def _emitted(target: Any, module: Any) -> bytes:
     """What ``target.emit_object(module)`` gives, without keeping other threads from doing the same."""
-    library = llvm.ffi.lib
-    emit = getattr(library.LLVMPY_TargetMachineEmitToMemory, "_cfn", None)
-    if emit is None:
+    if _EMIT is None:
         code: bytes = target.emit_object(module)
         return code
     with llvm.ffi.OutputString() as problem:
-        memory = emit(target, module, 1, problem)
+        memory = _EMIT(target, module, 1, problem)
         if not memory:
             raise RuntimeError(str(problem))
+    library = llvm.ffi.lib
     try:
         return ctypes.string_at(library.LLVMPY_GetBufferStart(memory), library.LLVMPY_GetBufferSize(memory))
     finally:
