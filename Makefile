@@ -43,7 +43,7 @@ check: $(VENV)/installed-dev
 bench: $(BENCH)/installed ## speed, side by side with PyTorch, JAX and others; some rows: make bench ROWS="tiny-mlp mlp"
 	$(BENCH)/bin/python benchmarks/run.py $(or $(strip $(ROWS) $(OPTIONS)),--save)
 
-examples: $(VENV)/installed-dev ## the networks of the lecture notes on real data, an hour in all; some: make examples NAMES="gpt ntm"
+examples: $(VENV)/installed-dev ## the networks of the lecture notes on real data, 85 minutes in all; some: make examples NAMES="gpt ntm"
 	$(VENV)/bin/python examples/all.py $(NAMES)
 
 clean: ## remove the environments and what the tools left behind
