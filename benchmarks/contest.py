@@ -26,6 +26,9 @@ _LOSS_TOLERANCE = 2e-4  # relative; float32 in another order of summation
 _FAR_BEHIND = 4.0  # times as slow as the fastest: then a few rounds are enough
 _FEW_ROUNDS = 3
 _PAUSE = 0.15  # seconds, in which threads of the last one that still spin come to rest: those of OpenBLAS take 30 ms
+_WARM_UP = 0.1
+"""Seconds of each turn, at least a step, that are not timed: a processor that was idle, and caches that others have
+filled, make the first 40 ms up to twice as slow."""
 
 
 class ContestError(Exception):
@@ -88,9 +91,9 @@ class Worker:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
-    def run(self, steps: int) -> float:
-        """Seconds for so many steps."""
-        self._tell(str(steps))
+    def run(self, steps: int, untimed: int = 0) -> float:
+        """Seconds for so many steps, behind others that are not timed."""
+        self._tell(f"{untimed} {steps}")
         return float(self._answer())
 
     def stop(self) -> int:
@@ -150,10 +153,10 @@ def contest(workload: str, names: Sequence[str], rules: Rules, limit: Limit | No
         for turn in range(rules.rounds):
             for result in still_in(results, turn):
                 time.sleep(_PAUSE)
-                _take_turn(result, workers[result.contestant], steps[result.contestant])
+                _take_turn(result, workers[result.contestant], *steps[result.contestant])
             if limit is not None:
                 time.sleep(_PAUSE)
-                limit.measure()
+                limit.measure(_WARM_UP)
         for result in results:
             if not result.failure:
                 result.peak_bytes = workers.pop(result.contestant).stop()
@@ -176,9 +179,9 @@ def _start(result: Result, workload: str, rules: Rules, workers: dict[str, Worke
     result.losses = ready["losses"]
 
 
-def _take_turn(result: Result, worker: Worker, steps: int) -> None:
+def _take_turn(result: Result, worker: Worker, steps: int, untimed: int) -> None:
     try:
-        result.rounds.append(worker.run(steps) / (steps * worker.ready["units"]))
+        result.rounds.append(worker.run(steps, untimed) / (steps * worker.ready["units"]))
     except ContestError as error:
         result.failure = str(error)
 
@@ -205,12 +208,12 @@ def still_in(results: list[Result], turn: int) -> list[Result]:
     return [result for result in running if result.seconds <= _FAR_BEHIND * fastest]
 
 
-def _steps_for_a_round(worker: Worker, seconds: float) -> int:
-    """So many that a round is long enough; this warms up too."""
+def _steps_for_a_round(worker: Worker, seconds: float) -> tuple[int, int]:
+    """So many that a round is long enough, and so many to warm up before it."""
     steps = max(1, int(seconds / worker.ready["steps"][-1]))
     while (taken := worker.run(steps)) < seconds:
         steps = max(steps + 1, int(1.2 * steps * min(seconds / max(taken, 1e-9), 100.0)))
-    return steps
+    return steps, math.ceil(_WARM_UP / taken * steps)
 
 
 def _environment(contestant: str, threads: int, folder: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ once. They are measured in turn with the contestants, so that whatever slows the
 from __future__ import annotations
 
 import ctypes
+import math
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from time import perf_counter
@@ -41,8 +42,10 @@ class Limit:
         while (taken := self._on_all(self._multiply, self._turns)) < _SECONDS:
             self._turns = int(self._turns * max(1.2 * _SECONDS / taken, 1.5))
 
-    def measure(self) -> None:
-        """Take one measurement of both."""
+    def measure(self, warm_up: float = 0.0) -> None:
+        """Take one measurement of both, behind so many seconds of work that are not timed."""
+        for _ in range(math.ceil(warm_up / _SECONDS)):
+            self._on_all(self._multiply, self._turns)
         taken = self._on_all(self._multiply, self._turns)
         lanes = host().lanes(np.float32)
         self._flops.append(2 * lanes * _CHAINS * self._turns * self._threads / taken)

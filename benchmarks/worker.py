@@ -1,8 +1,9 @@
 """The process of one contestant on one workload.
 
-It gets ready (import, build, first step), says so with one line of JSON, and then obeys: a number on standard input
-means so many steps of training, answered by the seconds they took; an empty line or the end of the input means to stop,
-answered by the peak memory of the process. Whatever a library prints goes to standard error.
+It gets ready (import, build, first step), says so with one line of JSON, and then obeys: two numbers on standard input
+mean so many steps of training that are not timed and so many that are, answered by the seconds of these; an empty line
+or the end of the input means to stop, answered by the peak memory of the process. Whatever a library prints goes to
+standard error.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ def main() -> None:
     for line in sys.stdin:
         if not line.strip():
             break
-        print(_timed(step, int(line)), file=answers, flush=True)
+        untimed, timed = map(int, line.split())
+        if untimed:
+            _timed(step, untimed)
+        print(_timed(step, timed), file=answers, flush=True)
     print(_peak_bytes(), file=answers, flush=True)
 
 

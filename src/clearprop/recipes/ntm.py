@@ -160,7 +160,7 @@ def draw_copies(model: NTM) -> Svg:
 
 NTM_COPY = Recipe(
     "ntm",
-    "a Neural Turing Machine that learns to copy, and copies what is longer than all it has seen: 2 minutes",
+    "a Neural Turing Machine that learns to copy, and copies what is longer than all it has seen: 3 minutes",
     NTMSettings(),
     _task,
 )
