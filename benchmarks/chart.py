@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from textwrap import wrap
 
 from contestants import CONTESTANTS, OURS, OURS_EAGER
 from summary_table import Row
 
 _LEFT, _WIDTH, _RIGHT = 190, 560, 30
 _TOP, _LINE = 84, 30
+_CAPTION = 100  # characters in a line below the chart
 _COLOURS = ("#c0392b", "#e07b39", "#e6b422", "#2f6f9f", "#4f9d69", "#8e5ea2", "#7a7a7a")
 _SHAPES = ("M-6-6H6V6H-6Z", "M0-8L8 0L0 8L-8 0Z", "M0-7L7 6H-7Z", "M0-6A6 6 0 1 1-.01-6Z")  # colours are not enough
 _STYLE = (
@@ -40,8 +42,10 @@ def draw(rows: Sequence[Row], caption: str) -> str:
         for name, ratio in sorted(ratios[row.workload.name].items(), key=lambda item: -item[1]):
             label = f"{row.workload.title}: {CONTESTANTS[name].title} takes {ratio:.2f} times as long"
             parts.append(f'<g transform="translate({x(ratio)} {y})"><title>{escape(label)}</title>{marks[name]}</g>')
-    parts.append(f'<text class="quiet" x="{_LEFT}" y="{bottom + 46}">{escape(caption)}</text>')
-    width, height = _LEFT + _WIDTH + _RIGHT, bottom + 64
+    lines = wrap(caption, _CAPTION)
+    for i, line in enumerate(lines):
+        parts.append(f'<text class="quiet" x="12" y="{bottom + 46 + 18 * i}">{escape(line)}</text>')
+    width, height = _LEFT + _WIDTH + _RIGHT, bottom + 46 + 18 * len(lines)
     title = "Time of a training step, in multiples of clearprop's"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{title}">'

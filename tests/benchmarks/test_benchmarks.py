@@ -182,3 +182,12 @@ def test_the_chart_has_a_mark_for_each_peer(table):
     assert "CNN: PyTorch takes 2.00 times as long" in titles
     assert "MLP: JAX takes 0.25 times as long" in titles
     assert len(titles) == 4
+
+
+def test_a_long_caption_of_a_chart_has_several_lines(table):
+    caption = ", ".join(f"property {i}" for i in range(20))
+    row = table.Row(import_module("workloads").WORKLOADS["mlp"], [result("clearprop", 1.0), result("torch", 2.0)])
+    drawn = ElementTree.fromstring(import_module("chart").draw([row], caption))
+    lines = [str(text.text) for text in drawn.iter("{http://www.w3.org/2000/svg}text") if "property" in str(text.text)]
+    assert " ".join(lines) == caption
+    assert max(map(len, lines)) <= 100

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.train.networks import blobs, images, mlp, numbers, run, sequences, tokens
 from tests.train.small import assert_same_weights, weights
-from tests.train.test_health import HEALTHY, Cut
+from tests.train.test_health_advice import HEALTHY, Cut
 
 import clearprop as cp
 from clearprop import data, models, nn
@@ -74,7 +74,7 @@ def test_a_detached_parameter() -> None:
     finding = result["gradients"]
     assert finding.status == "failed"
     assert "2 of 4 parameters: first.weight, first.bias" in finding.text
-    assert "test_health.py" in finding.text
+    assert "test_health_advice.py" in finding.text
 
 
 class Unused(nn.Module):

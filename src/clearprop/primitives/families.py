@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.errors import DTypeError, ShapeError
-from clearprop.primitive import Primitive, Rule, Spec, Value, lookup
+from clearprop.primitive import Primitive, Spec, Value, lookup
+from clearprop.rule import Rule
 
 NUMBERS, FLOATS, BOOLEANS, ANYTHING, INTEGERS = "iuf", "f", "b", "biuf", "iu"
 

@@ -16,13 +16,7 @@ from clearprop.compiler.native.team import BARRIER
 from clearprop.compiler.native.workers import provide_barrier
 
 _LOCK = threading.RLock()
-"""LLVM is asked by one thread at a time."""
-
-
-def _parsed(text: str) -> Any:
-    parsed = llvm.parse_assembly(text)
-    parsed.verify()
-    return parsed
+"""Code is loaded by one thread at a time."""
 
 
 class Loaded:
@@ -35,7 +29,7 @@ class Loaded:
     def __init__(self, objects: Iterable[bytes], machine: Machine) -> None:
         provide_barrier()
         with _LOCK:
-            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_target(machine, None))
+            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_target(machine))
             for code in objects:
                 self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
@@ -69,7 +63,9 @@ class Library:
             module.data_layout = str(target.target_data)
             self.code = str(module)
             self._target = target
-            self._engine = llvm.create_mcjit_compiler(_parsed(self.code), target)
+            parsed = llvm.parse_assembly(self.code)
+            parsed.verify()
+            self._engine = llvm.create_mcjit_compiler(parsed, target)
             self._engine.finalize_object()
 
     def address(self, name: str) -> int:

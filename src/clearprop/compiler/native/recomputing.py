@@ -75,11 +75,11 @@ class Recomputing:
         """
         found: dict[Node, None] = {}
         large = set[Node]()
-        again = _CHEAP | _DEARER if Spec(node.shape, node.dtype).nbytes > _LARGE else _CHEAP
+        allowed = _CHEAP | _DEARER if Spec(node.shape, node.dtype).nbytes > _LARGE else _CHEAP
 
         def follow(step: Node) -> bool:
             moved = moves and (step is node or all(user in found for user in self._users[step]))
-            may_be = step.name in again or (moved and is_elementwise(step))
+            may_be = step.name in allowed or (moved and is_elementwise(step))
             if not may_be or step not in self._home or len(found) >= _MOST_OPERATIONS:
                 return False
             found[step] = None
