@@ -37,7 +37,7 @@ test-all: check ## everything: the slow tests too, and fresh random examples
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
+	PYTHONHASHSEED=0 $(VENV)/bin/mypy  # what it can infer hangs on the order of its sets
 	$(VENV)/bin/lint-imports
 
 bench: $(BENCH)/installed ## speed, side by side with PyTorch, JAX and others; some rows: make bench ROWS="tiny-mlp mlp"

@@ -16,7 +16,7 @@ I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
-_TYPES = {
+_TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype(np.float32): ir.FloatType(),
     np.dtype(np.float64): ir.DoubleType(),
     np.dtype(np.bool_): I1,
