@@ -57,8 +57,9 @@ class Recurrent(Workload):
 
     @property
     def flops(self) -> int:
-        rows = self.steps * self.batch
-        return 3 * 2 * rows * self.width * (2 * _GATES[self.kind] * self.width + self.vocabulary)
+        """What reads characters can multiply once for each row of the embedding, see `table_products` of the compiler."""
+        rows, gates = self.steps * self.batch, _GATES[self.kind] * self.width
+        return 3 * 2 * self.width * (rows * (gates + self.vocabulary) + min(rows, self.vocabulary) * gates)
 
 
 LSTM = Recurrent("lstm", "LSTM", 32, Training("Adam", lr=1e-3, clip=1.0))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
 from clearprop.compiler.description import Description, KernelDescription
+from clearprop.compiler.table_products import with_short_table_products
 from clearprop.errors import UsageError
 from clearprop.graph import Node
 from clearprop.primitive import spec_of
@@ -113,7 +114,10 @@ def native(program: Program, updates: Mapping[Node, Node]) -> Runner:
             hint="pip install llvmlite; or compile(executor='reference')",
         ) from None
     inspector = Guards() if os.environ.get("CLEARPROP_GUARDS", "0") not in ("", "0") else None
-    return NativeProgram(program, updates=updates, inspector=inspector)
+    shorter = with_short_table_products(program)
+    outputs = zip(shorter.outputs, program.outputs, strict=True)
+    updates = {new: updates[old] for new, old in outputs if old in updates}
+    return NativeProgram(shorter, updates=updates, inspector=inspector)
 
 
 def timed(program: Program) -> Runner:
@@ -121,7 +125,7 @@ def timed(program: Program) -> Runner:
     from clearprop.compiler.native.inspection import Timer
     from clearprop.compiler.native.program import NativeProgram
 
-    return NativeProgram(program, inspector=Timer())
+    return NativeProgram(with_short_table_products(program), inspector=Timer())
 
 
 Executor = Callable[[Program, Mapping[Node, Node]], Runner]

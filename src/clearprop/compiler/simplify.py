@@ -27,10 +27,7 @@ Rule = Callable[["Simplifier", tuple[Node, ...], dict[str, Any]], "Node | None"]
 
 def simplify(program: Program) -> Program:
     """The same inputs and outputs, and as few nodes as the rules here find."""
-    tracer = _Rewriter(program)
-    with tracing(tracer):
-        ends = tracer.run()
-    return Program(tracer.inputs, ends, tracer.constants)
+    return Rewriter(program).rewritten()
 
 
 def is_simple(program: Program) -> bool:
@@ -82,26 +79,35 @@ class Simplifier(Tracer):
         return self._applied(primitives.concat, tuple(pieces), attributes)
 
 
-class _Rewriter(Simplifier):
-    """Makes the nodes of a program anew."""
+class Rewriter(Simplifier):
+    """Makes the nodes of a program anew, all but its inputs.
+
+    Attributes:
+        uses: how often each node of the program is used.
+    """
 
     def __init__(self, program: Program) -> None:
         super().__init__()
         self._program = program
-        self._uses = Counter(parent for node in program.order for parent in node.parents)
-        self._uses.update(program.outputs)
+        self.uses = Counter(parent for node in program.order for parent in node.parents)
+        self.uses.update(program.outputs)
         self._visited: Node | None = None
 
-    def run(self) -> list[Node]:
-        """Make the nodes of the program anew; returns those of its outputs."""
+    def rewritten(self) -> Program:
+        """The program that comes of it."""
+        with tracing(self):
+            ends = self._run()
+        return Program(self._program.inputs, ends, self.constants)
+
+    def _run(self) -> list[Node]:
         program, outer = self._program, (state.position, state.module)
         known: dict[Any, Any] = dict(program.constants)  # the new node, or the array if it depends on no input
-        known.update((node, self.input(Spec(node.shape, node.dtype)).node) for node in program.inputs)
+        known.update((node, node) for node in program.inputs)
         try:
             for node in program.order:
                 state.position, state.module = node.position, node.module
                 self._visited = node
-                known[node] = self._anew(node, [known[parent] for parent in node.parents])
+                known[node] = self.anew(node, [known[parent] for parent in node.parents])
         except ComputationError as error:
             error.where = node.where or error.where
             raise
@@ -109,7 +115,7 @@ class _Rewriter(Simplifier):
             state.position, state.module = outer
         return [self._made_of(known[node]) for node in program.outputs]
 
-    def _anew(self, node: Node, operands: Sequence[Any]) -> Any:
+    def anew(self, node: Node, operands: Sequence[Any]) -> Any:
         """The same node of other operands, or what stands for it; an array if all operands are."""
         assert node.primitive is not None
         if Node not in map(type, operands):
@@ -123,7 +129,7 @@ class _Rewriter(Simplifier):
     @property
     def is_only_use(self) -> bool:
         """Whether nobody else uses the first operand of the node that is being made anew."""
-        return self._visited is not None and self._uses[self._visited.parents[0]] == 1
+        return self._visited is not None and self.uses[self._visited.parents[0]] == 1
 
 
 def _input(tracer: Simplifier, parents: tuple[Node, ...], attributes: dict[str, Any]) -> Node | None:
