@@ -342,6 +342,16 @@ def test_tiles_fit_the_registers_of_every_machine(product: Product, machine: Mac
     assert made.scratch_bytes % 64 == 0
 
 
+@pytest.mark.parametrize("machine", _MACHINES, ids=lambda machine: machine.vectors)
+@pytest.mark.parametrize("sizes", [(32, 256, 768), (32, 256, 1024), (256, 1024, 784), (64, 2304, 64)], ids=str)
+def test_one_thread_has_as_many_tiles_as_the_other(sizes: tuple[int, int, int], machine: Machine) -> None:
+    """A step of a GRU had eleven tiles of columns: one of two threads waited for a twelfth of the time."""
+    made = plan(matrices(*sizes), machine)
+    rows, columns = (sum(run.last - run.first for run in runs) for runs in (made.rows, made.columns))
+    divided = rows if made.walks.rows.length >= made.walks.columns.length else columns
+    assert 2 * -(-divided // 2) / divided <= 1.05
+
+
 @pytest.mark.skipif(host().vectors not in ("avx2", "avx512"), reason="x86 code")
 @pytest.mark.parametrize(
     ("machine", "register"), [(_MACHINES[0], "zmm"), (_MACHINES[1], "ymm")], ids=["avx512", "avx2"]

@@ -258,7 +258,7 @@ class _Planner:
                         once = passes * (8 + put * r.size * wide)
                         cost += (r.last - r.first) * (c.last - c.first) * (depth * step + once)
                 variants = len(rows) * len(columns)
-                yield cost * (1 + 0.01 * variants), rows, vectors * lanes
+                yield cost * (1 + 0.01 * variants) * self._unevenness(rows, columns), rows, vectors * lanes
 
     def _dot_tiles(self) -> Iterator[tuple[float, tuple[Run, ...], int]]:
         axes, lanes, registers = self.axes, self.lanes, self.machine.registers
@@ -277,6 +277,15 @@ class _Planner:
                 variants = len(rows) * len(columns)
                 yield cost * tiles(columns) * (1 + 0.01 * variants), rows, width
             width //= 2
+
+    def _unevenness(self, rows: tuple[Run, ...], columns: tuple[Run, ...]) -> float:
+        """How much longer the one of two threads takes that has a tile more; for any number of threads the same plan."""
+        axes = self.axes
+        by_rows = self.total_rows >= axes.columns.length  # as `gemm` divides them
+        units = count(axes.outer) * (count(axes.inner) * tiles(rows) if by_rows else tiles(columns))
+        if units < 2 or not self.machine.shares(self.product.operations // 2):
+            return 1.0
+        return 2 * -(-units // 2) / units
 
     # Blocks -----------------------------------------------------------------------------------------------------------
 

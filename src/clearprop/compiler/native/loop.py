@@ -39,6 +39,10 @@ _WORTH_PACKING = 4
 _FEW = 16
 """So many numbers are part of the code."""
 
+_FINER = 8
+"""Where threads share one kernel of a step, they share others that are so many times smaller than they must be else: the
+first thread alone would hold up the others in every step."""
+
 MakeWriter = Callable[[Fusion, Kernel, Machine], "Writer | None"]
 
 
@@ -75,6 +79,10 @@ class LoopWriter:
         needed = [*program.outputs[: self.body.carries], *(program.outputs[i] for i in self.ys)]
         self.inner = Fusion(simplify(Program(program.inputs, needed, program.constants)))
         made = [self._prepacked(part) or make(self.inner, part, machine) for part in self.inner.kernels]
+        if any(map(_is_shared, made)):  # threads meet anyway
+            self.machine = replace(machine, grain=machine.grain // _FINER)
+            pairs = zip(made, self.inner.kernels, strict=True)
+            made = [one if _is_shared(one) else make(self.inner, part, self.machine) for one, part in pairs]
         self.is_native = all(writer is not None for writer in made) and not self._is_empty()
         self.writers = [writer for writer in made if writer is not None]
         self.may_fail = any(getattr(writer, "may_fail", False) for writer in self.writers)
@@ -367,7 +375,7 @@ class _CopyNest(LoopNest):
         super().__init__(_Shown({shown: view}), kernel, machine)  # type: ignore[arg-type]
 
 
-def _is_shared(writer: Writer) -> bool:
+def _is_shared(writer: Writer | None) -> bool:
     return getattr(writer, "shared", False)
 
 

@@ -90,7 +90,7 @@ def prepacked_matmul(
         uses = sum(access.source is view.source for access in plain.arguments)
         if view.source in constants and uses == 1:
             made = MatmulWriter(fusion, kernel, machine, prepacked=name)
-            if made.gemm.plan.cost < (best or plain).gemm.plan.cost:
+            if made.gemm.plan.cost <= (best or plain).gemm.plan.cost:
                 best = made
     return best
 
