@@ -57,7 +57,7 @@ class Recurrent(Workload):
 
     @property
     def flops(self) -> int:
-        """What reads characters can multiply once for each row of the embedding, see `table_products` of the compiler."""
+        """Rows of an embedding need be multiplied once only, see `table_products` of the compiler."""
         rows, gates = self.steps * self.batch, _GATES[self.kind] * self.width
         return 3 * 2 * self.width * (rows * (gates + self.vocabulary) + min(rows, self.vocabulary) * gates)
 

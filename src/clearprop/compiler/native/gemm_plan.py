@@ -279,7 +279,7 @@ class _Planner:
             width //= 2
 
     def _unevenness(self, rows: tuple[Run, ...], columns: tuple[Run, ...]) -> float:
-        """How much longer the one of two threads takes that has a tile more; for any number of threads the same plan."""
+        """How much longer the one of two threads takes that has a tile more; the plan is the same for any number."""
         axes = self.axes
         by_rows = self.total_rows >= axes.columns.length  # as `gemm` divides them
         units = count(axes.outer) * (count(axes.inner) * tiles(rows) if by_rows else tiles(columns))

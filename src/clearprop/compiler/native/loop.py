@@ -40,8 +40,8 @@ _FEW = 16
 """So many numbers are part of the code."""
 
 _FINER = 8
-"""Where threads share one kernel of a step, they share others that are so many times smaller than they must be else: the
-first thread alone would hold up the others in every step."""
+"""Where threads share one kernel of a step, they share others that are so many times smaller, too: the first thread
+would hold up the others in every step."""
 
 MakeWriter = Callable[[Fusion, Kernel, Machine], "Writer | None"]
 
