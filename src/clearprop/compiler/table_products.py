@@ -34,7 +34,8 @@ _COLUMNS = 32
 
 def with_short_table_products(program: Program) -> Program:
     """The same inputs and outputs; the program itself if there is nothing to shorten."""
-    return _Shortener(program).rewritten() if any(map(_rows_of_table, program.order)) else program
+    reads_rows = any(node.primitive is primitives.gather for node in program.order)
+    return _Shortener(program).rewritten() if reads_rows and any(map(_rows_of_table, program.order)) else program
 
 
 class _Shortener(Rewriter):
