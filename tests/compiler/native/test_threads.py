@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.compiler.native.test_native import EAGER_TO_SHARE, native
+from tests.compiler.native.test_native import EAGER_TO_SHARE, native, same
 
 import clearprop as cp
+from clearprop.compiler.native import gemm_plan
 from clearprop.compiler.native.division import divide
+from clearprop.compiler.native.kinds import is_product
 from clearprop.compiler.native.machine import host
+from clearprop.compiler.native.matmul import MatmulWriter
 from clearprop.compiler.native.pace import Pace
 from clearprop.compiler.native.program import NativeProgram
 from clearprop.compiler.native.workers import workers
@@ -88,6 +91,29 @@ def test_the_bits_of_a_loop_do_not_depend_on_the_number_of_threads(shape: tuple[
 def test_nor_do_those_of_what_stands_at_positions(shape: tuple[int, int]) -> None:
     rows, columns = (RANDOM.integers(-length, length, 101) for length in shape)
     same_bits(at_positions, [RANDOM.standard_normal(shape), rows, columns, np.asarray(7, np.uint64), np.asarray(9)])
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    "sizes", [(130, 70, 50), (70, 50, 130), (300, 40, 700), (256, 512, 300), (250, 600, 600), (40, 60, 8)], ids=str
+)
+def test_parts_that_threads_take_in_turn(
+    sizes: tuple[int, int, int], transposed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows or columns, in several passes over a long depth too, with one operand packed by all threads together."""
+    monkeypatch.setattr(gemm_plan, "LARGE", 1)
+    monkeypatch.setattr(gemm_plan, "LEAST_PART", 1)
+    n, m, depth = sizes
+
+    def f(x: Any, y: Any, b: Any) -> Any:
+        return (cp.tanh((x.mT if transposed else x) @ y + b),)
+
+    shapes = (depth, n) if transposed else (n, depth), (depth, m), (m,)
+    values = [RANDOM.standard_normal(shape).astype(np.float32) for shape in shapes]
+    same_bits(f, values)
+    program = same(f, *values, rtol=1e-4)
+    (product,) = [kernel for kernel in program.fusion.kernels if is_product(kernel.node)]
+    assert len(MatmulWriter(program.fusion, product, program.machine).gemm.turns) > 4
 
 
 def test_running_alone_gives_the_same_bits() -> None:

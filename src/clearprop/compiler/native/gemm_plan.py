@@ -39,6 +39,11 @@ FEW_ROWS = 32
 PACKED_BYTES = 4 << 20
 """Of the packed panels of b."""
 
+LARGE = 1 << 26
+"""Operations: some tenths of a millisecond, in which threads lose more by waiting than by taking turns."""
+LEAST_PART = 24
+"""Rows, or columns, that are taken at once: for fewer of them the panels of the other operand are read too often."""
+
 
 class Run(NamedTuple):
     """Tiles of one size: tile t begins at ``start + (t - first) * size``.
@@ -113,6 +118,29 @@ class Plan:
     pack_b: Packing | None
     prepacked: bool
     cost: float
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether threads divide the rows; else the columns."""
+        return self.walks.rows.length * count(self.walks.inner) >= self.walks.columns.length
+
+    def turns(self, threads: int) -> tuple[int, ...]:
+        """The parts of a large product that threads take in turn: large ones first, so that all end together.
+
+        A thread that is slower, because other processes run on its core, then does less. None for a product that is
+        small, or several, or whose panels do not all fit the scratch memory.
+        """
+        walks, whole_a = self.walks, self.row_tiles >= tiles(self.rows)
+        is_one = count(walks.outer) == count(walks.inner) == 1
+        fits = self.column_tiles >= tiles(self.columns) and (self.by_rows or self.pack_a is None or whole_a)
+        if threads == 1 or not is_one or not fits or self.product.operations < LARGE:
+            return ()
+        units, size = (tiles(self.rows), self.rows[0].size) if self.by_rows else (tiles(self.columns), self.width)
+        least, ends = -(-LEAST_PART // size), [0]
+        while ends[-1] < units:
+            rest = units - ends[-1]
+            ends.append(ends[-1] + min(rest, max(least, rest // (2 * threads))))
+        return tuple(ends) if len(ends) > 2 * threads else ()
 
     @property
     def chunks(self) -> int:
@@ -281,7 +309,7 @@ class _Planner:
     def _unevenness(self, rows: tuple[Run, ...], columns: tuple[Run, ...]) -> float:
         """How much longer the one of two threads takes that has a tile more; the plan is the same for any number."""
         axes = self.axes
-        by_rows = self.total_rows >= axes.columns.length  # as `gemm` divides them
+        by_rows = self.total_rows >= axes.columns.length  # as `Plan.by_rows`
         units = count(axes.outer) * (count(axes.inner) * tiles(rows) if by_rows else tiles(columns))
         if units < 2 or not self.machine.shares(self.product.operations // 2):
             return 1.0

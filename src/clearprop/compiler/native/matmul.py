@@ -33,7 +33,7 @@ class MatmulWriter:
         x, y = fusion.reads(kernel.node)
         tail = self._tail = Tail(fusion, kernel)
         product = _product(x, y, kernel.node, tail.shape)
-        self.gemm = Gemm(product, machine, tail.epilogue, prepacked=prepacked)
+        self.gemm = Gemm(product, machine, tail.epilogue, prepacked=prepacked, meets=True)
         self.packed = {"a": x, "b": y, "": None}[prepacked]
         self.packed_bytes = self.gemm.plan.prepacked_bytes
         a, b, c = (Access(v.source, v.source.dtype, v.offset, ()) for v in (x, y, whole(tail.target)))
@@ -64,7 +64,7 @@ class MatmulWriter:
             code.at(given[self.buffers.index(access.source)], access.dtype, index(self._offset(access)))
             for access in self.arguments
         ]
-        code.builder.call(product, [*taken, scratch, *team.arguments[:2]])
+        code.builder.call(product, [*taken, scratch, *team.arguments[: 3 if self.gemm.turns else 2]])
         code.builder.ret_void()
 
     def _offset(self, access: Access) -> int:
