@@ -82,3 +82,21 @@ def test_a_parameter_that_never_gets_a_gradient_does_not_keep_a_step_from_being_
 
     assert trained(True) == trained(False)
     assert trained(True)[2] == [3, 0]
+
+
+@pytest.mark.parametrize("name", ["Adam", "Adagrad", "NAdam"])
+def test_a_parameter_without_a_gradient_in_one_step_is_counted_by_itself_from_then_on(name: str) -> None:
+    """The program of the steps before counted for both with one clock, and was taken again."""
+
+    def trained(compiled: bool) -> list[np.ndarray[Any, Any]]:
+        weight, bias = cp.Parameter(np.array([1.0, 2.0])), cp.Parameter(np.array([0.5, -1.0]))
+        optimizer = getattr(optim, name)([weight, bias], lr=0.1)
+        update = cp.compile(optimizer.step, executor="reference") if compiled else optimizer.step
+        for with_bias in (True, True, False, True, False, True):
+            optimizer.zero_grad()
+            (weight * weight * bias if with_bias else weight * weight).sum().backward()
+            update()
+        return [weight.numpy(), bias.numpy(), *(x.numpy() for x in optimizer.state_dict()["state"].values())]
+
+    for one, other in zip(trained(True), trained(False), strict=True):
+        np.testing.assert_array_equal(one, other)

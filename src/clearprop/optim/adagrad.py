@@ -31,6 +31,7 @@ class Adagrad(CountingOptimizer):
         initial_accumulator_value: what s is at first.
         eps: keeps the step finite where s is 0.
         maximize: go up instead of down.
+        fused: change all parameters by one native function; faster for many weights outside of compiled steps.
 
     Raises:
         UsageError: a setting is out of range.
@@ -55,6 +56,7 @@ class Adagrad(CountingOptimizer):
         eps: float = 1e-10,
         *,
         maximize: bool = False,
+        fused: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -64,7 +66,7 @@ class Adagrad(CountingOptimizer):
             "eps": eps,
             "maximize": maximize,
         }
-        super().__init__(params, settings)
+        super().__init__(params, settings, fused=fused)
 
     def expected_slots(self, group: ParamGroup) -> Sequence[str]:
         """The number of steps, and the sum of the squares."""

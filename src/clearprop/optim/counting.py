@@ -56,6 +56,8 @@ class CountingOptimizer(Optimizer):
                 if step not in stopped:
                     stopped[step] = {name: Cell(cell.peek(), name=name) for name, cell in active[step].items()}
                 state.update(stopped[step])
+        if stopped:
+            self.renew_state()
         for step in active:
             step.assign(add(step.value, 1))
         return list(active.values())

@@ -7,11 +7,12 @@ in the first step, and only ever assigned afterwards: so one training step is li
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.arguments import function
+from clearprop.arguments import flag, function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
 from clearprop.cell import Cell, Parameter, zero_gradients
@@ -33,6 +34,7 @@ class Optimizer:
     Args:
         params: parameters, or dictionaries with ``"params"`` and settings of their own for them.
         settings: of the groups that do not say otherwise.
+        fused: whether a step that is not part of a compiled function is compiled by itself, see `Optimizer.step`.
 
     Attributes:
         param_groups: the groups; ``group["lr"]`` and so on can be read and assigned.
@@ -49,7 +51,9 @@ class Optimizer:
     scalars: ClassVar[frozenset[str]] = frozenset()
     """Names of the cells of the state that hold one number, whatever the shape of the parameter."""
 
-    def __init__(self, params: Any, settings: Mapping[str, Any]) -> None:
+    def __init__(self, params: Any, settings: Mapping[str, Any], *, fused: bool = False) -> None:
+        self.fused = flag(self._name, "fused", fused)
+        self._fused_update: Callable[[], None] | None = None
         self.defaults = dict(settings)
         self.param_groups: list[ParamGroup] = []
         self.state: dict[Parameter, dict[str, Cell]] = {}
@@ -103,6 +107,9 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient.
 
+        With ``fused`` all of them are changed by one native function, which is compiled in the first step: each number
+        is read and written once, and not once for each operation. That pays for networks with many weights.
+
         Args:
             closure: computes the gradients first, and returns the loss.
 
@@ -114,12 +121,20 @@ class Optimizer:
             compute = function(f"{self._name}.step", "closure", closure, "a function that computes the gradients")
             with enable_grad():
                 loss = compute()
+        with no_grad():
+            if self.fused and state.tracer is None:
+                if self._fused_update is None:  # by its name: the compiler is a room above this one
+                    self._fused_update = import_module("clearprop.compiler").compile(self._update_all)
+                self._fused_update()
+            else:
+                self._update_all()
+        return loss
+
+    def _update_all(self) -> None:
         if state.tracer is not None:
             state.tracer.visited.update(dict.fromkeys([self, *self.param_groups]))
-        with no_grad():
-            for group in self.param_groups:
-                self.update(group)
-        return loss
+        for group in self.param_groups:
+            self.update(group)
 
     def prepare(self, group: ParamGroup) -> None:
         """Make the cells of the state, zeros where a subclass says nothing else; called for each new group."""
@@ -214,8 +229,12 @@ class Optimizer:
             self.prepare(group)
         self.restore(values)
         if any([*map(id, cells.values())] != [*map(id, before[p].values())] for p, cells in self.state.items()):
-            self.state = dict(self.state)  # another dictionary: compiled steps know the old one
-            Module.changes += 1
+            self.renew_state()
+
+    def renew_state(self) -> None:
+        """Tell compiled steps that the state has other cells: they know the old dictionary."""
+        self.state = dict(self.state)
+        Module.changes += 1
 
     def _checked(self, group: ParamGroup, saved: Mapping[str, Any]) -> ParamGroup:
         """A group with the same parameters and the saved settings."""

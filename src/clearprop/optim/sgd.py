@@ -26,6 +26,7 @@ class SGD(CountingOptimizer):
         weight_decay: this share of the parameter is added to its gradient: the gradient of weight_decay/2 |θ|².
         nesterov: take g + momentum m instead of m (Nesterov 1983, in the form of Sutskever et al. 2013).
         maximize: go up instead of down.
+        fused: change all parameters by one native function; faster for many weights outside of compiled steps.
 
     Raises:
         UsageError: a setting is out of range; nesterov without momentum, or with dampening.
@@ -50,6 +51,7 @@ class SGD(CountingOptimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        fused: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -59,7 +61,7 @@ class SGD(CountingOptimizer):
             "nesterov": nesterov,
             "maximize": maximize,
         }
-        super().__init__(params, settings)
+        super().__init__(params, settings, fused=fused)
 
     def check(self, settings: Mapping[str, Any]) -> None:
         """Nesterov's momentum is one without dampening."""
