@@ -21,7 +21,7 @@ def make_step(workload: Workload, variant: str) -> Callable[[], Any]:
     network = workload.network(cp)
     check_names(workload, network)
     network.load_state_dict(workload.weights(), strict=False, layout="torch")
-    fused = variant == "eager" and sum(p.size for p in network.parameters()) > _MANY_WEIGHTS
+    fused = variant != "compile" and sum(p.size for p in network.parameters()) > _MANY_WEIGHTS
     optimizer = getattr(cp.optim, training.optimizer)(network.parameters(), **training.settings, fused=fused)
     step = training_step(cp, workload, network, optimizer, partial(workload.module_loss, cp, network))
     if variant == "compile":
