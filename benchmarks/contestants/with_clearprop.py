@@ -10,7 +10,6 @@ import clearprop as cp
 from contestants.modules import check_names, fed, training_step
 from workloads.base import Workload
 
-
 _MANY_WEIGHTS = 1_000_000
 """Of so many, an optimizer that is not part of a compiled step is faster fused."""
 
