@@ -71,6 +71,32 @@ def test_two_products_with_the_same_rows() -> None:
     shortened(f, POSITIONS, TABLE, WEIGHTS)
 
 
+def test_several_rows_side_by_side_are_one_row_of_another_product() -> None:
+    """A model of windows multiplies what it has looked up for several words at once; it could not be compiled."""
+
+    def windows(positions: Any, table: Any, weights: Any) -> Any:
+        rows = cp.nn.functional.embedding(positions, table)
+        return cp.sum(cp.sin(rows.reshape(6, 64) @ cp.concat([weights, weights])))
+
+    shortened(windows, POSITIONS.reshape(12), TABLE, WEIGHTS)
+
+
+def test_a_batch_of_products_is_not_one() -> None:
+    def pooled(positions: Any, table: Any, weights: Any) -> Any:
+        shares = cp.asarray(RNG.normal(size=(3, 2, 4)))
+        return cp.sum(cp.sin(shares @ cp.nn.functional.embedding(positions, table))) + product(
+            positions, table, weights
+        )
+
+    shortened(pooled, POSITIONS, TABLE, WEIGHTS)
+
+
+def test_whole_numbers_are_left_alone() -> None:
+    table, weights = np.ones((2, 32), np.int8), np.ones((32, 7), np.int8)
+    program = traced(lambda i, t, w: cp.nn.functional.embedding(i, t) @ w, POSITIONS.reshape(-1) % 2, table, weights)
+    assert with_short_table_products(program.program) is program.program
+
+
 @pytest.mark.parametrize(
     ("positions", "table", "weights"),
     [

@@ -71,10 +71,12 @@ class _Shortener(Rewriter):
 
     def _gradient_of_table(self, made: Node) -> Node | None:
         """The rows of Ȳ Wᵀ, added up, as S Wᵀ."""
-        rows, positions = _parents(made)[:2]
+        rows, *indices = _parents(made)
         product = _unfolded(rows)
-        length, columns = made.shape
-        if product.primitive is not primitives.matmul or not _pays(length, columns, positions):
+        if product.primitive is not primitives.matmul or not _pays(made, indices):
+            return None
+        positions, (length, columns) = indices[0], made.shape
+        if product.shape != (math.prod(positions.shape), columns):  # one matrix, a row of it for each position
             return None
         upstream, weights = _parents(product)
         sums = self._sums(upstream, positions, length)
@@ -83,7 +85,7 @@ class _Shortener(Rewriter):
     def _is_made_for_this(self, node: Node) -> bool:
         """Whether nobody else uses the rows that are added up."""
         rows = _parents(node)[0]
-        return len(node.shape) == 2 and len(node.parents) == 2 and self.uses[rows] == self.uses[_unfolded(rows)] == 1
+        return self.uses[rows] == self.uses[_unfolded(rows)] == 1
 
     def _sums(self, x: Node, positions: Node, length: int) -> Node:
         """S: for each row of a table, the sum of the rows of x that belong to it."""
@@ -103,17 +105,25 @@ class _Shortener(Rewriter):
 def _rows_of_table(x: Node) -> tuple[Node, Node] | None:
     """The table and the positions, if x is rows of a table, one below the other, of which many are the same."""
     gather = _unfolded(x)
-    if gather.primitive is not primitives.gather or len(gather.parents) != 2 or len(x.shape) != 2:
+    if gather.primitive is not primitives.gather:
         return None
-    table, positions = _parents(gather)
-    length, *columns = table.shape
-    return (table, positions) if columns == [x.shape[1]] and _pays(length, x.shape[1], positions) else None
+    table, *indices = _parents(gather)
+    if not _pays(table, indices) or x.shape != (math.prod(indices[0].shape), table.shape[1]):
+        return None
+    return table, indices[0]
 
 
-def _pays(length: int, columns: int, positions: Node) -> bool:
-    """Whether so many positions in such a table are worth it; they are known to be in range, or nobody would say so."""
-    is_checked = positions.primitive is primitives.in_range
-    return is_checked and math.prod(positions.shape) >= _TIMES * length and columns >= _COLUMNS
+def _pays(table: Node, indices: Sequence[Node]) -> bool:
+    """Whether so many rows are read of so large a table that it is worth it; the positions are known to be in range.
+
+    If they were not, an error would name the shape of another table.
+    """
+    if len(indices) != 1 or indices[0].primitive is not primitives.in_range:
+        return False
+    if len(table.shape) != 2 or table.dtype.kind != "f":
+        return False
+    length, columns = table.shape
+    return math.prod(indices[0].shape) >= _TIMES * length and columns >= _COLUMNS
 
 
 def _unfolded(x: Node) -> Node:

@@ -119,11 +119,6 @@ class Plan:
     prepacked: bool
     cost: float
 
-    @property
-    def by_rows(self) -> bool:
-        """Whether threads divide the rows; else the columns."""
-        return self.walks.rows.length * count(self.walks.inner) >= self.walks.columns.length
-
     def turns(self, threads: int) -> tuple[int, ...]:
         """The parts of a large product that threads take in turn: large ones first, so that all end together.
 
@@ -132,10 +127,10 @@ class Plan:
         """
         walks, whole_a = self.walks, self.row_tiles >= tiles(self.rows)
         is_one = count(walks.outer) == count(walks.inner) == 1
-        fits = self.column_tiles >= tiles(self.columns) and (self.by_rows or self.pack_a is None or whole_a)
+        fits = self.column_tiles >= tiles(self.columns) and (self.walks.by_rows or self.pack_a is None or whole_a)
         if threads == 1 or not is_one or not fits or self.product.operations < LARGE:
             return ()
-        units, size = (tiles(self.rows), self.rows[0].size) if self.by_rows else (tiles(self.columns), self.width)
+        units, size = (tiles(self.rows), self.rows[0].size) if self.walks.by_rows else (tiles(self.columns), self.width)
         least, ends = -(-LEAST_PART // size), [0]
         while ends[-1] < units:
             rest = units - ends[-1]
@@ -309,8 +304,7 @@ class _Planner:
     def _unevenness(self, rows: tuple[Run, ...], columns: tuple[Run, ...]) -> float:
         """How much longer the one of two threads takes that has a tile more; the plan is the same for any number."""
         axes = self.axes
-        by_rows = self.total_rows >= axes.columns.length  # as `Plan.by_rows`
-        units = count(axes.outer) * (count(axes.inner) * tiles(rows) if by_rows else tiles(columns))
+        units = count(axes.outer) * (count(axes.inner) * tiles(rows) if axes.by_rows else tiles(columns))
         if units < 2 or not self.machine.shares(self.product.operations // 2):
             return 1.0
         return 2 * -(-units // 2) / units

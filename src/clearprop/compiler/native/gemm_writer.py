@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 
 from llvmlite import ir
 
@@ -74,9 +75,9 @@ class GemmWriter:
         meeting = arguments.pop() if turns else None
         self.a, self.b, self.c, *pointers, self.thread, self.threads = arguments
         self.scratch, self.turns = pointers.pop(), turns
-        self.team = Team(self.code, self.thread, self.threads, meeting)
         if alone:
             self.thread, self.threads = 0, 1
+        self.team = Team(self.code, self.thread, self.threads, meeting)
         self.store = Store(self.code, plan, epilogue, pointers)
         if plan.walks.flipped:
             self.a, self.b = self.b, self.a
@@ -104,7 +105,7 @@ class GemmWriter:
         """Threads share what there is more of, rows or columns; if that is not enough for all, the other one, too."""
         integers, plan = self.integers, self.plan
         rows, columns = self.items * self.down_tiles, self.across_tiles
-        by_rows = plan.by_rows
+        by_rows = plan.walks.by_rows
         units, others = (rows, columns) if by_rows else (columns, rows)
         groups = integers.smaller(self.threads, outer * units)
         within = integers.quotient(self.threads, groups)
@@ -158,7 +159,7 @@ class GemmWriter:
         rows, columns = (0, self.down_tiles), (0, self.across_tiles)
 
         def part(low: Integer, high: Integer) -> None:
-            if plan.by_rows:
+            if plan.walks.by_rows:
                 self._blocks((low, high), columns)
                 return
             if plan.pack_b is not None and not plan.prepacked:
@@ -175,17 +176,26 @@ class GemmWriter:
             self.first_row = self.first_column = 0
             if plan.prepacked:
                 self._begin_prepacked()
-            elif plan.by_rows and plan.pack_b is not None:
+            elif plan.walks.by_rows and plan.pack_b is not None:
                 self.scratch_b = self.scratch  # in the place of the first thread
                 self._pack_b(self._share(self.across_tiles, self.thread, self.threads))
-            if not plan.by_rows and plan.pack_a is not None:
+            if not plan.walks.by_rows and plan.pack_a is not None:
                 self.scratch_a = self._at(self.scratch, plan.packed_b)
                 self._pack_a(self._share(self.down_tiles, self.thread, self.threads))
-            self.team.in_turns(self.turns, part)
+            self.team.each(len(self.turns) - 1, lambda number: part(*self._ends(number)))
             if plan.passes > 1:
                 self.team.wait()
 
         self.integers.each(0, plan.passes, 1, one_pass)
+
+    def _ends(self, number: Integer) -> tuple[Integer, Integer]:
+        """Where a part begins and ends."""
+        b = self.code.builder
+        low, high = index(self.turns[0]), index(self.turns[1])
+        for i, (first, last) in enumerate(pairwise(self.turns)):
+            is_this = b.icmp_unsigned("==", self.integers.value(number), index(i))
+            low, high = b.select(is_this, index(first), low), b.select(is_this, index(last), high)
+        return low, high
 
     # Blocks -----------------------------------------------------------------------------------------------------------
 

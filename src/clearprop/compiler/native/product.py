@@ -8,6 +8,7 @@ them, operands shared by a batch, and convolutions are all of this kind; only th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -113,6 +114,12 @@ class Walks:
     outer: tuple[Walk, ...]
     inner: tuple[Walk, ...]
     flipped: bool = False
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether threads divide the rows, which are more; else the columns."""
+        rows = self.rows.length * math.prod(walk.length for walk in self.inner)
+        return rows >= self.columns.length
 
 
 def walks(product: Product, *, flip: bool = False, join_columns: bool = True) -> Walks:

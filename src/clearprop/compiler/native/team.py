@@ -87,37 +87,6 @@ class Team:
         b.branch(head)
         b.position_at_end(after)
 
-    def in_turns(self, ends: Sequence[int], body: Callable[[Integer, Integer], None]) -> None:
-        """Parts of something, taken by whoever has nothing else to do; first all threads meet. One alone takes all.
-
-        Args:
-            ends: part i goes from ``ends[i]`` to ``ends[i + 1]``.
-            body: takes both.
-        """
-        self.wait()  # which sets what is taken next to 0
-        b, before = self.code.builder, self.code.builder.block
-        take, known, inside, after = (b.append_basic_block(name) for name in ("take", "known", "part", "after"))
-        several = b.icmp_unsigned(">", Integers(self.code).value(self.threads), index(1))
-        b.cbranch(several, take, inside)
-        b.position_at_end(take)
-        place = self.code.at(self.meeting, "int64", index(_NEXT))
-        number = b.atomic_rmw("add", place, index(1), "monotonic")
-        b.cbranch(b.icmp_unsigned("<", number, index(len(ends) - 1)), known, after)
-        b.position_at_end(known)
-        first, last = index(ends[0]), index(ends[1])
-        for i in range(1, len(ends) - 1):
-            is_this = b.icmp_unsigned("==", number, index(i))
-            first, last = b.select(is_this, index(ends[i]), first), b.select(is_this, index(ends[i + 1]), last)
-        b.branch(inside)
-        b.position_at_end(inside)
-        low, high = b.phi(I64), b.phi(I64)
-        for end, (whole, part) in ((low, (ends[0], first)), (high, (ends[-1], last))):
-            end.add_incoming(index(whole), before)
-            end.add_incoming(part, known)
-        body(low, high)
-        b.cbranch(several, take, after)
-        b.position_at_end(after)
-
     def wait(self) -> None:
         """Nobody goes on before all have come here, and then everybody sees what all have written."""
         if self.threads == 1:
