@@ -23,6 +23,7 @@ class KernelDescription:
         how: "threads" if all threads share it, "native" if one computes it, "NumPy".
         position: of the user's line behind its first operation.
         seconds: of one run, if that has been measured.
+        algorithm: its name, where it is not the one that defines the operation.
     """
 
     number: int
@@ -34,6 +35,7 @@ class KernelDescription:
     how: str
     position: Position | None
     seconds: float | None = None
+    algorithm: str = ""
 
     @property
     def where(self) -> str:
@@ -92,7 +94,8 @@ def table(kernels: Sequence[KernelDescription]) -> list[str]:
         times = [f"{1e6 * (kernel.seconds or 0):.1f}", f"{(kernel.seconds or 0) / total:.0%}"] if total else []
         shape = "x".join(map(str, kernel.shape)) or "1"
         work = [amount(kernel.flops).strip(), amount(kernel.nbytes).strip()]
-        rows.append([str(kernel.number), shape, *work, kernel.how, *times, counted(kernel.operations)])
+        named = counted(kernel.operations) + (f" by {kernel.algorithm}" if kernel.algorithm else "")
+        rows.append([str(kernel.number), shape, *work, kernel.how, *times, named])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     widths[-1] = 0
     return ["  ".join(_aligned(row, widths)) for row in rows]

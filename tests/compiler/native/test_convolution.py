@@ -174,11 +174,50 @@ def test_convolutions_of_networks(name: str, dtype: str) -> None:
     check_all(CASES[name], dtype)
 
 
+FILTERED = {
+    "3x3": CASES["3x3"],
+    "wide": case(5, 16, 24, (10, 32), (3, 3), padding=1),
+    "wide, odd": case(3, 20, 16, (9, 31), (3, 3), padding=1),
+    "narrow": case(9, 16, 32, (8, 8), (3, 3), padding=1),
+    "narrow, odd": case(9, 24, 20, (7, 5), (3, 3), padding=1),
+    "not padded": case(3, 16, 16, (12, 13), (3, 3)),
+    "padding on one side": case(3, 16, 16, (11, 12), (3, 3), padding=((2, 0), (0, 1))),
+    "more padding than window": case(3, 16, 16, (8, 9), (3, 3), padding=3),
+    "one image": case(1, 16, 16, (20, 24), (3, 3), padding=1),
+    "large images": case(2, 16, 16, (51, 65), (3, 3), padding=1),
+}
+"""Those that minimal filtering computes."""
+
+
+@pytest.mark.parametrize("name", FILTERED)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_minimal_filtering(name: str, dtype: str) -> None:
+    about = FILTERED[name]
+    for direction in DIRECTIONS:
+        f, shapes = about.function(direction)
+        program = check(f, *(numbers(shape, dtype, i) for i, shape in enumerate(shapes)))
+        assert [kernel.algorithm for kernel in program.describe().kernels] == ["minimal filtering"]
+        assert "by minimal filtering" in str(program.describe())
+
+
+@pytest.mark.parametrize("name", ["first layer", "1x1", "5x5", "3x3, stride 2, even", "dilated", "groups", "depthwise"])
+def test_direct_sums(name: str) -> None:
+    f, shapes = CASES[name].function("forward")
+    program = compiled(f, [np.empty(shape, np.float32) for shape in shapes])
+    assert [kernel.algorithm for kernel in program.describe().kernels] == [""]
+
+
+OF_ANY_WIDTH = [
+    *("3x3", "wide", "narrow, odd", "3x3, stride 2, even"),
+    *("depthwise", "depthwise, narrow", "depthwise sequence"),
+]
+
+
 @pytest.mark.parametrize("vectors", ["avx512", "none"])
-@pytest.mark.parametrize("name", ["3x3", "3x3, stride 2, even", "depthwise", "depthwise, narrow", "depthwise sequence"])
+@pytest.mark.parametrize("name", OF_ANY_WIDTH)
 def test_vectors_of_other_widths(name: str, vectors: str) -> None:
     """What a processor has no registers for, LLVM takes apart."""
-    check_all(CASES[name], machine=replace(EAGER_TO_SHARE, vectors=vectors))
+    check_all({**CASES, **FILTERED}[name], machine=replace(EAGER_TO_SHARE, vectors=vectors))
 
 
 LARGE = {
@@ -214,10 +253,10 @@ def test_memory_is_that_of_a_few_blocks(name: str) -> None:
         assert sizes[1] <= 1.5 * sizes[0]
 
 
-@pytest.mark.parametrize("name", [*CASES, "many images", "large images", "large images, stride", *WEIGHTS])
+@pytest.mark.parametrize("name", [*CASES, *FILTERED, "many images", "large images", "large images, stride", *WEIGHTS])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(name: str, direction: str) -> None:
-    f, shapes = {**CASES, **LARGE}[name].function(direction)
+    f, shapes = {**CASES, **FILTERED, **LARGE}[name].function(direction)
     arrays = [numbers(shape, "float32", i) for i, shape in enumerate(shapes)]
     results = [compiled(f, arrays, replace(EAGER_TO_SHARE, threads=n))(arrays)[0] for n in (1, 2, 3)]
     for other in results[1:]:
@@ -239,7 +278,7 @@ def test_one_thread_alone_does_all_blocks(direction: str) -> None:
 # What does not change -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["3x3", "1x1", "7x7, stride 2", "depthwise", "groups"])
+@pytest.mark.parametrize("name", ["dilated", "1x1", "5x5", "7x7, stride 2", "depthwise", "groups"])
 def test_infinities_and_nan_come_out_where_numpy_has_them(name: str) -> None:
     about = CASES[name]
     for direction in DIRECTIONS:
@@ -251,6 +290,30 @@ def test_infinities_and_nan_come_out_where_numpy_has_them(name: str) -> None:
             (found,) = compiled(f, [one, other])([one, other])
         assert np.isnan(expected).any()
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FILTERED)
+def test_minimal_filtering_spreads_what_is_not_finite_within_a_tile_only(name: str) -> None:
+    """Where NumPy has something that is not finite there is such a thing; what is not beside it has none."""
+    about = FILTERED[name]
+    for direction in DIRECTIONS:
+        f, shapes = about.function(direction)
+        one, other = (numbers(shape, "float64", i) for i, shape in enumerate(shapes))
+        one[0, 1, 2, 2], one[-1, 0, -1, -1] = np.inf, np.nan
+        with np.errstate(invalid="ignore"):
+            expected = np.asarray(f(one, other))
+            (found,) = compiled(f, [one, other])([one, other])
+        bad = ~np.isfinite(expected)
+        assert bad.any()
+        assert not np.isfinite(found[bad]).any()
+        if direction == "weights":
+            near = np.broadcast_to(bad.any((2, 3), keepdims=True), bad.shape)
+        else:
+            wide = np.pad(bad, ((0, 0), (0, 0), (1, 1), (1, 1)))
+            rows, columns = bad.shape[2:]
+            near = np.any([wide[:, :, i : i + rows, j : j + columns] for i in range(3) for j in range(3)], 0)
+        assert not near.all()
+        np.testing.assert_allclose(found[~near], expected[~near], rtol=1e-9, atol=1e-9)
 
 
 def test_zeros_around_an_image_are_multiplied() -> None:

@@ -22,9 +22,9 @@ from clearprop.compiler.native.correlating import Correlating
 from clearprop.compiler.native.correlation import Correlation, Part, Strides, part_product
 from clearprop.compiler.native.depthwise import Depthwise
 from clearprop.compiler.native.estimates import copy_cost, product_cost
+from clearprop.compiler.native.filtering import Filtering, fits
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Blocks, Surrounded, copy_images, lying, strides_in
-from clearprop.compiler.native.integers import Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.single import Array, NodeWriter
@@ -165,24 +165,16 @@ class Convolution(Correlating):
     def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
         """Call the product."""
         w = w.moved(code, self.packed_weights.of(self.about.parts[number])[0])
-        call_product(code, self.way.products[number], x, w, z, self.part(code, self._panels), self.inside)
-
-
-def call_product(code: Code, product: Gemm, a: Array, b: Array, c: Array, panels: Array, team: Team) -> None:
-    """Call it: this thread's share of it.
-
-    Args:
-        panels: memory for what this thread packs.
-    """
-    integers, itemsize = Integers(code), panels.dtype.itemsize
-    first = panels.moved(code, integers.times(team.thread, -(product.scratch_bytes // itemsize)))
-    pointers = [array.pointer for array in (a, b, c, first)]
-    share = [integers.value(number) for number in (team.thread, team.threads)]
-    code.builder.call(product.write(code.module), [*pointers, *share])
+        self.way.products[number].call(code, x, w, z, self.part(code, self._panels), self.inside)
 
 
 def convolution_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
     """Who writes a convolution, or its gradient by data; None if these are no floats, or none at all."""
     groups, shape = kernel.node.attributes["moves"].groups, fusion.reads(kernel.node)[1].shape
-    is_depthwise = groups > 1 and (shape[0] == groups or shape[1] == 1)
-    return (Depthwise if is_depthwise else Convolution).of(fusion, kernel, machine)
+    if groups > 1 and (shape[0] == groups or shape[1] == 1):
+        return Depthwise.of(fusion, kernel, machine)
+    direct = Convolution.of(fusion, kernel, machine)
+    if not isinstance(direct, Convolution) or not fits(direct.about):
+        return direct
+    filtering = Filtering(fusion, kernel, machine)
+    return direct if direct.way.cost <= filtering.way.cost else filtering

@@ -60,7 +60,9 @@ class Correlating(ScratchWriter):
         """Reserve memory for a block of images, and of results."""
         self.target_shape = (self.blocks.images[1], self.node.shape[1], self.blocks.rows[1], *self.node.shape[3:])
         self._source = self.scratch.reserve(self.source.size if self.source else 0, self.node.dtype)
-        self._target = self.scratch.reserve(math.prod(self.target_shape) if self.target else 0, self.node.dtype)
+        self._target = self.scratch.reserve(
+            self.blocks.images[1] * self.target[0] if self.target else 0, self.node.dtype
+        )
 
     def blocks_for(self, *, copies_images: bool, copies_results: bool) -> Blocks:
         """How to divide images, if these are copied."""

@@ -28,6 +28,7 @@ def describe(program: NativeProgram, seconds: Mapping[Kernel, float] | None = No
             who,
             kernel.nodes[0].position,
             None if seconds is None else seconds[kernel],
+            program.algorithm(kernel),
         )
         for number, (kernel, who) in enumerate(program.kernels())
     ]

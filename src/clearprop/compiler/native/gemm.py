@@ -18,11 +18,15 @@ import hashlib
 
 from llvmlite import ir
 
+from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.gemm_place import Epilogue
 from clearprop.compiler.native.gemm_plan import plan
 from clearprop.compiler.native.gemm_writer import GemmWriter
+from clearprop.compiler.native.integers import Integers
 from clearprop.compiler.native.machine import Machine, host
 from clearprop.compiler.native.product import Product
+from clearprop.compiler.native.single import Array
+from clearprop.compiler.native.team import Team
 
 
 class Gemm:
@@ -71,6 +75,18 @@ class Gemm:
         if name not in module.globals:
             GemmWriter(module, name, self.plan, self.epilogue, alone=self.alone, turns=self.turns).write()
         return module.globals[name]
+
+    def call(self, code: Code, a: Array, b: Array, c: Array, panels: Array, team: Team) -> None:
+        """Write the call of the function, as a member of a team.
+
+        Args:
+            panels: memory for what this thread packs.
+        """
+        integers, itemsize = Integers(code), panels.dtype.itemsize
+        first = panels.moved(code, integers.times(team.thread, -(self.scratch_bytes // itemsize)))
+        pointers = [array.pointer for array in (a, b, c, first)]
+        share = [integers.value(number) for number in (team.thread, team.threads)]
+        code.builder.call(self.write(code.module), [*pointers, *share])
 
     def write_packing(self, module: ir.Module) -> ir.Function:
         """A function that packs what is to be prepacked: takes what the product takes, and writes to c's address."""

@@ -82,14 +82,14 @@ def blocks_of(
     """
     if image_bytes > LARGE * nbytes and row_bytes:
         fixed = image_bytes - rows * row_bytes
-        return Blocks((images, 1), (rows, _even(rows, max(1, (LARGE * nbytes - fixed) // row_bytes))))
+        return Blocks((images, 1), (rows, even_parts(rows, max(1, (LARGE * nbytes - fixed) // row_bytes))))
     least = -(-FEW_PLACES // places)
     if images <= least:
         return Blocks((images, images), (rows, rows))
-    return Blocks((images, _even(images, max(least, nbytes // max(1, image_bytes)))), (rows, rows))
+    return Blocks((images, even_parts(images, max(least, nbytes // max(1, image_bytes)))), (rows, rows))
 
 
-def _even(count: int, most: int) -> int:
+def even_parts(count: int, most: int) -> int:
     """The size of parts, at most so large, such that as little as can be is done twice, or by one of two threads alone.
 
     The last part is moved back until it is whole, so it may have something in common with the one before.

@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from clearprop.compiler.native.code import I1, I32, POINTER, Code, Value, constant, index, value_type
 
-_SUBLANE_BYTES = 16
+SUBLANE_BYTES = 16
 """What all processors shuffle well: wider vectors are made of parts of this size."""
 
 
@@ -53,7 +53,7 @@ def part(code: Code, vector: Value, first: int, length: int) -> Value:
         return vector
     if length == 1:
         return code.builder.extract_element(vector, ir.Constant(I32, first))
-    return _shuffled(code, vector, vector, range(first, first + length))
+    return shuffled(code, vector, vector, range(first, first + length))
 
 
 def store_apart(code: Code, value: Value, pointer: Value, dtype: Any, stride: int) -> None:
@@ -71,8 +71,8 @@ def transposed(code: Code, rows: Sequence[Value]) -> list[Value]:
         for i in low:
             x, y = rows[i], rows[i + width]
             lanes = range(count)
-            rows[i] = _shuffled(code, x, y, [lane if not lane & width else lane - width + count for lane in lanes])
-            rows[i + width] = _shuffled(
+            rows[i] = shuffled(code, x, y, [lane if not lane & width else lane - width + count for lane in lanes])
+            rows[i + width] = shuffled(
                 code, x, y, [lane + width if not lane & width else lane + count for lane in lanes]
             )
         width *= 2
@@ -85,7 +85,7 @@ def sums_of(code: Code, vectors: Sequence[Value], dtype: Any) -> Value:
     Neighbours are added within the parts of a vector first, then the parts.
     """
     vectors, lanes = list(vectors), vectors[0].type.count
-    within = min(lanes, _SUBLANE_BYTES // np.dtype(dtype).itemsize)
+    within = min(lanes, SUBLANE_BYTES // np.dtype(dtype).itemsize)
     wanted = within
     while wanted < len(vectors):
         wanted *= 2
@@ -110,8 +110,9 @@ def _added_in_pairs(code: Code, vectors: Sequence[Value], region: int, unit: int
 
     pairs = zip(vectors[::2], vectors[1::2], strict=True)
     even, odd = every_other(0), every_other(unit)
-    return [code.builder.fadd(_shuffled(code, x, y, even), _shuffled(code, x, y, odd)) for x, y in pairs]
+    return [code.builder.fadd(shuffled(code, x, y, even), shuffled(code, x, y, odd)) for x, y in pairs]
 
 
-def _shuffled(code: Code, x: Value, y: Value, lanes: Sequence[int]) -> Value:
+def shuffled(code: Code, x: Value, y: Value, lanes: Sequence[int]) -> Value:
+    """A vector of lanes of two others; those of the second one are counted on behind those of the first."""
     return code.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))

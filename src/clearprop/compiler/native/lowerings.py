@@ -40,6 +40,7 @@ class Writer(Protocol):
         shared: whether all threads call the function together, each with its number: it takes `Team.arguments` behind
             the others. What it writes has the same bits whatever their number. The first thread alone calls the others,
             which need not say so: it is the better way for what takes less than two microseconds.
+        algorithm: its name, where it is not the one that defines the operation; the others need not say so.
     """
 
     buffers: list[Node]

@@ -212,6 +212,10 @@ class NativeProgram:
             for kernel in (step.kernels if isinstance(step, Segment) else [step])
         ]
 
+    def algorithm(self, kernel: Kernel) -> str:
+        """By which a kernel is computed, where it is not the one that defines the operation."""
+        return getattr(self._writers.get(kernel), "algorithm", "")
+
     @property
     def share_of_numpy(self) -> float | None:
         """The part of the time of all runs that NumPy took; None if there was none yet."""

@@ -13,14 +13,14 @@ from functools import partial, reduce
 from typing import NamedTuple
 
 from clearprop.compiler.native.code import Code, Value
-from clearprop.compiler.native.copying import fill
-from clearprop.compiler.native.correlation import Bounds, Strides, without_gaps
-from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of, copy_images
+from clearprop.compiler.native.copying import fill, part_size
+from clearprop.compiler.native.correlation import Bounds, without_gaps
+from clearprop.compiler.native.image_blocks import BLOCK_BYTES, Surrounded, blocks_of
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.scratch import ScratchWriter
-from clearprop.compiler.native.single import Array, at
+from clearprop.compiler.native.single import Array, at, in_parts, spans
 from clearprop.compiler.native.team import Team
 from clearprop.compiler.native.views import row_strides
 
@@ -56,13 +56,12 @@ class Blocking(NamedTuple):
     Attributes:
         runs: of blocks.
         source: for each run, a block of images in scratch memory; none if they are read in place.
-        upstream: for each run, strides of a block of upstream gradients in scratch memory; none if they are read in
-            place.
+        upstream: for each run, a block of upstream gradients in scratch memory; none if they are read in place.
     """
 
     runs: tuple[Run, ...]
     source: tuple[Surrounded, ...] = ()
-    upstream: tuple[Strides, ...] = ()
+    upstream: tuple[Surrounded, ...] = ()
 
     @property
     def total(self) -> int:
@@ -113,9 +112,15 @@ class Summing(ScratchWriter):
         channels, moving = self.groups * self.channels, run.rows != self.places[0]
         return Surrounded(run.images, channels, self.lengths, tuple(bounds), last=last, moving=moving)
 
-    def block_of_y(self, run: Run) -> tuple[int, ...]:
-        """The shape of a block of upstream gradients."""
-        return (run.images, self.groups * self.outputs, run.rows, *self.places[1:])
+    def block_of_y(self, run: Run, sizes: Sequence[int] | None = None) -> Surrounded:
+        """A block of upstream gradients, with channels behind places.
+
+        Args:
+            sizes: of what there is room for, if that is more than there are places; there, they are 0.
+        """
+        places = (run.rows, *self.places[1:])
+        bounds = tuple((0, size) for size in sizes or places)
+        return Surrounded(run.images, self.groups * self.outputs, places, bounds, last=True)
 
     def runs_for(self, *, copies_x: bool, copies_y: bool) -> tuple[Run, ...]:
         """How to divide images, if these are copied. No two blocks have anything in common.
@@ -124,7 +129,7 @@ class Summing(ScratchWriter):
         """
         images, rows = self.images, self.places[0]
         if not copies_x and not copies_y:
-            return self._runs_of_images(-(-images // _SETS[0]))
+            return self.runs_of_images(-(-images // _SETS[0]))
         (start, end), *others = self.bounds(rows)
         of_x = copies_x * self.groups * self.channels * math.prod(b - a for a, b in others) * self.itemsize
         of_y = copies_y * self.groups * self.outputs * math.prod(self.places[1:]) * self.itemsize
@@ -133,19 +138,23 @@ class Summing(ScratchWriter):
         nbytes = max(BLOCK_BYTES, min(2 * math.prod(self.node.shape) * self.itemsize, 4 * BLOCK_BYTES))
         blocks = blocks_of(images, image_bytes, math.prod(self.places), rows, of_row if others else 0, nbytes)
         if blocks.is_whole:
-            return self._runs_of_images(blocks.images[1])
-        taken = blocks.rows[1]
-        rest = rows % taken
-        runs = Run(images, 1, rows // taken, taken), Run(images, 1, 1, rest, first_row=rows - rest)
-        return tuple(run for run in runs if run.rows)
+            return self.runs_of_images(blocks.images[1])
+        return self.runs_of_rows(blocks.rows[1])
 
-    def _runs_of_images(self, most: int) -> tuple[Run, ...]:
+    def runs_of_images(self, most: int) -> tuple[Run, ...]:
         """Whole images, so many at a time or a few less."""
         images, rows = self.images, self.places[0]
         taken = max((n for n in range(most // 2 + 1, most + 1) if images % n == 0), default=most)
         rest = images % taken
         runs = Run(images // taken, taken, 1, rows), Run(1, rest, 1, rows, first_image=images - rest)
         return tuple(run for run in runs if run.images)
+
+    def runs_of_rows(self, taken: int) -> tuple[Run, ...]:
+        """Parts of images, of so many rows."""
+        images, rows = self.images, self.places[0]
+        rest = rows % taken
+        runs = Run(images, 1, rows // taken, taken), Run(images, 1, 1, rest, first_row=rows - rest)
+        return tuple(run for run in runs if run.rows and run.row_turns)
 
     def sets_for(self, blocking: Blocking, elements: int) -> int:
         """How many sets of sums, so large each, there are for these blocks."""
@@ -158,10 +167,9 @@ class Summing(ScratchWriter):
         Args:
             in_place: whether the only set is where the result belongs.
         """
-        runs, source, upstream = self.blocking
-        size = max((block.size for block in source), default=0)
-        size_of_y = max(math.prod(self.block_of_y(run)) for run in runs) if upstream else 0
-        self._source, self._upstream = (self.scratch.reserve(n, self.node.dtype) for n in (size, size_of_y))
+        _, source, upstream = self.blocking
+        sizes = (max((block.size for block in blocks), default=0) for blocks in (source, upstream))
+        self._source, self._upstream = (self.scratch.reserve(size, self.node.dtype) for size in sizes)
         self.sets, self.set_size = self.sets_for(self.blocking, sums), sums
         self._sums = self.scratch.reserve(0 if in_place else self.sets * sums, self.node.dtype)
 
@@ -199,8 +207,10 @@ class Summing(ScratchWriter):
         for number, run in enumerate(self.blocking.runs):
             if together and number:
                 self.team.wait()  # another product may be divided otherwise
-            if self.blocking.source:
-                self.blocking.source[number].clear(code, self.machine, self.part(code, self._source))
+            _, source, upstream = self.blocking
+            for blocks, memory in ((source, self._source), (upstream, self._upstream)):
+                if blocks:
+                    blocks[number].clear(code, self.machine, self.part(code, memory))
             self._each_block(code, run, first, partial(self._block, code, x, y, sums, number))
             first += run.total
         self.team.wait()
@@ -256,11 +266,25 @@ class Summing(ScratchWriter):
             corner = [start for start, _ in self.bounds(runs[number].rows)]
             x = x.moved(code, at(code, [integers.add(corner[0], first), *corner[1:]], x.strides[2:]))
         if upstream:
-            shape = self.block_of_y(runs[number])
-            copied = self.part(code, self._upstream, shape, upstream[number])
-            copy_images(code, self.machine, y._replace(shape=shape), copied)
+            block = upstream[number]
+            copied = self.part(code, self._upstream, block.shape, block.strides)
+            block.load(code, self.machine, y, copied)
             y = copied
         self.add(code, number, x, y, sums)
+
+    def add_up(self, code: Code, sums: Array, target: Array) -> None:
+        """All sets of sums, into an array that lies as they do; by the threads together."""
+        integers, lanes = Integers(code), self.machine.lanes(self.node.dtype)
+
+        def some(start: Integer) -> None:
+            def body(i: Integer, lanes: int) -> None:
+                place = integers.add(start, i)
+                code.store(self.total(code, sums, place, lanes), target.moved(code, place).pointer, sums.dtype)
+
+            spans(code, size, lanes, body, unrolled=1)
+
+        size = part_size(self.set_size, of_neighbours=True)
+        in_parts(code, self.team, self.set_size, size, some)
 
     def total(self, code: Code, sums: Array, offset: Integer, lanes: int) -> Value:
         """What stands at a place of all sets, added up."""

@@ -14,18 +14,16 @@ from dataclasses import dataclass
 from itertools import product as all_of
 
 from clearprop.compiler.native.code import Code
-from clearprop.compiler.native.convolution import call_product
-from clearprop.compiler.native.copying import part_size
 from clearprop.compiler.native.correlation import Strides
 from clearprop.compiler.native.depthwise_weights import DepthwiseWeights
 from clearprop.compiler.native.estimates import copy_cost, product_cost
+from clearprop.compiler.native.filtering_weights import FilteringWeights, fits
 from clearprop.compiler.native.gemm import Gemm
-from clearprop.compiler.native.image_blocks import Surrounded, copy_images, lying, strides_in
-from clearprop.compiler.native.integers import Integer, Integers
+from clearprop.compiler.native.image_blocks import Surrounded, copy_images, strides_in
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
 from clearprop.compiler.native.product import Axis, Product
-from clearprop.compiler.native.single import Array, NodeWriter, in_parts, spans
+from clearprop.compiler.native.single import Array, NodeWriter
 from clearprop.compiler.native.summing import Blocking, Run, Summing
 
 
@@ -79,7 +77,7 @@ class WeightGradient(Summing):
 
     def _way(self, x: Strides, y: Strides, last: bool | None, copies_y: bool, sums: Strides | None) -> Way:
         runs = self.runs_for(copies_x=last is not None, copies_y=copies_y)
-        source, upstream, products, cost = list[Surrounded](), list[Strides](), list[Gemm](), 0.0
+        source, upstream, products, cost = list[Surrounded](), list[Surrounded](), list[Gemm](), 0.0
         blocking = Blocking(runs)
         sets = self.sets_for(blocking, math.prod(self.node.shape))
         for run in runs:
@@ -89,9 +87,9 @@ class WeightGradient(Summing):
                 here = source[-1].strides
                 once += copy_cost(source[-1].shape, x, here, self.itemsize)
             if copies_y:
-                shape = self.block_of_y(run)
-                upstream.append(there := lying(shape, last=True))
-                once += copy_cost(shape, y, there, self.itemsize)
+                upstream.append(self.block_of_y(run))
+                there = upstream[-1].strides
+                once += copy_cost(upstream[-1].shape, y, there, self.itemsize)
             product = self._product(run, here, there, sums or self.result, accumulate=sets < blocking.total)
             products.append(Gemm(product, self.machine, alone=sets > 1))
             cost += run.turns * run.row_turns * (once + product_cost(products[-1]))
@@ -129,38 +127,30 @@ class WeightGradient(Summing):
 
     def add(self, code: Code, number: int, x: Array, y: Array, sums: Array) -> None:
         """Call the product."""
-        call_product(code, self.way.products[number], y, x, sums, self.part(code, self._panels), self.inside)
+        self.way.products[number].call(code, y, x, sums, self.part(code, self._panels), self.inside)
 
     def end(self, code: Code, sums: Array, result: Array) -> None:
         """Add up the sets, and copy, if the sums are not where they belong."""
         if self.is_direct:
             return
         if self.sets > 1 and self.way.sums is None:
-            self._add_up(code, sums, result)
+            self.add_up(code, sums, result)
             return
         if self.sets > 1:
             totals = self.part(code, self._totals, sums.shape, sums.strides, common=True)
-            self._add_up(code, sums, totals)
+            self.add_up(code, sums, totals)
             self.team.wait()
             sums = totals
         copy_images(code, self.machine, sums, result, self.team)
-
-    def _add_up(self, code: Code, sums: Array, target: Array) -> None:
-        integers, lanes = Integers(code), self.machine.lanes(self.node.dtype)
-
-        def some(start: Integer) -> None:
-            def body(i: Integer, lanes: int) -> None:
-                place = integers.add(start, i)
-                code.store(self.total(code, sums, place, lanes), target.moved(code, place).pointer, sums.dtype)
-
-            spans(code, size, lanes, body, unrolled=1)
-
-        size = part_size(sums.size, of_neighbours=True)
-        in_parts(code, self.team, sums.size, size, some)
 
 
 def weight_gradient_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
     """Who writes a gradient by weights; None if these are no floats, or none at all."""
     groups, shape = kernel.node.attributes["moves"].groups, kernel.node.shape
-    is_depthwise = groups > 1 and (shape[0] == groups or shape[1] == 1)
-    return (DepthwiseWeights if is_depthwise else WeightGradient).of(fusion, kernel, machine)
+    if groups > 1 and (shape[0] == groups or shape[1] == 1):
+        return DepthwiseWeights.of(fusion, kernel, machine)
+    direct = WeightGradient.of(fusion, kernel, machine)
+    if not isinstance(direct, WeightGradient) or not fits(direct):
+        return direct
+    filtering = FilteringWeights(fusion, kernel, machine)
+    return direct if direct.way.cost <= filtering.cost else filtering
