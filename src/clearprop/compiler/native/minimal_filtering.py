@@ -19,13 +19,13 @@ the results not finite whose windows meet it, as ever, and the others of its til
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
-from clearprop.compiler.native.code import Code, Value, index
+from clearprop.compiler.native.code import I64, POINTER, Code, Value, index
 from clearprop.compiler.native.integers import Integer, Integers
 from clearprop.compiler.native.lanes import SUBLANE_BYTES, shuffled
 from clearprop.compiler.native.single import Array, at, nest
@@ -135,115 +135,157 @@ class Tiles:
             x: (N, C, H, W), beginning with what the first tile sees.
             planes: where the transformed elements go.
         """
-        b, steps = code.builder, x.strides[2:]
-
-        def column(source: Array, target: Array, lanes: int) -> None:
-            def transformed(row: Integer) -> list[Value]:
-                there = source.moved(code, Integers(code).times(row, steps[0]))
-                return of_image(b, self._load(code, there, SIDE, lanes))
-
-            def tile(i: Value, above: list[Value]) -> list[Value]:
-                first = Integers(code).times(i, 2)
-                below = [value for row in (2, 3) for value in transformed(Integers(code).add(first, row))]
-                seen = [*above, *below]
-                rows = zip(*(of_image(b, seen[k::SIDE]) for k in range(SIDE)), strict=True)
-                self._put(code, target, i, [value for row in rows for value in row])
-                return below
-
-            code.loop(index(0), index(self.rows), 1, tile, [value for row in (0, 1) for value in transformed(row)])
-
-        self._columns(code, x, planes, column)
+        self._call(code, _ImageTransform, x, planes)
 
     def transform_upstream(self, code: Code, y: Array, planes: Array) -> None:
         """A dy Aᵀ, of all tiles and channels; for the arguments see `transform_images`."""
-        b, steps = code.builder, y.strides[2:]
-
-        def column(source: Array, target: Array, lanes: int) -> None:
-            def tile(i: Integer) -> None:
-                first = source.moved(code, Integers(code).times(i, 2 * steps[0]))
-                rows = [self._load(code, first.moved(code, row * steps[0]), 2, lanes) for row in (0, 1)]
-                self._put(code, target, i, _along_both(b, of_result, rows))
-
-            Integers(code).each(0, self.rows, 1, tile)
-
-        self._columns(code, y, planes, column)
+        self._call(code, _UpstreamTransform, y, planes)
 
     def transform_results(self, code: Code, planes: Array, z: Array) -> None:
         """Aᵀ m A, of all tiles and channels, into z: (N, C, H, W)."""
-        b, steps = code.builder, z.strides[2:]
+        self._call(code, _ResultTransform, z, planes)
 
-        def column(target: Array, source: Array, lanes: int) -> None:
-            def tile(i: Integer) -> None:
-                values = self._get(code, source, i, lanes)
-                rows = [values[k : k + SIDE] for k in range(0, POSITIONS, SIDE)]
-                results = _along_both(b, to_result, rows)
-                first = target.moved(code, Integers(code).times(i, 2 * steps[0]))
-                for row in (0, 1):
-                    self._store(code, results[2 * row : 2 * row + 2], first.moved(code, row * steps[0]))
-
-            Integers(code).each(0, self.rows, 1, tile)
-
-        self._columns(code, z, planes, column)
-
-    def _columns(self, code: Code, images: Array, planes: Array, body: Callable[[Array, Array, int], None]) -> None:
-        """Call the body for each column of tiles, and each channel, or a vector of either.
-
-        The body gets the images and the planes from the first tile of the column on, and the lanes of a vector.
-        """
-        channels, integers = images.shape[1], Integers(code)
+    def _call(self, code: Code, transform: type[_Transform], images: Array, planes: Array) -> None:
+        """Call the function, which is the same for images of all sizes."""
+        channels = images.shape[1]
         lanes = self.lanes_for(channels)
-        by_tile, by_channel = self.steps(channels)
+        by_image, by_channel, by_row, by_column = images.strides
+        tile, channel = self.steps(channels)
+        row = self.columns * tile
+        if self.across:
+            loops = [(channels, by_channel, channel), (self.columns // lanes, 2 * lanes, lanes)]
+        else:
+            loops = [(self.columns, 2 * by_column, tile), (channels // lanes, lanes, lanes)]
+        walked = [number for loop in [(self.images, by_image, self.rows * row), *loops] for number in loop]
+        steps = self.rows, by_row, row, by_column, self.plane(channels)
+        function = transform(code.module, images.dtype, lanes, across=self.across).function
+        code.builder.call(function, [images.pointer, planes.pointer, *map(index, (*walked, *steps))])
 
-        def one(place: list[Integer]) -> None:
-            image, column, channel = place
-            if self.across:
-                column = integers.times(column, lanes)
-            else:
-                channel = integers.times(channel, lanes)
-            pixel = integers.times(column, 2)
-            tile = integers.add(integers.times(image, self.rows * self.columns), column)
-            body(
-                images.moved(code, at(code, [image, channel, 0, pixel], images.strides)),
-                planes.moved(code, at(code, [tile, channel], (by_tile, by_channel)))._replace(
-                    strides=(self.plane(channels), by_tile * self.columns)
-                ),
-                lanes,
+
+class _Transform:
+    """Writes a function that transforms columns of tiles, one after the other; a subclass transforms one column.
+
+        name(images, planes, [count, step in images, step in planes] of three loops, rows of tiles, step from row to
+             row of images, from row to row of tiles, from column to column of images, from position to position)
+
+    Attributes:
+        name: of what is transformed.
+        function: which is written if it is not there yet.
+    """
+
+    name: str
+
+    def __init__(self, module: ir.Module, dtype: Any, lanes: int, *, across: bool) -> None:
+        self.dtype, self.lanes, self.across = dtype, lanes, across
+        name = f"filtering.{self.name}.{dtype.name}.{lanes}.{'across' if across else 'channels'}"
+        if name not in module.globals:
+            self._write(Code.function(module, name, [POINTER, POINTER, *[I64] * 14]))
+        self.function = module.globals[name]
+
+    def _write(self, code: Code) -> None:
+        images, planes, *numbers = code.builder.function.args
+        loops, steps = [numbers[k : k + 3] for k in (0, 3, 6)], numbers[9:]
+        self.code, self.integers = code, Integers(code)
+        self.rows, self.row, self.tile_row, self.column, self.plane = steps
+
+        def walk(depth: int, image: Value, plane: Value) -> None:
+            if depth == len(loops):
+                self.transform(image, plane)
+                return
+            count, of_images, of_planes = loops[depth]
+            self.integers.each(
+                0, count, 1, lambda i: walk(depth + 1, self.at(image, i, of_images), self.at(plane, i, of_planes))
             )
 
-        count = (self.columns // lanes, channels) if self.across else (self.columns, channels // lanes)
-        nest(code, (self.images, *count), one)
+        walk(0, images, planes)
+        code.builder.ret_void()
 
-    def _put(self, code: Code, planes: Array, row: Integer, values: Sequence[Value]) -> None:
-        """Store one vector for each position."""
-        there = planes.moved(code, Integers(code).times(row, planes.strides[1]))
-        for position, value in enumerate(values):
-            code.store(value, there.moved(code, position * planes.strides[0]).pointer, planes.dtype)
+    def transform(self, image: Value, plane: Value) -> None:
+        """Write the transform of the tiles below each other, of which the first ones begin there."""
+        raise NotImplementedError
 
-    def _get(self, code: Code, planes: Array, row: Integer, lanes: int) -> list[Value]:
-        """Load one vector for each position."""
-        there = planes.moved(code, Integers(code).times(row, planes.strides[1]))
-        places = (there.moved(code, position * planes.strides[0]) for position in range(POSITIONS))
-        return [code.load(place.pointer, planes.dtype, lanes) for place in places]
+    def at(self, pointer: Value, count: Integer, step: Integer) -> Value:
+        """So many steps further on."""
+        return self.code.at(pointer, self.dtype, self.integers.value(self.integers.times(count, step)))
 
-    def _load(self, code: Code, row: Array, count: int, lanes: int) -> list[Value]:
+    def positions(self, plane: Value, row: Value) -> Iterator[Value]:
+        """Where the elements of a row of tiles are, position by position."""
+        place = self.at(plane, row, self.tile_row)
+        for _ in range(POSITIONS):
+            yield place
+            place = self.code.at(place, self.dtype, self.plane)
+
+    def put(self, plane: Value, row: Value, values: Sequence[Value]) -> None:
+        """Store a vector for each position."""
+        for place, value in zip(self.positions(plane, row), values, strict=True):
+            self.code.store(value, place, self.dtype)
+
+    def load(self, row: Value, count: int) -> list[Value]:
         """The first elements of a row that each tile sees, an even number of them: a vector for each."""
+        code, lanes = self.code, self.lanes
         if not self.across:
-            places = (row.moved(code, i * row.strides[3]) for i in range(count))
-            return [code.load(place.pointer, row.dtype, lanes) for place in places]
+            return [code.load(self.at(row, i, self.column), self.dtype, lanes) for i in range(count)]
         values = []
         for first in range(0, count, 2):
-            low, high = (code.load(row.moved(code, first + more).pointer, row.dtype, lanes) for more in (0, lanes))
-            values += _apart(code, low, high, row.dtype)
+            low, high = (code.load(self.at(row, first + more, 1), self.dtype, lanes) for more in (0, lanes))
+            values += _apart(code, low, high, self.dtype)
         return values
 
-    def _store(self, code: Code, values: Sequence[Value], row: Array) -> None:
+    def store(self, values: Sequence[Value], row: Value) -> None:
         """Store both elements of a row of each tile."""
-        if not self.across:
-            for i, value in enumerate(values):
-                code.store(value, row.moved(code, i * row.strides[3]).pointer, row.dtype)
-            return
-        for more, value in zip((0, self.lanes), _together(code, values, row.dtype), strict=True):
-            code.store(value, row.moved(code, more).pointer, row.dtype)
+        if self.across:
+            values = _together(self.code, values, self.dtype)
+        for i, value in enumerate(values):
+            place = self.at(row, i * self.lanes, 1) if self.across else self.at(row, i, self.column)
+            self.code.store(value, place, self.dtype)
+
+
+class _ImageTransform(_Transform):
+    name = "images"
+
+    def transform(self, image: Value, plane: Value) -> None:
+        b = self.code.builder
+
+        def transformed(row: Integer) -> list[Value]:
+            return of_image(b, self.load(self.at(image, row, self.row), SIDE))
+
+        def tile(i: Value, above: list[Value]) -> list[Value]:
+            first = self.integers.times(i, 2)
+            below = [value for row in (2, 3) for value in transformed(self.integers.add(first, row))]
+            seen = [*above, *below]
+            rows = zip(*(of_image(b, seen[k::SIDE]) for k in range(SIDE)), strict=True)
+            self.put(plane, i, [value for row in rows for value in row])
+            return below
+
+        above = [value for row in (0, 1) for value in transformed(row)]
+        self.code.loop(index(0), self.rows, 1, tile, above)
+
+
+class _UpstreamTransform(_Transform):
+    name = "upstream"
+
+    def transform(self, image: Value, plane: Value) -> None:
+        def tile(i: Value) -> None:
+            first = self.at(image, self.integers.times(i, 2), self.row)
+            rows = [self.load(self.at(first, row, self.row), 2) for row in (0, 1)]
+            self.put(plane, i, _along_both(self.code.builder, of_result, rows))
+
+        self.integers.each(0, self.rows, 1, tile)
+
+
+class _ResultTransform(_Transform):
+    name = "results"
+
+    def transform(self, image: Value, plane: Value) -> None:
+        def tile(i: Value) -> None:
+            values = [self.code.load(place, self.dtype, self.lanes) for place in self.positions(plane, i)]
+            rows = [values[k : k + SIDE] for k in range(0, POSITIONS, SIDE)]
+            results = _along_both(self.code.builder, to_result, rows)
+            first = self.at(image, self.integers.times(i, 2), self.row)
+            for row in (0, 1):
+                self.store(results[2 * row : 2 * row + 2], self.at(first, row, self.row))
+
+        self.integers.each(0, self.rows, 1, tile)
 
 
 def _sublane(lanes: int, dtype: Any) -> int:
@@ -284,37 +326,55 @@ def _together(code: Code, values: Sequence[Value], dtype: Any) -> list[Value]:
 
 
 def transform_windows(code: Code, w: Array, planes: Array, team: Team) -> None:
-    """G g Gᵀ; threads share the windows.
+    """G g Gᵀ of all windows; threads share them.
 
     Args:
         w: (outputs, channels, 3, 3).
         planes: (outputs, channels, positions).
     """
-
-    def window(place: list[Integer]) -> None:
-        corner = w.moved(code, at(code, place, w.strides))
-        rows = [[corner.moved(code, at(code, [i, j], w.strides[2:])) for j in range(WINDOW)] for i in range(WINDOW)]
-        values = _along_both(
-            code.builder, of_window, [[code.load(element.pointer, w.dtype) for element in row] for row in rows]
-        )
-        target = planes.moved(code, at(code, place, planes.strides))
-        for position, value in enumerate(values):
-            code.store(value, target.moved(code, position * planes.strides[2]).pointer, planes.dtype)
-
-    nest(code, w.shape[:2], window, team)
+    _each_window(code, of_window, w, planes, team)
 
 
 def window_gradients(code: Code, planes: Array, w: Array, team: Team) -> None:
     """Gᵀ u G, the gradient by each window; threads share them. For the arguments see `transform_windows`."""
+    _each_window(code, to_window, w, planes, team)
 
-    def window(place: list[Integer]) -> None:
-        source = planes.moved(code, at(code, place, planes.strides))
-        places = [source.moved(code, position * planes.strides[2]) for position in range(POSITIONS)]
-        values = [code.load(element.pointer, planes.dtype) for element in places]
-        rows = [values[k : k + SIDE] for k in range(0, POSITIONS, SIDE)]
-        corner = w.moved(code, at(code, place, w.strides))
-        for number, value in enumerate(_along_both(code.builder, to_window, rows)):
-            element = corner.moved(code, at(code, divmod(number, WINDOW), w.strides[2:]))
-            code.store(value, element.pointer, w.dtype)
 
-    nest(code, w.shape[:2], window, team)
+def _each_window(code: Code, transform: Transform, w: Array, planes: Array, team: Team) -> None:
+    """Call a function for all windows of each output; it is the same for windows of all layers."""
+    name = f"filtering.{transform.__name__}.{w.dtype.name}"
+    if name not in code.module.globals:
+        _write_windows(Code.function(code.module, name, [POINTER, POINTER, *[I64] * 6]), transform, w.dtype)
+    steps = [w.shape[1], *w.strides[1:], *planes.strides[1:]]
+
+    def one(place: list[Integer]) -> None:
+        pointers = [array.moved(code, at(code, place, array.strides[:1])).pointer for array in (w, planes)]
+        code.builder.call(code.module.globals[name], [*pointers, *map(index, steps)])
+
+    nest(code, w.shape[:1], one, team)
+
+
+def _write_windows(code: Code, transform: Transform, dtype: Any) -> None:
+    windows, planes, count, by_channel, by_row, by_column, of_planes, by_position = code.builder.function.args
+
+    def along(pointer: Value, step: Value, count: int) -> list[Value]:
+        places = [pointer]
+        while len(places) < count:
+            places.append(code.at(places[-1], dtype, step))
+        return places
+
+    def one(i: Value) -> None:
+        window, plane = (
+            code.at(pointer, dtype, code.builder.mul(i, step))
+            for pointer, step in ((windows, by_channel), (planes, of_planes))
+        )
+        elements = [place for row in along(window, by_row, WINDOW) for place in along(row, by_column, WINDOW)]
+        positions = along(plane, by_position, POSITIONS)
+        source, side, target = (elements, WINDOW, positions) if transform is of_window else (positions, SIDE, elements)
+        values = [code.load(place, dtype) for place in source]
+        rows = [values[k : k + side] for k in range(0, len(values), side)]
+        for place, value in zip(target, _along_both(code.builder, transform, rows), strict=True):
+            code.store(value, place, dtype)
+
+    Integers(code).each(0, count, 1, one)
+    code.builder.ret_void()
