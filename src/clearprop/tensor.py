@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clearprop import dtypes, markup
+from clearprop.alignment import aligned_copy
 from clearprop.dtypes import DType
 from clearprop.errors import DTypeError, GradientError, ShapeError, UsageError
 from clearprop.graph import Node, leaf, state
@@ -261,7 +262,7 @@ def to_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         value = np.stack([to_array(item) for item in value])
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
     try:
-        array = np.array(value, wanted)
+        array = aligned_copy(value, wanted) if type(value) is np.ndarray else np.array(value, wanted)
     except (ValueError, TypeError, OverflowError) as error:
         if "inhomogeneous" in str(error):
             raise ShapeError(

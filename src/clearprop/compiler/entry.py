@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from clearprop.alignment import aligned_empty, is_aligned
 from clearprop.cell import Cell, Keeper
-from clearprop.compiler.arrays import aligned_empty, is_aligned
 from clearprop.compiler.differentiable import Differentiable
 from clearprop.compiler.executors import Executor, Runner, Shortcut
 from clearprop.compiler.guards import Guards

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clearprop.alignment import aligned_copy
 from clearprop.arguments import one_of
 from clearprop.cell import Cell
 from clearprop.errors import DataError
@@ -37,7 +38,9 @@ def values_of(slots: Sequence[Slot], layout: str) -> dict[str, Tensor]:
         UsageError: for an unknown layout.
     """
     if _is_torch(layout):
-        return {slot.name: Tensor(_turned(slot, slot.cell.value.array, layout)) for slot in slots}
+        return {
+            slot.name: Tensor(np.asarray(_turned(slot, slot.cell.value.array, layout), order="C")) for slot in slots
+        }
     first: dict[Cell, Slot] = {}
     for slot in slots:
         first.setdefault(slot.cell, slot)
@@ -81,7 +84,7 @@ def load(owner: str, slots: Sequence[Slot], values: Mapping[str, Any], strict: b
             hint=_hint(missing, unexpected),
         )
     for cell, name in chosen.items():
-        cell.assign(Tensor(np.array(arrays[name], cell.peek().array.dtype)))
+        cell.assign(Tensor(aligned_copy(arrays[name], cell.peek().array.dtype)))
     return LoadResult(missing, unexpected)
 
 
@@ -91,7 +94,7 @@ def _is_torch(layout: str) -> bool:
 
 def _turned(slot: Slot, array: np.ndarray[Any, Any], layout: str) -> np.ndarray[Any, Any]:
     """The array as it is stored on the other side: a matrix turned, if the two sides differ."""
-    return np.ascontiguousarray(array.T) if layout == "torch" and slot.torch_transposed else array
+    return array.T if layout == "torch" and slot.torch_transposed else array
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:

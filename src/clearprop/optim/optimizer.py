@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from clearprop.alignment import aligned_copy, aligned_zeros
 from clearprop.arguments import flag, function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
@@ -178,7 +179,10 @@ class Optimizer:
         cells = self.state[param]
         if name not in cells:
             held = param.peek().array
-            cells[name] = Cell(np.full(held.shape, first, held.dtype), name=f"{param.name}.{name}".lstrip("."))
+            values = aligned_zeros(held.shape, held.dtype)
+            if first:
+                values[...] = first
+            cells[name] = Cell(Tensor(values), name=f"{param.name}.{name}".lstrip("."))
         return cells[name]
 
     # Saving and loading -------------------------------------------------------------------------------------------
@@ -249,7 +253,7 @@ class Optimizer:
     def restore(self, values: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Assign saved values, which fit, to the cells of the state."""
         for name, cell in self._named_cells().items():
-            cell.assign(Tensor(np.array(values[name], cell.peek().array.dtype)))
+            cell.assign(Tensor(aligned_copy(values[name], cell.peek().array.dtype)))
 
     def expected_slots(self, group: ParamGroup) -> Sequence[str]:
         """The names of the cells that each parameter of such a group has."""

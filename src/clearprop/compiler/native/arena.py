@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from clearprop.compiler.arrays import ALIGNMENT
+from clearprop.alignment import ALIGNMENT
 
 _FEW = 1000
 """Of so many buffers each can be compared with each."""

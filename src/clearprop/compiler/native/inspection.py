@@ -10,7 +10,7 @@ from collections import defaultdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from clearprop.compiler.arrays import ALIGNMENT
+from clearprop.alignment import ALIGNMENT
 from clearprop.compiler.native.kernels import Kernel
 from clearprop.errors import ComputationError
 

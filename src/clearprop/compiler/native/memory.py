@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.arrays import ALIGNMENT, address, aligned_empty
+from clearprop.alignment import ALIGNMENT, address, aligned_empty
 from clearprop.compiler.native.placing import Placement
 from clearprop.compiler.native.results import Results
 from clearprop.compiler.native.views import View

@@ -11,7 +11,7 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import Any
 
-from clearprop.compiler.arrays import SMALL, aligned_empty
+from clearprop.alignment import SMALL, aligned_empty
 from clearprop.graph import Node
 
 _MOST_KEPT = 3

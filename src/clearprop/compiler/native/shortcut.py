@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.arrays import address
+from clearprop.alignment import address
 from clearprop.compiler.native.memory import FAILED, Buffers, Memory
 from clearprop.compiler.native.views import View
 from clearprop.graph import Node
