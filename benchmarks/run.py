@@ -96,7 +96,8 @@ def _row(name: str, here: list[str], rules: Rules) -> Row:
     if limit is None:
         return Row(workload, results)
     limit.close()
-    return Row(workload, results, limit.seconds(workload.flops, workload.optimizer_bytes))
+    seconds = (limit.seconds(flops, workload.optimizer_bytes) for flops in (workload.flops, workload.fewer_flops))
+    return Row(workload, results, *seconds)
 
 
 def _limit(threads: int) -> Any:
@@ -128,8 +129,10 @@ def _save(folder: Path, rows: list[Row], about: dict[str, str], text: str) -> No
                 "workload": row.workload.name,
                 "unit": row.workload.units[1],
                 "flops": row.workload.flops,
+                "fewer_flops": row.workload.fewer_flops,
                 "optimizer_bytes": row.workload.optimizer_bytes,
                 "limit_seconds": row.limit,
+                "limit_seconds_of_fewer": row.fewer,
                 "results": [asdict(result) for result in row.results],
             }
             for row in rows

@@ -15,11 +15,17 @@ _LAST = ("ratio to the best peer", "of the limit", "peak memory", "first step af
 
 @dataclass(frozen=True)
 class Row:
-    """A workload, what the contestants reached, and the seconds that the machine needs at least; NaN if not known."""
+    """A workload, and what the contestants reached.
+
+    Attributes:
+        limit: the seconds that the machine needs at least for what the layers define; NaN if not known.
+        fewer: the same for what our algorithms leave of that.
+    """
 
     workload: Workload
     results: list[Result]
     limit: float = math.nan
+    fewer: float = math.nan
 
     def of(self, contestant: str) -> Result | None:
         """The result of one, if it has figures."""
@@ -41,10 +47,9 @@ class Row:
         """The best peer's time divided by ours."""
         return self.best_peer.seconds / self.ours.seconds if self.best_peer and self.ours else math.nan
 
-    @property
-    def of_limit(self) -> float:
-        """The least time there can be divided by ours."""
-        return self.limit / (self.ours.seconds * self.workload.units[0]) if self.ours else math.nan
+    def of_limit(self, seconds: float) -> float:
+        """The least time that there can be divided by ours."""
+        return seconds / (self.ours.seconds * self.workload.units[0]) if self.ours else math.nan
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -94,11 +99,17 @@ def _comparison(row: Row) -> list[str]:
     torch, compiled = row.of("torch"), row.of("torch-compile")
     return [
         "" if math.isnan(row.ratio) else f"{row.ratio:.2f}",
-        "" if math.isnan(row.of_limit) else f"{100 * row.of_limit:.0f} %",
+        "" if math.isnan(row.limit) else _beside(*_of_limits(row)),
         _beside(_size(own.peak_bytes), _size(torch.peak_bytes) if torch else ""),
         _beside(_seconds(own.first_step), _seconds(torch.first_step) if torch else ""),
         _beside(_seconds(own.compile), _seconds(compiled.compile) if compiled else ""),
     ]
+
+
+def _of_limits(row: Row) -> tuple[str, str]:
+    """In per cent of both limits, or of one if they are the same."""
+    of_limit, of_fewer = (f"{100 * row.of_limit(seconds):.0f} %" for seconds in (row.limit, row.fewer))
+    return of_limit, of_fewer if row.fewer != row.limit else ""
 
 
 def _beside(own: str, other: str) -> str:
@@ -110,6 +121,8 @@ def _legend(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
         "- The ratio is the best peer's time divided by ours. In parentheses: PyTorch's memory and first step, "
         "torch.compile's compilation."
     )
+    if any(row.fewer != row.limit for row in rows if not math.isnan(row.limit)):
+        yield "- In parentheses beside the limit: of that for the multiplications that our algorithms leave."
     if any("\\*" in _time(row, result.contestant) for row in rows for result in row.results):
         yield "- \\* So far behind that a few rounds were enough."
     for row in rows:

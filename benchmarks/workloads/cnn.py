@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from workloads.base import Array, Batch, Draw, Training, Workload, classes, normal_inputs
+from workloads.base import Array, Batch, Draw, Training, Workload, classes, filtered, normal_inputs
 
 _LAYERS = (("conv1", 3, 32, 0), ("conv2", 32, 64, 0), ("conv3", 64, 128, 1))  # name, channels, how often halved before
 _LABELS = 10
@@ -58,11 +58,20 @@ class CNN(Workload):
         head = weights["head.weight"].reshape(_LABELS, 128, self.side // 4, self.side // 4)
         return {**weights, "head.weight": head.transpose(0, 2, 3, 1).reshape(_LABELS, -1)}
 
+    def _products(self) -> list[int]:
+        """Of each layer, the work of its forward pass."""
+        products = [2 * 9 * into * out * (self.side >> halved) ** 2 for _, into, out, halved in _LAYERS]
+        return [*products, 2 * 128 * (self.side // 4) ** 2 * _LABELS]
+
     @property
     def flops(self) -> int:
-        products = [2 * 9 * into * out * (self.side >> halved) ** 2 for _, into, out, halved in _LAYERS]
-        products.append(2 * 128 * (self.side // 4) ** 2 * _LABELS)
+        products = self._products()
         return self.batch * (3 * sum(products) - products[0])  # nobody asks for the gradient of the images
+
+    @property
+    def fewer_flops(self) -> int:
+        first, *convolutions, head = self._products()
+        return self.batch * (2 * first + 3 * sum(map(filtered, convolutions)) + 3 * head)
 
 
 CNN_ = CNN("cnn", "CNN", 64, Training(lr=1e-3, momentum=0.9), images=True)

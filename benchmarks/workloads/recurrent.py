@@ -57,9 +57,17 @@ class Recurrent(Workload):
 
     @property
     def flops(self) -> int:
-        """Rows of an embedding need be multiplied once only, see `table_products` of the compiler."""
+        return self._work(self.steps * self.batch)
+
+    @property
+    def fewer_flops(self) -> int:
+        """Rows of an embedding are multiplied once only, see `table_products` of the compiler."""
+        return self._work(min(self.steps * self.batch, self.vocabulary))
+
+    def _work(self, inputs: int) -> int:
+        """Of a step that multiplies so many inputs of the layer."""
         rows, gates = self.steps * self.batch, _GATES[self.kind] * self.width
-        return 3 * 2 * self.width * (rows * (gates + self.vocabulary) + min(rows, self.vocabulary) * gates)
+        return 3 * 2 * self.width * (rows * (gates + self.vocabulary) + inputs * gates)
 
 
 LSTM = Recurrent("lstm", "LSTM", 32, Training("Adam", lr=1e-3, clip=1.0))

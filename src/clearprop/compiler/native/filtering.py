@@ -27,11 +27,15 @@ TILES = 64
 """Of a block, or some more: products with fewer rows are slower, and more do not stay in the cache."""
 TRANSFORM = 1.5
 """Cycles that it takes to transform a vector of one position."""
+FEWEST = 8
+"""Channels, and outputs: with fewer, the transforms take as long as the multiplications that they save."""
 
 
 def fits(about: Correlation) -> bool:
     """Whether minimal filtering computes this."""
     if about.groups > 1 or len(about.parts) != 1 or not about.is_complete:
+        return False
+    if min(about.channels, about.outputs) < FEWEST:
         return False
     (part,) = about.parts
     is_divisible = about.images > 1 or part.places[0] > 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.estimates import copy_cost, product_cost
-from clearprop.compiler.native.filtering import TILES, TRANSFORM
+from clearprop.compiler.native.filtering import FEWEST, TILES, TRANSFORM
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Surrounded
 from clearprop.compiler.native.kernels import Fusion, Kernel
@@ -23,6 +23,8 @@ def fits(about: Summing) -> bool:
     """Whether minimal filtering computes this: blocks need sets of sums, see `Summing`."""
     moves = about.moves
     if about.window != (WINDOW, WINDOW) or about.groups > 1 or not moves.stride == moves.dilation == (1, 1):
+        return False
+    if min(about.channels, about.outputs) < FEWEST:
         return False
     return about.sets_for(Blocking(_runs(about)), POSITIONS * _plane(about)) > 1
 
