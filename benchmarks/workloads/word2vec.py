@@ -15,7 +15,7 @@ import numpy as np
 
 from workloads.base import Array, Batch, Draw, Training, Workload
 
-WINDOW = 5  # the largest; each word draws its own, so that 6 pairs come on a word on average
+WINDOW = 5  # the largest; words look 1 to 5 words far, so that 6 pairs come on a word on average
 _TABLE = 1 << 18  # places that negatives are drawn from
 
 
@@ -43,22 +43,26 @@ class Word2Vec(Workload):
         return self.batches()()
 
     def batches(self) -> Callable[[], Batch]:
-        """The words of the pairs, [pairs], and for each its neighbour and the negatives, [pairs, 1 + negatives]."""
+        """The words of the pairs, [pairs], and for each its neighbour and the negatives, [pairs, 1 + negatives].
+
+        How far the words of a batch look is the same in all batches, as in `clearprop.data.NearWords`.
+        """
         text = zipf_text(self.vocabulary, self.text_length)
         random, at = np.random.default_rng(5), -self.batch
         offsets = np.array([i for i in range(-WINDOW, WINDOW + 1) if i])
-        windows = np.arange(self.batch) % WINDOW + 1
+        word, offset = (abs(offsets) <= np.arange(self.batch)[:, None] % WINDOW + 1).nonzero()
+        word += WINDOW
+        near = word + offsets[offset]
         table = _negatives(self.vocabulary, self.text_length)
 
         def following() -> Batch:
             nonlocal at
             at = (at + self.batch) % (len(text) - self.batch - 2 * WINDOW)
-            near = abs(offsets) <= random.permutation(windows)[:, None]
-            word, offset = near.nonzero()
             others = np.empty((self.pairs, 1 + self.negatives), np.int32)
-            others[:, 0] = text[at + WINDOW + word + offsets[offset]]
-            others[:, 1:] = table[random.integers(0, _TABLE, (self.pairs, self.negatives), np.uint32)]
-            return text[at + WINDOW + word], others
+            others[:, 0] = text[at + near]
+            drawn = random.integers(0, _TABLE, (self.pairs, self.negatives), np.uint32)
+            others[:, 1:] = table.take(drawn, mode="clip")  # which does not look whether they are in range
+            return text[at + word], others
 
         return following
 

@@ -208,6 +208,12 @@ def test_direct_sums(name: str) -> None:
         assert [kernel.algorithm for kernel in program.describe().kernels] == [""]
 
 
+def test_a_small_image_by_itself_is_not_worth_transforming_the_windows() -> None:
+    f, shapes = case(1, 64, 64, (8, 8), (3, 3), padding=1).function("forward")
+    (kernel,) = compiled(f, [np.empty(shape, np.float32) for shape in shapes]).describe().kernels
+    assert kernel.algorithm == ""
+
+
 OF_ANY_WIDTH = [
     *("3x3", "wide", "narrow, odd", "3x3, stride 2, even"),
     *("depthwise", "depthwise, narrow", "depthwise sequence"),

@@ -27,6 +27,8 @@ TILES = 64
 """Of a block, or some more: products with fewer rows are slower, and more do not stay in the cache."""
 TRANSFORM = 1.5
 """Cycles that it takes to transform a vector of one position."""
+TRANSFORM_WINDOW = 30.0
+"""Cycles that it takes to transform a window, which is done once for all images."""
 FEWEST = 8
 """Channels, and outputs: with fewer, the transforms take as long as the multiplications that they save."""
 
@@ -112,7 +114,8 @@ class Filtering(Correlating):
         product = Gemm(self._product(tiles), self.machine, alone=True)
         vectors = sum(map(tiles.vectors, (about.channels, about.outputs)))
         cost += product_cost(product) + TRANSFORM * POSITIONS * vectors
-        return Way(blocks, tiles, source, target, product, cost * blocks.total)
+        windows = TRANSFORM_WINDOW * about.channels * about.outputs
+        return Way(blocks, tiles, source, target, product, cost * blocks.total + windows)
 
     def _blocks(self, rows: int, columns: int) -> Blocks:
         """Some images, or some rows of one, for so many rows and columns of tiles in an image."""

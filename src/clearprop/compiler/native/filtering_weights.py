@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.estimates import copy_cost, product_cost
-from clearprop.compiler.native.filtering import FEWEST, TILES, TRANSFORM
+from clearprop.compiler.native.filtering import FEWEST, TILES, TRANSFORM, TRANSFORM_WINDOW
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Surrounded
 from clearprop.compiler.native.kernels import Fusion, Kernel
@@ -89,7 +89,7 @@ class FilteringWeights(Summing):
     @property
     def cost(self) -> float:
         """Cycles, estimated."""
-        (x, y), cost = (view.strides for view in self.views), 0.0
+        (x, y), cost = (view.strides for view in self.views), TRANSFORM_WINDOW * self.channels * self.outputs
         for run, source, upstream, tiles, product in zip(*self.blocking, self._tiles, self._products, strict=True):
             once = product_cost(product) + sum(
                 copy_cost(block.shape, strides, block.strides, self.itemsize)

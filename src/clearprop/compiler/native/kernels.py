@@ -304,9 +304,14 @@ class Fusion:
         return sorted(needed, key=lambda kernel: (kernel.level, kernel.number))
 
     def _forget(self) -> None:
-        """Let go of what is of no use once the kernels are there: of a deep program it is much."""
+        """Let go of what is of no use once the kernels are there: of a deep program it is much.
+
+        Emptied, since functions that call themselves are cycles, which hold on to it for some time.
+        """
         for kernel in self._made:
             del kernel.needs, kernel.needed_by
+        for collection in (self._kernel_of, self._made, self._in_rows, self._sources, self._users):
+            collection.clear()
         del self._kernel_of, self._made, self._in_rows, self._sources, self._users
 
 
