@@ -12,8 +12,9 @@ same transforms, transposed: Gᵀ [Σ (A dy Aᵀ) * (Bᵀ d B)] G.
 A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016), equation 8; S. Winograd, "Arithmetic
 complexity of computations" (1980).
 
-The results differ from direct sums by rounding, by some ulp of the largest sum in the tile. An infinity or NaN makes
-the results not finite whose windows meet it, as ever, and the others of its tile as well.
+The results differ from direct sums by rounding, by some ulp of the largest sum in the tile: so one whose window sees
+nothing but zeros need not be 0. An infinity or NaN makes the results not finite whose windows meet it, as ever, and the
+others of its tile as well.
 """
 
 from __future__ import annotations
