@@ -55,15 +55,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any], margin: int = 0)
     return memory[start : start + nbytes].view(dtype).reshape(shape)
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """The same, full of zeros: written, since NumPy has its own zeros brought page by page, not in large ones."""
-    array = aligned_empty(shape, dtype)
-    array[...] = 0
-    return array
-
-
 def aligned_copy(array: Any, dtype: Any = None) -> Any:
-    """A copy that lies so, of an array of numbers; of anything else what NumPy makes of it."""
+    """A copy of an array, which lies so if it holds numbers."""
     wanted = array.dtype if dtype is None else np.dtype(dtype)
     if array.nbytes <= SMALL or wanted.kind not in "biuf":
         return np.array(array, wanted)

@@ -96,7 +96,7 @@ class Cell(Operators):
     def __init__(self, value: Any, *, name: str = "") -> None:
         self.name = name
         self.keeper: Keeper | None = None  # until a compiled function works on the cell
-        self._array: Any = value.array if type(value) is Tensor else to_array(value)
+        self._array: Any = to_array(value)
         self._value: Tensor | None = self._make(self._array)  # None: to be made of the array, when somebody asks
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.alignment import aligned_copy, aligned_zeros
+from clearprop.alignment import aligned_copy
 from clearprop.arguments import flag, function
 from clearprop.array.promotion import cast_to
 from clearprop.autodiff import enable_grad, no_grad
@@ -179,10 +179,7 @@ class Optimizer:
         cells = self.state[param]
         if name not in cells:
             held = param.peek().array
-            values = aligned_zeros(held.shape, held.dtype)
-            if first:
-                values[...] = first
-            cells[name] = Cell(Tensor(values), name=f"{param.name}.{name}".lstrip("."))
+            cells[name] = Cell(np.full(held.shape, first, held.dtype), name=f"{param.name}.{name}".lstrip("."))
         return cells[name]
 
     # Saving and loading -------------------------------------------------------------------------------------------
