@@ -169,7 +169,10 @@ class Convolution(Correlating):
 
 
 def convolution_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
-    """Who writes a convolution, or its gradient by data; None if these are no floats, or none at all."""
+    """Who writes a convolution, or its gradient by data; None if these are no floats, or none at all.
+
+    Direct sums or minimal filtering, whichever is estimated to take less time.
+    """
     groups, shape = kernel.node.attributes["moves"].groups, fusion.reads(kernel.node)[1].shape
     if groups > 1 and (shape[0] == groups or shape[1] == 1):
         return Depthwise.of(fusion, kernel, machine)

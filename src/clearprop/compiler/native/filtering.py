@@ -14,34 +14,32 @@ from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.correlating import Correlating
 from clearprop.compiler.native.correlation import Correlation, Strides
 from clearprop.compiler.native.estimates import copy_cost, product_cost
+from clearprop.compiler.native.filtering_tiles import (
+    TILES,
+    Tiles,
+    cost_of_windows,
+    plane_of_windows,
+    transform_windows,
+)
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Blocks, Surrounded, even_parts, lying
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.minimal_filtering import ALGORITHM, APART, POSITIONS, WINDOW, Tiles, transform_windows
+from clearprop.compiler.native.minimal_filtering import ALGORITHM, POSITIONS, WINDOW, applies
 from clearprop.compiler.native.product import Axis, Product
 from clearprop.compiler.native.single import Array
 from clearprop.compiler.native.views import row_strides
 
-TILES = 64
-"""Of a block, or some more: products with fewer rows are slower, and more do not stay in the cache."""
-TRANSFORM = 1.5
-"""Cycles that it takes to transform a vector of one position."""
-TRANSFORM_WINDOW = 30.0
-"""Cycles that it takes to transform a window, which is done once for all images."""
-FEWEST = 8
-"""Channels, and outputs: with fewer, the transforms take as long as the multiplications that they save."""
-
 
 def fits(about: Correlation) -> bool:
-    """Whether minimal filtering computes this."""
-    if about.groups > 1 or len(about.parts) != 1 or not about.is_complete:
-        return False
-    if min(about.channels, about.outputs) < FEWEST:
+    """Whether minimal filtering computes this, for threads that share blocks of it."""
+    if len(about.parts) != 1 or not about.is_complete:
         return False
     (part,) = about.parts
     is_divisible = about.images > 1 or part.places[0] > 2
-    return is_divisible and part.window == (WINDOW, WINDOW) and part.stride == part.dilation == (1, 1)
+    return is_divisible and applies(
+        about.channels, about.outputs, about.groups, part.window, part.stride, part.dilation
+    )
 
 
 @dataclass(frozen=True)
@@ -77,15 +75,12 @@ class Filtering(Correlating):
         self.reserve_blocks()
         self.has_packed = True
         about, tiles, dtype = self.about, self.way.tiles, self.node.dtype
-        self._windows = self.scratch.reserve(POSITIONS * self._window_plane, dtype)
-        self._images_planes, self._sums = (
+        windows = POSITIONS * plane_of_windows(about.channels, about.outputs)
+        self._windows = self.scratch.reserve(windows, dtype)
+        self._image_planes, self._sums = (
             self.scratch.reserve(tiles.size(channels), dtype) for channels in (about.channels, about.outputs)
         )
         self._panels = self.scratch.reserve(self.way.product.scratch_bytes // dtype.itemsize, dtype)
-
-    @property
-    def _window_plane(self) -> int:
-        return self.about.channels * self.about.outputs + APART
 
     # Which way --------------------------------------------------------------------------------------------------------
 
@@ -96,12 +91,11 @@ class Filtering(Correlating):
             columns = -(-columns // lanes) * lanes
         blocks = self._blocks(rows, columns)
         tiles = Tiles(blocks.images[1], -(-blocks.rows[1] // 2), columns, lanes, across)
-        (top, _), (left, _) = about.bounds
         source = Surrounded(
             blocks.images[1],
             about.channels,
             about.lengths,
-            ((top, top + 2 * tiles.rows + 2), (left, left + 2 * columns + 2)),
+            tiles.seen(about.bounds),
             last=not across,
             moving=not blocks.is_whole,
         )
@@ -112,9 +106,8 @@ class Filtering(Correlating):
             target = lying(shape, last=not across)
             cost += copy_cost(shape, target, z, itemsize)
         product = Gemm(self._product(tiles), self.machine, alone=True)
-        vectors = sum(map(tiles.vectors, (about.channels, about.outputs)))
-        cost += product_cost(product) + TRANSFORM * POSITIONS * vectors
-        windows = TRANSFORM_WINDOW * about.channels * about.outputs
+        cost += product_cost(product) + tiles.cost(about.channels, about.outputs)
+        windows = cost_of_windows(about.channels, about.outputs)
         return Way(blocks, tiles, source, target, product, cost * blocks.total + windows)
 
     def _blocks(self, rows: int, columns: int) -> Blocks:
@@ -125,23 +118,17 @@ class Filtering(Correlating):
         return Blocks((images, 1), (places, 2 * even_parts(rows, max(1, TILES // columns))))
 
     def _product(self, tiles: Tiles) -> Product:
+        """At each position windows times tiles, or tiles times windows: neighbours are columns."""
         channels, outputs = self.about.channels, self.about.outputs
-        windows, images, sums = self._window_plane, tiles.plane(channels), tiles.plane(outputs)
-        some = tiles.total
-        if tiles.across:
-            return Product(
-                self.node.dtype.name,
-                rows=Axis(outputs, a=channels, c=some),
-                columns=Axis(some, b=1, c=1),
-                depth=Axis(channels, a=1, b=some),
-                batch=(Axis(POSITIONS, a=windows, b=images, c=sums),),
-            )
+        rows, columns = (outputs, tiles.total) if tiles.across else (tiles.total, outputs)
+        windows, images = plane_of_windows(channels, outputs), tiles.plane(channels)
+        a, b = (windows, images) if tiles.across else (images, windows)
         return Product(
             self.node.dtype.name,
-            rows=Axis(some, a=channels, c=outputs),
-            columns=Axis(outputs, b=1, c=1),
-            depth=Axis(channels, a=1, b=outputs),
-            batch=(Axis(POSITIONS, a=images, b=windows, c=sums),),
+            rows=Axis(rows, a=channels, c=columns),
+            columns=Axis(columns, b=1, c=1),
+            depth=Axis(channels, a=1, b=columns),
+            batch=(Axis(POSITIONS, a=a, b=b, c=tiles.plane(outputs)),),
         )
 
     # Writing it -------------------------------------------------------------------------------------------------------
@@ -151,19 +138,18 @@ class Filtering(Correlating):
         _, *by_tap, by_channel, by_output = self.steps
         taps, (outputs, channels) = self.about.parts[0].taps, (self.about.outputs, self.about.channels)
         first = w.moved(code, sum(some.start * step for some, step in zip(taps, by_tap, strict=True)))
-        steps = (some.step * step for some, step in zip(taps, by_tap, strict=True))
-        windows = first._replace(shape=(outputs, channels, WINDOW, WINDOW), strides=(by_output, by_channel, *steps))
-        lying = (channels, 1) if self.way.tiles.across else (1, outputs)
-        planes = self.part(
-            code, self._windows, (outputs, channels, POSITIONS), (*lying, self._window_plane), common=True
-        )
+        in_window = (some.step * step for some, step in zip(taps, by_tap, strict=True))
+        windows = first._replace(shape=(outputs, channels, WINDOW, WINDOW), strides=(by_output, by_channel, *in_window))
+        in_plane = (channels, 1) if self.way.tiles.across else (1, outputs)
+        shape, steps = (outputs, channels, POSITIONS), (*in_plane, plane_of_windows(channels, outputs))
+        planes = self.part(code, self._windows, shape, steps, common=True)
         transform_windows(code, windows, planes, self.team)
         return planes
 
     def multiply(self, code: Code, number: int, x: Array, w: Array, z: Array) -> None:
         """Transform, multiply, transform back."""
         tiles, product = self.way.tiles, self.way.product
-        images, sums = self.part(code, self._images_planes), self.part(code, self._sums)
+        images, sums = self.part(code, self._image_planes), self.part(code, self._sums)
         tiles.transform_images(code, x, images)
         a, b = (w, images) if tiles.across else (images, w)
         product.call(code, a, b, sums, self.part(code, self._panels), self.inside)

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from clearprop.compiler.native.code import Code
 from clearprop.compiler.native.estimates import copy_cost, product_cost
-from clearprop.compiler.native.filtering import FEWEST, TILES, TRANSFORM, TRANSFORM_WINDOW
+from clearprop.compiler.native.filtering_tiles import (
+    TILES,
+    Tiles,
+    cost_of_windows,
+    plane_of_windows,
+    window_gradients,
+)
 from clearprop.compiler.native.gemm import Gemm
 from clearprop.compiler.native.image_blocks import Surrounded
 from clearprop.compiler.native.kernels import Fusion, Kernel
 from clearprop.compiler.native.machine import Machine
-from clearprop.compiler.native.minimal_filtering import ALGORITHM, APART, POSITIONS, WINDOW, Tiles, window_gradients
+from clearprop.compiler.native.minimal_filtering import ALGORITHM, POSITIONS, applies
 from clearprop.compiler.native.product import Axis, Product
 from clearprop.compiler.native.single import Array
 from clearprop.compiler.native.summing import Blocking, Run, Summing
@@ -21,17 +27,10 @@ from clearprop.compiler.native.summing import Blocking, Run, Summing
 
 def fits(about: Summing) -> bool:
     """Whether minimal filtering computes this: blocks need sets of sums, see `Summing`."""
-    moves = about.moves
-    if about.window != (WINDOW, WINDOW) or about.groups > 1 or not moves.stride == moves.dilation == (1, 1):
+    channels, outputs, moves = about.channels, about.outputs, about.moves
+    if not applies(channels, outputs, about.groups, about.window, moves.stride, moves.dilation):
         return False
-    if min(about.channels, about.outputs) < FEWEST:
-        return False
-    return about.sets_for(Blocking(_runs(about)), POSITIONS * _plane(about)) > 1
-
-
-def _plane(about: Summing) -> int:
-    """Elements from position to position of the sums."""
-    return about.channels * about.outputs + APART
+    return about.sets_for(Blocking(_runs(about)), POSITIONS * plane_of_windows(channels, outputs)) > 1
 
 
 def _runs(about: Summing) -> tuple[Run, ...]:
@@ -58,7 +57,7 @@ class FilteringWeights(Summing):
         source = [self._seen(run, tiles) for run, tiles in zip(runs, self._tiles, strict=True)]
         self.blocking = Blocking(runs, tuple(source), tuple(upstream))
         self._products = [Gemm(self._product(tiles), machine, alone=True) for tiles in self._tiles]
-        size = POSITIONS * _plane(self)
+        size = POSITIONS * plane_of_windows(self.channels, self.outputs)
         self.reserve_blocks(size)
         self._totals = self.scratch.reserve(size, self.node.dtype)
         self._image_planes, self._upstream_planes = (
@@ -70,40 +69,40 @@ class FilteringWeights(Summing):
 
     def _seen(self, run: Run, tiles: Tiles) -> Surrounded:
         """What the tiles of a block see."""
-        (top, _), (left, _) = self.bounds(run.rows)
-        bounds = ((top, top + 2 * tiles.rows + 2), (left, left + 2 * tiles.columns + 2))
-        is_moving = run.rows != self.places[0]
+        bounds, is_moving = tiles.seen(self.bounds(run.rows)), run.rows != self.places[0]
         return Surrounded(run.images, self.channels, self.lengths, bounds, last=True, moving=is_moving)
 
     def _product(self, tiles: Tiles) -> Product:
         channels, outputs = self.channels, self.outputs
+        planes = {"a": tiles.plane(outputs), "b": tiles.plane(channels), "c": plane_of_windows(channels, outputs)}
         return Product(
             self.node.dtype.name,
             rows=Axis(outputs, a=1, c=channels),
             columns=Axis(channels, b=1, c=1),
             depth=Axis(tiles.total, a=outputs, b=channels),
-            batch=(Axis(POSITIONS, a=tiles.plane(outputs), b=tiles.plane(channels), c=_plane(self)),),
+            batch=(Axis(POSITIONS, **planes),),
             accumulate=True,
         )
 
     @property
     def cost(self) -> float:
         """Cycles, estimated."""
-        (x, y), cost = (view.strides for view in self.views), TRANSFORM_WINDOW * self.channels * self.outputs
+        (x, y), cost = (view.strides for view in self.views), cost_of_windows(self.channels, self.outputs)
         for run, source, upstream, tiles, product in zip(*self.blocking, self._tiles, self._products, strict=True):
             once = product_cost(product) + sum(
                 copy_cost(block.shape, strides, block.strides, self.itemsize)
                 for block, strides in ((source, x), (upstream, y))
             )
-            vectors = sum(map(tiles.vectors, (self.channels, self.outputs)))
-            cost += run.total * (once + TRANSFORM * POSITIONS * vectors)
+            cost += run.total * (once + tiles.cost(self.channels, self.outputs))
         return cost
 
     # Writing it -------------------------------------------------------------------------------------------------------
 
     def begin(self, code: Code, result: Array) -> Array:
         """All sets of sums, by position, output and channel, are 0."""
-        sums = self.sums(code, (self.outputs, self.channels, POSITIONS), (self.channels, 1, _plane(self)))
+        channels, outputs = self.channels, self.outputs
+        steps = (channels, 1, plane_of_windows(channels, outputs))
+        sums = self.sums(code, (outputs, channels, POSITIONS), steps)
         self.clear(code, sums)
         return sums
 

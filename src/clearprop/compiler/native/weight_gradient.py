@@ -145,7 +145,7 @@ class WeightGradient(Summing):
 
 
 def weight_gradient_writer(fusion: Fusion, kernel: Kernel, machine: Machine) -> NodeWriter | None:
-    """Who writes a gradient by weights; None if these are no floats, or none at all."""
+    """Who writes a gradient by weights, as `convolution_writer`; None if these are no floats, or none at all."""
     groups, shape = kernel.node.attributes["moves"].groups, kernel.node.shape
     if groups > 1 and (shape[0] == groups or shape[1] == 1):
         return DepthwiseWeights.of(fusion, kernel, machine)
